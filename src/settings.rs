@@ -28,6 +28,7 @@ use crate::domain::{country::Country, money::Currency};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::{EventsUrl, Mode};
+use crate::infrastructure::middleware::SessionsUrl;
 use crate::infrastructure::repositories::DatabaseUrl;
 
 pub use self::authentication::AuthenticationSettings;
@@ -39,7 +40,7 @@ pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
     broker_name, cache_url, currency_or_auto, database_url, events_url, files_url, mail_sender, mail_url,
-    optional_socket_address, page_url, parsed, positive_seconds, public_url, socket_address,
+    optional_socket_address, page_url, parsed, positive_seconds, public_url, sessions_url, socket_address,
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use self::telemetry::TelemetrySettings;
@@ -64,6 +65,9 @@ pub struct Settings {
     /// Where the processes of the store have what they share and may lose.
     #[serde(deserialize_with = "cache_url")]
     pub cache: CacheUrl,
+    /// Where the sessions of users are.
+    #[serde(deserialize_with = "sessions_url")]
+    pub sessions: SessionsUrl,
     /// The caches.
     pub caches: CacheSettings,
     /// The terms of the store.
@@ -107,6 +111,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             public_url: String::new(),
             cache: CacheUrl::Memory,
+            sessions: SessionsUrl::Database,
             caches: CacheSettings::default(),
             store: StoreSettings::default(),
             requirements: RequirementSettings::default(),

@@ -40,6 +40,7 @@ use crate::domain::money::Currency;
 use crate::infrastructure::Infrastructure;
 use crate::infrastructure::exceptions::{Conflict, Failure};
 use crate::infrastructure::guards::CartBounds;
+use crate::infrastructure::middleware::SessionStore;
 use crate::infrastructure::repositories::{Database, SigningKey};
 
 use crate::application::features::Features;
@@ -94,6 +95,11 @@ impl Store {
     /// Returns the database.
     pub fn database(&self) -> &Database {
         &self.infrastructure.database
+    }
+
+    /// Returns the sessions of users.
+    pub(crate) fn sessions(&self) -> &SessionStore {
+        &self.infrastructure.sessions
     }
 
     /// Returns what e-mails about accounts are made from.

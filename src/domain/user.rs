@@ -1,6 +1,6 @@
 //! Users, their sessions and their preferences.
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
@@ -9,6 +9,7 @@ use super::money::Currency;
 use super::permission::Permissions;
 use super::state::states;
 use super::text::{is_invisible, is_line};
+use super::time::earlier;
 
 states! {
     /// The role of a user.
@@ -134,6 +135,14 @@ pub fn token_hash(token: &str) -> Vec<u8> {
     Sha256::digest(token).to_vec()
 }
 
+/// Returns the id of the session whose token has this hash.
+pub fn session_id(token_hash: &[u8]) -> SessionId {
+    let digest = Sha256::new().chain_update("session").chain_update(token_hash).finalize();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(byte, from)| *byte = from);
+    SessionId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
 /// The data of a user at one moment: the account, the preferences, orders with their payments, notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UserData {
@@ -188,10 +197,13 @@ impl Session {
     /// Returns the id, by which the owner names the session. It follows from the hash of the token and does not
     /// reveal it (a UUID version 8, RFC 9562 section 5.8).
     pub fn id(&self) -> SessionId {
-        let digest = Sha256::new().chain_update("session").chain_update(&self.token_hash).finalize();
-        let mut bytes = [0; 16];
-        bytes.iter_mut().zip(digest).for_each(|(byte, from)| *byte = from);
-        SessionId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        session_id(&self.token_hash)
+    }
+
+    /// Returns whether the session has not ended by itself at `now`: it has not expired, and was used within the time
+    /// `idle`.
+    pub fn is_live(&self, now: Timestamp, idle: SignedDuration) -> bool {
+        self.expires_at > now && self.used_at() > earlier(now, idle)
     }
 
     /// Returns the time of the last use that is known: the creation, if no later one was recorded.

@@ -16,7 +16,7 @@ use self::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
 use self::middleware::jwt::TrustedIssuer;
-use self::middleware::{OverloadLimiter, RateLimiter};
+use self::middleware::{OverloadLimiter, RateLimiter, SessionStore};
 use self::repositories::Database;
 
 /// The wait at which a queue of requests is standing, as in `CoDel`.
@@ -43,6 +43,8 @@ pub struct Infrastructure {
     pub caches: Caches,
     /// Counts what has a rate limit.
     pub limiter: RateLimiter,
+    /// The sessions of users.
+    pub sessions: SessionStore,
     /// The identity provider whose tokens are accepted, if there is one.
     pub issuer: Option<TrustedIssuer>,
     /// Limits the requests that begin by how long they wait, also for the database; `None` if they are not limited.
@@ -61,6 +63,7 @@ impl Infrastructure {
         let gateways = adapters::assemble(&database, &bus, settings);
         let limiter = RateLimiter::in_process(Arc::clone(&database.context().clock));
         let caches = Caches::new(&database, CacheOptions::default());
+        let sessions = SessionStore::in_database(database.clone());
         let waits = database.clone();
         let overload = OverloadLimiter::new(QUEUE_TARGET, Some(Arc::new(move || waits.take_least_wait())));
         Self {
@@ -73,6 +76,7 @@ impl Infrastructure {
             broker: None,
             caches,
             limiter,
+            sessions,
             issuer: None,
             overload: Some(overload),
         }

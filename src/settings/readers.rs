@@ -15,7 +15,7 @@ use crate::domain::money::{Currency, Money};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl, OtlpUrl};
 use crate::infrastructure::cache::{CacheLimits, CacheUrl};
 use crate::infrastructure::events::EventsUrl;
-use crate::infrastructure::middleware::{Quota, TrustedProxies};
+use crate::infrastructure::middleware::{Quota, SessionsUrl, TrustedProxies};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 /// Reads a number of seconds, which may be 0.
@@ -130,6 +130,12 @@ pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
 
 /// Reads the URL of a cache, which is not shown: it may contain a password.
 pub(super) fn cache_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheUrl, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
+}
+
+/// Reads the URL of the sessions, which is not shown: it may contain a password.
+pub(super) fn sessions_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionsUrl, D::Error> {
     let url = String::deserialize(deserializer)?;
     url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
 }

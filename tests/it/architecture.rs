@@ -112,7 +112,7 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
                 | ["events", "EventsUrl" | "Mode"]
                 | ["adapters", "FilesUrl" | "MailSender" | "MailUrl" | "OtlpUrl"]
                 | ["cache", "CacheLimits" | "CacheUrl"]
-                | ["middleware", "Origin" | "Quota" | "TrustedProxies"]
+                | ["middleware", "Origin" | "Quota" | "SessionsUrl" | "TrustedProxies"]
                 | ["middleware", "jwt", "Algorithm"]
         ),
         (["settings", ..], layer) => ["domain", "settings"].contains(&layer),

@@ -34,12 +34,12 @@ pub(super) async fn purge_idempotency_keys(context: JobContext) -> Result<usize,
     purge.await.map(count)
 }
 
-/// Deletes expired sessions.
+/// Deletes expired sessions, and the rows of sessions that were ended and would have expired.
 pub(super) async fn purge_sessions(context: JobContext) -> Result<usize, Failure> {
-    let purge = context
-        .store
-        .database()
-        .write((), async |work, ()| Ok::<_, Failure>(SessionRepository::purge_expired(work, LIMIT).await?));
+    let purge = context.store.database().write((), async |work, ()| {
+        let expired = SessionRepository::purge_expired(work, LIMIT).await?;
+        Ok::<_, Failure>(expired + SessionRepository::purge_ended(work, LIMIT).await?)
+    });
     purge.await.map(count)
 }
 

@@ -129,10 +129,7 @@ pub(super) async fn by_session(
     user_id: UserId,
     session_id: SessionId,
 ) -> Result<Option<Principal>, Failure> {
-    let sessions = sessions::of_user_with_version(store, user_id).await?;
-    let Some((_, version)) = sessions.into_iter().find(|(session, _)| session.id() == session_id) else {
-        return Ok(None);
-    };
+    let Some((_, version)) = sessions::by_id(store, user_id, session_id).await? else { return Ok(None) };
     let key = Own { data: UserData { user_id, version }, key: () };
     let user = match store.infrastructure.caches.own().user.value(&key).await {
         Err(LoadError::Missing) => return Ok(None),

@@ -142,7 +142,7 @@ pub async fn make_admin(
     // who had the account before may have made or requested them
     OneTimePasswordRepository::remove(work, user.id).await?;
     UserTokenRepository::end_all_of(work, user.id).await?;
-    SessionRepository::remove_all_of(work, user.id).await?;
+    SessionRepository::end_all_of(work, user.id).await?;
     ApiKeyRepository::remove_all_of(work, user.id).await?;
     IdentityRepository::remove_all_of(work, user.id).await?;
     Ok(user)

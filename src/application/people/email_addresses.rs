@@ -4,8 +4,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::tokens;
 use super::users::lock_not_erased;
+use super::{sessions, tokens};
 use crate::application::emails::accounts::{are_sent, write_notice, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
@@ -13,7 +13,7 @@ use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException, Failure};
-use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserTokenRepository};
+use crate::infrastructure::repositories::{EndedSessions, UnitOfWork, UserTokenRepository};
 
 /// The purposes of tokens that verify an address.
 const PURPOSES: [TokenPurpose; 2] = [TokenPurpose::EmailVerification, TokenPurpose::EmailChange];
@@ -74,11 +74,18 @@ pub async fn verify(
     session_hash: Option<Vec<u8>>,
     request: VerifyEmail,
 ) -> Result<(), Failure> {
+    if session_hash.is_some() {
+        // otherwise this session would end, too
+        store.sessions().check().await?;
+    }
     let given = (store.mailing(), session_hash, request);
     let write = store.database().write(given, async |work, (mailing, session_hash, request)| {
         verify_in(work, mailing, session_hash.as_deref(), &request.token).await
     });
-    write.await
+    if let Some(ended) = write.await? {
+        sessions::settle(store, &ended).await;
+    }
+    Ok(())
 }
 
 async fn verify_in(
@@ -86,15 +93,16 @@ async fn verify_in(
     mailing: &Mailing,
     session_hash: Option<&[u8]>,
     text: &SecretString,
-) -> Result<(), Failure> {
+) -> Result<Option<EndedSessions>, Failure> {
     let (token, mut user) = tokens::use_once(work, text, &PURPOSES).await?;
+    let mut ended = None;
     if token.purpose == TokenPurpose::EmailChange {
         let former = std::mem::replace(&mut user.email, token.email);
         write_security_notice(work, mailing, "email_changed", (user.id, &former)).await?;
         work.record(SecurityAction::EmailChanged, Some(user.id));
         // those that were sent to the former address
         UserTokenRepository::end_all_of(work, user.id).await?;
-        SessionRepository::remove_others_of(work, user.id, session_hash.unwrap_or_default()).await?;
+        ended = Some(sessions::end_others(work, user.id, session_hash).await?);
     } else if token.email != user.email {
         return Err(tokens::invalid());
     }
@@ -102,6 +110,9 @@ async fn verify_in(
     work.record(SecurityAction::EmailVerified, Some(user.id));
     match work.update(&mut user).await {
         Err(error) if error.is_taken("users_email") => Err(EmailAlreadyUsedException.into()),
-        updated => Ok(updated?),
+        updated => {
+            updated?;
+            Ok(ended)
+        }
     }
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::granting::{Grantable, Granter};
 use super::second_factor::{self, Refusal, SecondFactor};
-use super::{profile, users};
+use super::{profile, sessions, users};
 use crate::application::emails::accounts::write_security_notice;
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
@@ -19,7 +19,7 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, UnauthorizedAccessException, ValidationException,
 };
-use crate::infrastructure::repositories::{OneTimePasswordRepository, SessionRepository, UnitOfWork};
+use crate::infrastructure::repositories::{OneTimePasswordRepository, UnitOfWork};
 
 /// A request to enrol an authenticator app.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -104,11 +104,13 @@ pub async fn confirm(
         user.totp_since = Some(work.now());
         work.update(&mut user).await?;
         work.record(SecurityAction::OneTimePasswordsEnabled, Some(user.id));
-        SessionRepository::remove_others_of(work, user.id, token_hash).await?;
+        let ended = sessions::end_others(work, user.id, Some(token_hash)).await?;
         write_security_notice(work, mailing, "one_time_passwords_enabled", (user.id, &user.email)).await?;
-        new_recovery_codes(work, user.id).await
+        Ok::<_, Failure>((ended, new_recovery_codes(work, user.id).await?))
     });
-    write.await
+    let (ended, codes) = write.await?;
+    sessions::settle(store, &ended).await;
+    Ok(codes)
 }
 
 /// Gives a user new recovery codes, in place of all earlier ones.

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use super::common_passwords::check_password;
 use super::known_devices;
-use super::tokens;
 use super::users::lock_not_erased;
+use super::{sessions, tokens};
 use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
@@ -116,10 +116,9 @@ pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Fail
             write_security_notice(work, mailing, "password_changed", (user.id, &user.email)).await?;
             work.update(&mut user).await?;
             UserTokenRepository::end_all_of(work, user.id).await?;
-            SessionRepository::remove_all_of(work, user.id).await?;
-            Ok::<_, Failure>(())
+            Ok::<_, Failure>(SessionRepository::end_all_of(work, user.id).await?)
         },
     );
-    write.await?;
+    sessions::settle(store, &write.await?).await;
     Ok(device)
 }

@@ -24,7 +24,7 @@ use crate::infrastructure::repositories::{
 /// The most orders whose payments are read by one statement.
 const BATCH: usize = 500;
 
-/// What the store has of a user, all of one snapshot.
+/// What the store has of a user, all of one snapshot but the sessions.
 #[derive(Clone)]
 pub struct PersonalData {
     /// The account.
@@ -55,8 +55,13 @@ pub struct PersonalData {
 
 /// Returns what the store has of a user.
 pub async fn of_user(store: &Store, user_id: UserId) -> Result<PersonalData, Failure> {
-    store.database().snapshot(user_id, async |connection, user_id| read(connection, user_id).await).await
+    let sessions = store.sessions().of_user(user_id).await?;
+    let snapshot =
+        store.database().snapshot(user_id, async |connection, user_id| read(connection, user_id).await);
+    Ok(PersonalData { sessions, ..snapshot.await? })
 }
+
+/// Returns what the database has of a user, without the sessions.
 
 async fn read(connection: &mut Connection, user_id: UserId) -> Result<PersonalData, Failure> {
     let user: Option<User> = connection.find(user_id).await?;
@@ -66,7 +71,7 @@ async fn read(connection: &mut Connection, user_id: UserId) -> Result<PersonalDa
         user,
         preferences: PreferencesRepository(connection).of(user_id).await?,
         identities: PersonalDataRepository(connection).identities(user_id).await?,
-        sessions: PersonalDataRepository(connection).rows(user_id).await?,
+        sessions: Vec::new(),
         api_keys: PersonalDataRepository(connection).rows(user_id).await?,
         carts: CartRepository(connection).of_user(user_id).await?,
         orders: with_payments(connection, orders).await?,

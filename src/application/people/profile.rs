@@ -11,7 +11,7 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
 };
-use crate::infrastructure::repositories::{SessionRepository, UnitOfWork, UserTokenRepository};
+use crate::infrastructure::repositories::{EndedSessions, UnitOfWork, UserTokenRepository};
 
 use super::birth_dates::check_birth_date;
 use super::common_passwords::check_password;
@@ -98,7 +98,12 @@ pub async fn update(
     let write = store.database().write(given, async |work, (owner, change, hashes, mailing)| {
         apply(work, (owner, mailing), change, hashes).await
     });
-    Ok(UpdatedAccount { device, ..write.await? })
+    let (user, ended, token) = write.await?;
+    let goes_on = match &ended {
+        Some(ended) => store.sessions().settle(ended).await,
+        None => false,
+    };
+    Ok(UpdatedAccount { user, token: token.filter(|_| goes_on), device })
 }
 
 /// Refuses a new password that is guessed first by what is known of the user after the change.
@@ -139,7 +144,8 @@ pub async fn erase(store: &Store, user_id: UserId, request: EraseAccount) -> Res
         }
         users::erase_in(work, Granter::Unlimited, *user_id).await
     });
-    erase.await
+    sessions::settle(store, &erase.await?).await;
+    Ok(())
 }
 
 /// The hashes of the passwords in a change.
@@ -175,12 +181,13 @@ pub(super) async fn prove(
     Ok(hash.filter(|_| matches).ok_or_else(|| fault(Fault::WrongPassword))?)
 }
 
+/// Returns the user after a change, the sessions that it ended, and the new token of the session that sends it.
 async fn apply(
     work: &mut UnitOfWork,
     (owner, mailing): (&AccountOwner, &Mailing),
     change: &UpdateAccount,
     hashes: &Hashes,
-) -> Result<UpdatedAccount, Failure> {
+) -> Result<(User, Option<EndedSessions>, Option<String>), Failure> {
     let mut user = users::lock_not_erased(work, owner.user_id).await?;
     check_version(user.version, owner.expected_version)?;
     if hashes.proven.is_some() && hashes.proven != user.password_hash {
@@ -195,20 +202,25 @@ async fn apply(
         // who knew the former password may have requested them
         UserTokenRepository::end_all_of(work, user.id).await?;
     }
-    if let Some(email) = change.email.as_ref().filter(|email| **email != user.email) {
-        change_email(work, (owner, mailing), &mut user, email).await?;
-    }
+    let email_changed = match change.email.as_ref().filter(|email| **email != user.email) {
+        Some(email) => change_email(work, mailing, &mut user, email).await?,
+        None => false,
+    };
     match work.update(&mut user).await {
         Err(error) if error.is_taken("users_email") => return Err(EmailAlreadyUsedException.into()),
         updated => updated?,
     }
 
     // After the update: it waits for a concurrent login with the old password, whose session is removed here.
-    let token = match (&hashes.new, &owner.token_hash) {
-        (Some(_), Some(token_hash)) => sessions::rotate(work, user.id, token_hash).await?,
-        _ => None,
+    let (ended, token) = match (&hashes.new, owner.token_hash.as_deref()) {
+        (Some(_), Some(token_hash)) => {
+            let (ended, token) = sessions::rotate(work, user.id, token_hash).await?;
+            (Some(ended), Some(token))
+        }
+        (None, _) if !email_changed => (None, None),
+        (_, kept) => (Some(sessions::end_others(work, user.id, kept).await?), None),
     };
-    Ok(UpdatedAccount { user, token, device: None })
+    Ok((user, ended, token))
 }
 
 fn set_members(user: &mut User, change: &UpdateAccount, now: Timestamp) -> Result<(), Failure> {
@@ -226,21 +238,21 @@ fn set_members(user: &mut User, change: &UpdateAccount, now: Timestamp) -> Resul
 }
 
 /// Sends a token to the new address of a user, whose use changes the address. If the store sends no e-mails, the
-/// address is changed at once, is not verified, and the other sessions of the user end.
+/// address is changed at once, is not verified, and the other sessions of the user are to be ended; returns whether it
+/// was.
 async fn change_email(
     work: &mut UnitOfWork,
-    (owner, mailing): (&AccountOwner, &Mailing),
+    mailing: &Mailing,
     user: &mut User,
     email: &str,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     if are_sent(work, &mailing.terms).await? {
-        return email_addresses::begin_change(work, mailing, user, email).await;
+        email_addresses::begin_change(work, mailing, user, email).await?;
+        return Ok(false);
     }
     email.clone_into(&mut user.email);
     work.record(SecurityAction::EmailChanged, Some(user.id));
     user.email_verified_at = None;
     UserTokenRepository::end_all_of(work, user.id).await?;
-    let kept = owner.token_hash.as_deref().unwrap_or_default();
-    SessionRepository::remove_others_of(work, user.id, kept).await?;
-    Ok(())
+    Ok(true)
 }

@@ -14,8 +14,9 @@ use crate::domain::ids::{CartId, SessionId, UserId};
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::guards::{Means, Principal};
+use crate::infrastructure::middleware::{BegunSession, SessionStore};
 use crate::infrastructure::repositories::{
-    SessionRepository, UnitOfWork, UserRepository, UserTokenRepository,
+    EndedSessions, SessionRepository, UnitOfWork, UserRepository, UserTokenRepository,
 };
 
 use super::known_devices;
@@ -29,8 +30,6 @@ use crate::domain::time::{earlier, later};
 
 /// The length of a token in bytes.
 const TOKEN_BYTES: usize = 32;
-/// The most sessions of a user; a further one ends the oldest.
-const MAX_SESSIONS: i64 = 100;
 /// The least time between two recorded uses of a session.
 const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
 
@@ -76,6 +75,8 @@ pub async fn log_in(
     origin: &LogInOrigin,
     user_agent: Option<String>,
 ) -> Result<CreatedSession, Failure> {
+    // before an attempt counts, or a one-time password is used
+    store.sessions().check().await?;
     let _permit = store.passwords.begin(origin.address, &request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let user_id = found.as_ref().map(|user| user.id);
@@ -109,10 +110,12 @@ pub async fn log_in(
     let factor =
         SecondFactor { one_time_password: request.one_time_password, recovery_code: request.recovery_code };
     let client = Client { user_agent, cart_id: request.cart_id, factor };
-    let given = (store.mailing(), user.id, Hashes { stored: hash, rehashed }, client);
-    let write = store.database().write(given, async |work, (mailing, user_id, hashes, client)| {
-        create(work, mailing, *user_id, hashes, client).await
-    });
+    let given =
+        (store.mailing(), store.sessions().clone(), Hashes { stored: hash, rehashed }, (user.id, client));
+    let write =
+        store.database().write(given, async |work, (mailing, sessions, hashes, (user_id, client))| {
+            create(work, (mailing, sessions), *user_id, hashes, client).await
+        });
     let created = write.await.and_then(|created| created.map_err(Refusal::of_log_in));
     let is_refused = |failure: &Failure| {
         matches!(failure.downcast_ref(), Some(UnauthorizedAccessException::WrongCredentials))
@@ -120,7 +123,9 @@ pub async fn log_in(
     if created.as_ref().is_err_and(is_refused) {
         record(store, SecurityAction::LogInRefused, user_id).await?;
     }
-    Ok(CreatedSession { device, ..created? })
+    let (begun, token, user) = created?;
+    store.sessions().keep(&begun).await?;
+    Ok(CreatedSession { token, session: begun.session, user, device })
 }
 
 /// Returns whether a customer may not log in yet: logging in to an account that was registered by someone else than the
@@ -161,14 +166,14 @@ struct Hashes {
     rehashed: Option<String>,
 }
 
-/// Creates the session, unless the second factor is refused, which is counted.
+/// Creates the session, unless the second factor is refused, which is counted. Returns it with its token and user.
 async fn create(
     work: &mut UnitOfWork,
-    mailing: &Mailing,
+    (mailing, sessions): (&Mailing, &SessionStore),
     user_id: UserId,
     hashes: &Hashes,
     client: &Client,
-) -> Result<Result<CreatedSession, Refusal>, Failure> {
+) -> Result<Result<(BegunSession, String, User), Refusal>, Failure> {
     let locked = UserRepository::lock_password(work, user_id, &hashes.stored).await?;
     let user = locked.ok_or(UnauthorizedAccessException::WrongCredentials)?;
     if let Err(refusal) = second_factor::verify(work, mailing, &user, &client.factor).await? {
@@ -182,13 +187,12 @@ async fn create(
         user_agent: client.user_agent.clone(),
         ..Session::new(token_hash(&token), user.id, now, later(now, mailing.terms.session))
     };
-    work.insert(&session).await?;
-    SessionRepository::keep_newest(work, user.id, MAX_SESSIONS).await?;
+    let begun = sessions.begin(work, session).await?;
     work.record(SecurityAction::LoggedIn, Some(user.id));
     if let Some(cart_id) = client.cart_id {
         cart::merge(work, &mailing.terms, user.id, cart_id).await?;
     }
-    Ok(Ok(CreatedSession { token, session, user, device: None }))
+    Ok(Ok((begun, token, user)))
 }
 
 fn new_token(work: &UnitOfWork) -> String {
@@ -197,63 +201,68 @@ fn new_token(work: &UnitOfWork) -> String {
     URL_SAFE_NO_PAD.encode(secret)
 }
 
-/// Gives a session another token and ends all other sessions of the user; returns the token, `None` if the session
-/// has ended.
+/// Gives a session another token and ends all other sessions of the user. Returns the token, which is valid if
+/// [`SessionStore::settle`] says so after the commit.
 pub(super) async fn rotate(
     work: &mut UnitOfWork,
     user_id: UserId,
     hash: &[u8],
-) -> Result<Option<String>, Failure> {
-    SessionRepository::remove_others_of(work, user_id, hash).await?;
+) -> Result<(EndedSessions, String), Failure> {
     let token = new_token(work);
-    let rotated = SessionRepository::rotate(work, hash, &token_hash(&token)).await?;
-    Ok(rotated.then_some(token))
+    let ended = SessionRepository::end_others_of(work, user_id, (hash, &token_hash(&token))).await?;
+    Ok((ended, token))
+}
+
+/// Ends all sessions of a user, except the one whose token has this hash, if there is one. After the commit, call
+/// [`SessionStore::settle`].
+pub(super) async fn end_others(
+    work: &mut UnitOfWork,
+    user_id: UserId,
+    kept: Option<&[u8]>,
+) -> Result<EndedSessions, Failure> {
+    Ok(match kept {
+        Some(hash) => SessionRepository::end_others_of(work, user_id, (hash, hash)).await?,
+        None => SessionRepository::end_all_of(work, user_id).await?,
+    })
 }
 
 /// Returns the user with the session that has this hash of its token, and what the user may do now; `None` if the
 /// session has ended. The use is recorded, at most once in [`USE_INTERVAL`].
 pub async fn by_token_hash(store: &Store, token_hash: &[u8]) -> Result<Option<Principal>, Failure> {
-    let now = store.now();
-    let idle_since = earlier(now, store.terms.session_idle);
-    let mut connection = store.database().read().await?;
-    let found = SessionRepository(&mut connection).by_token_hash(token_hash, now, idle_since).await?;
-    drop(connection);
-    if let Some((session, ..)) = &found
-        && session.used_at() <= earlier(now, USE_INTERVAL)
+    let found = store.sessions().by_token_hash(token_hash).await?;
+    let Some((session, (user, permissions))) = found.filter(|(session, _)| is_live(store, session)) else {
+        return Ok(None);
+    };
+    let before = earlier(store.now(), USE_INTERVAL);
+    if session.used_at() <= before
+        && let Err(failure) = store.sessions().record_use(token_hash, before).await
     {
-        record_use(store, token_hash).await;
+        // a store that cannot write, such as a standby, still serves reads
+        tracing::debug!(failure = %failure.report(), "the use of a session was not recorded");
     }
-    Ok(found.map(|(session, user, permissions)| Principal::new(user, Means::Session(session), permissions)))
+    Ok(Some(Principal::new(user, Means::Session(session), permissions)))
 }
 
-/// Records the use of a session. A store that cannot write, such as a standby, still serves reads.
-async fn record_use(store: &Store, token_hash: &[u8]) {
-    let write = store.database().write(token_hash.to_vec(), async |work, token_hash| {
-        let before = earlier(work.now(), USE_INTERVAL);
-        SessionRepository::record_use(work, token_hash, before).await
-    });
-    if let Err(error) = write.await {
-        tracing::debug!(%error, "the use of a session was not recorded");
-    }
+/// Returns a session of a user by its id, with the version of the user's data; `None` if the session has ended.
+pub(super) async fn by_id(
+    store: &Store,
+    user_id: UserId,
+    id: SessionId,
+) -> Result<Option<(Session, i64)>, Failure> {
+    let found = store.sessions().by_id(user_id, id).await?;
+    Ok(found.filter(|(session, _)| is_live(store, session)))
 }
 
 /// Returns the sessions of a user that have not ended, the newest first.
 pub async fn of_user(store: &Store, user_id: UserId) -> Result<Vec<Session>, Failure> {
-    let now = store.now();
-    let idle_since = earlier(now, store.terms.session_idle);
-    let mut connection = store.database().read().await?;
-    Ok(SessionRepository(&mut connection).of_user(user_id, now, idle_since).await?)
+    let mut sessions = store.sessions().of_user(user_id).await?;
+    sessions.retain(|session| is_live(store, session));
+    Ok(sessions)
 }
 
-/// Returns the sessions of a user that have not ended, the newest first, each with the version of the user's data.
-pub(super) async fn of_user_with_version(
-    store: &Store,
-    user_id: UserId,
-) -> Result<Vec<(Session, i64)>, Failure> {
-    let now = store.now();
-    let idle_since = earlier(now, store.terms.session_idle);
-    let mut connection = store.database().read().await?;
-    Ok(SessionRepository(&mut connection).of_user_with_version(user_id, now, idle_since).await?)
+/// Returns whether a session has not ended by itself.
+fn is_live(store: &Store, session: &Session) -> bool {
+    session.is_live(store.now(), store.terms.session_idle)
 }
 
 /// Ends a session of a user.
@@ -269,13 +278,17 @@ pub async fn end(store: &Store, user_id: UserId, id: SessionId) -> Result<(), Fa
 
 /// Ends a session, if it has not ended before.
 pub async fn log_out(store: &Store, token_hash: Vec<u8>) -> Result<(), Failure> {
-    let write = store.database().write(token_hash, async |work, token_hash| {
-        if let Some(user_id) = SessionRepository::remove(work, token_hash).await? {
+    let latest = later(store.now(), store.terms.session);
+    let ending = store.sessions().ending(token_hash, latest).await?;
+    let write = store.database().write(ending.clone(), async |work, ending| {
+        if let Some(user_id) = SessionStore::end(work, ending).await? {
             work.record(SecurityAction::LoggedOut, Some(user_id));
         }
-        Ok(())
+        Ok::<_, Failure>(())
     });
-    write.await
+    write.await?;
+    store.sessions().forget(&ending).await;
+    Ok(())
 }
 
 /// Ends all sessions of a user, and the tokens that were sent to the user by e-mail.
@@ -284,7 +297,13 @@ pub async fn log_out_everywhere(store: &Store, user_id: UserId) -> Result<(), Fa
         work.record(SecurityAction::LoggedOutEverywhere, Some(*user_id));
         // a stranger with a session may have requested them
         UserTokenRepository::end_all_of(work, *user_id).await?;
-        SessionRepository::remove_all_of(work, *user_id).await.map_err(Failure::from)
+        SessionRepository::end_all_of(work, *user_id).await.map_err(Failure::from)
     });
-    write.await.map(drop)
+    settle(store, &write.await?).await;
+    Ok(())
+}
+
+/// Removes what Redis has of sessions that a transaction ended, after its commit.
+pub(super) async fn settle(store: &Store, ended: &EndedSessions) {
+    store.sessions().settle(ended).await;
 }

@@ -14,11 +14,12 @@ use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, UserNotFoundException, ValidationException,
 };
 use crate::infrastructure::repositories::{
-    ApiKeyRepository, EraseError, Page, SessionRepository, StaffRoleRepository, UnitOfWork, UserFilter,
-    UserRepository, UserTokenRepository,
+    ApiKeyRepository, EndedSessions, EraseError, Page, SessionRepository, StaffRoleRepository, UnitOfWork,
+    UserFilter, UserRepository, UserTokenRepository,
 };
 
 use super::granting::{Grantable, Granter, check_remaining_admin};
+use super::sessions;
 use crate::application::partial_update::nullable;
 use crate::application::{Change, Store, check_version};
 
@@ -72,20 +73,24 @@ pub async fn change_role(
     let write = store
         .database()
         .write(given, async |work, (granter, change)| change_role_in(work, *granter, change).await);
-    write.await
+    let (user, ended) = write.await?;
+    if let Some(ended) = ended {
+        sessions::settle(store, &ended).await;
+    }
+    Ok(user)
 }
 
 async fn change_role_in(
     work: &mut UnitOfWork,
     granter: Granter,
     change: &Change<UserId, UpdateUser>,
-) -> Result<User, Failure> {
+) -> Result<(User, Option<EndedSessions>), Failure> {
     let grantable = Grantable::lock(work, granter).await?;
     let user = find_not_erased(work, change.id).await?;
     check_version(user.version, change.expected_version)?;
     let mut changed = updated(user.clone(), change.to.clone())?;
     if changed == user {
-        return Ok(user);
+        return Ok((user, None));
     }
     check_role_exists(work, changed.staff_role.as_deref()).await?;
     grantable.check_user(work, &user).await?;
@@ -103,8 +108,8 @@ async fn change_role_in(
         ApiKeyRepository::remove_all_of(work, user.id).await?;
     }
     UserTokenRepository::end_all_of(work, user.id).await?;
-    SessionRepository::remove_all_of(work, user.id).await?;
-    Ok(changed)
+    let ended = SessionRepository::end_all_of(work, user.id).await?;
+    Ok((changed, Some(ended)))
 }
 
 /// Returns a user with other roles.
@@ -141,21 +146,26 @@ pub async fn end_sessions(store: &Store, granter: Granter, id: UserId) -> Result
         let user = find_not_erased(work, id).await?;
         grantable.check_user(work, &user).await?;
         work.record(SecurityAction::LoggedOutEverywhere, Some(user.id));
-        SessionRepository::remove_all_of(work, user.id).await?;
-        Ok(())
+        Ok::<_, Failure>(SessionRepository::end_all_of(work, user.id).await?)
     });
-    write.await
+    sessions::settle(store, &write.await?).await;
+    Ok(())
 }
 
 /// Removes the personal data of a user. Orders and invoices keep what accounting needs.
 pub async fn erase(store: &Store, granter: Granter, id: UserId) -> Result<(), Failure> {
     let erase =
         store.database().write((granter, id), async |work, &(granter, id)| erase_in(work, granter, id).await);
-    erase.await
+    sessions::settle(store, &erase.await?).await;
+    Ok(())
 }
 
-/// Erases a user in an open transaction.
-pub(super) async fn erase_in(work: &mut UnitOfWork, granter: Granter, id: UserId) -> Result<(), Failure> {
+/// Erases a user in an open transaction; returns how the sessions ended.
+pub(super) async fn erase_in(
+    work: &mut UnitOfWork,
+    granter: Granter,
+    id: UserId,
+) -> Result<EndedSessions, Failure> {
     let grantable = Grantable::lock(work, granter).await?;
     let user = find_not_erased(work, id).await?;
     grantable.check_user(work, &user).await?;
@@ -170,7 +180,8 @@ pub(super) async fn erase_in(work: &mut UnitOfWork, granter: Granter, id: UserId
         work.publish(&SubscriptionChanged { subscription_id, user_id: id, status }).await?;
     }
     work.record(SecurityAction::Erased, Some(id));
-    Ok(work.publish(&UserErased { user_id: id }).await?)
+    work.publish(&UserErased { user_id: id }).await?;
+    Ok(SessionRepository::end_all_of(work, id).await?)
 }
 
 /// Returns whether the store has an administrator who may do everything.

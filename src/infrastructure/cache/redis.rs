@@ -1,7 +1,8 @@
 //! The connection to Redis, without which the store goes on.
 //!
-//! A command waits for at most [`RESPONSE`]. After a failure, commands fail at once until [`PAUSE`] is over, so that a
-//! Redis that does not respond delays one request in a pause and not every one.
+//! How long a command waits is its [`Patience`]. After one had no response, commands fail at once until a pause is over,
+//! so that a Redis that does not respond delays one request in a pause and not every one. A response that is an error,
+//! such as that its memory is full, delays nothing, and no pause follows.
 
 use std::fmt;
 use std::future::Future;
@@ -9,15 +10,32 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, FromRedisValue, RedisError, ScriptInvocation};
+use ::redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind};
 use tokio::time::{Instant, timeout};
 
-/// The longest wait for the response to a command.
-const RESPONSE: Duration = Duration::from_millis(250);
 /// The longest time to connect, which commands do not wait for.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long no command is sent after one failed.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The least time between two errors of Redis in the log.
+const LOGGED: Duration = Duration::from_secs(60);
+
+/// How long Redis is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// The longest wait for the response to a command.
+    pub response: Duration,
+    /// How long no command is sent after one had no response.
+    pub pause: Duration,
+    /// Whether a command is sent again, within the same time, if its connection was closed: it must be of no importance
+    /// whether it is run twice.
+    pub sends_again: bool,
+}
+
+impl Default for Patience {
+    /// The patience with what the store can do without.
+    fn default() -> Self {
+        Self { response: Duration::from_millis(250), pause: Duration::from_secs(1), sends_again: false }
+    }
+}
 
 /// Redis does not respond, or responds with an error, which was logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,71 +45,109 @@ pub struct RedisUnavailable;
 /// A connection that is opened by the first command, and again after it was lost.
 pub struct Redis {
     connection: ConnectionManager,
+    patience: Patience,
     began: Instant,
     /// The end of the pause, in microseconds after the beginning.
     paused_until: AtomicU64,
     is_away: AtomicBool,
+    /// Until when no error is logged, in microseconds after the beginning.
+    logged_until: AtomicU64,
 }
 
 impl Redis {
     /// Returns the connection to the Redis at a URL, which need not be there yet. Call it on a runtime.
     pub fn new(url: &str) -> Result<Self, RedisError> {
+        Self::with_patience(url, Patience::default())
+    }
+
+    /// Returns the connection to the Redis at a URL with a patience of its own.
+    pub fn with_patience(url: &str, patience: Patience) -> Result<Self, RedisError> {
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(RESPONSE));
+            .set_response_timeout(Some(patience.response));
         Ok(Self {
             connection: ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?,
+            patience,
             began: Instant::now(),
             paused_until: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
+            logged_until: AtomicU64::new(0),
         })
     }
 
     /// Runs a script.
     pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, RedisUnavailable> {
-        let mut connection = self.connection.clone();
-        self.within_time(script.invoke_async(&mut connection)).await
+        self.within_time(|mut connection| async move { script.invoke_async(&mut connection).await }).await
     }
 
     /// Runs a command.
     pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisUnavailable> {
-        let mut connection = self.connection.clone();
-        self.within_time(command.query_async(&mut connection)).await
+        self.within_time(|mut connection| async move { command.query_async(&mut connection).await }).await
     }
 
-    async fn within_time<T>(
+    async fn within_time<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
-        response: impl Future<Output = Result<T, RedisError>>,
+        send: impl Fn(ConnectionManager) -> F,
     ) -> Result<T, RedisUnavailable> {
         let elapsed = micros(self.began.elapsed());
         if elapsed < self.paused_until.load(Relaxed) {
             return Err(RedisUnavailable);
         }
-        let error = match timeout(RESPONSE, response).await {
+        let response = async {
+            match send(self.connection.clone()).await {
+                // a server that was restarted, or closed a connection without use, is there
+                Err(error) if self.patience.sends_again && error.is_connection_dropped() => {
+                    send(self.connection.clone()).await
+                }
+                response => response,
+            }
+        };
+        let error = match timeout(self.patience.response, response).await {
             Ok(Ok(value)) => {
                 if self.is_away.swap(false, Relaxed) {
                     tracing::info!("Redis responds again");
                 }
                 return Ok(value);
             }
+            Ok(Err(error)) if is_response(&error) => {
+                self.log_response(&error);
+                return Err(RedisUnavailable);
+            }
             Ok(Err(error)) => error.to_string(),
             Err(elapsed) => elapsed.to_string(),
         };
-        self.paused_until.store(micros(self.began.elapsed() + PAUSE), Relaxed);
+        self.paused_until.store(micros(self.began.elapsed() + self.patience.pause), Relaxed);
         if !self.is_away.swap(true, Relaxed) {
-            tracing::warn!(
-                error,
-                "Redis is not available; what processes share is each process's own until it is"
-            );
+            tracing::warn!(error, "Redis is not available");
         }
         Err(RedisUnavailable)
+    }
+
+    /// Logs a response that is an error, unless one was logged in the last minute.
+    fn log_response(&self, error: &RedisError) {
+        let now = self.began.elapsed();
+        if self.logged_until.load(Relaxed) <= micros(now) {
+            self.logged_until.store(micros(now + LOGGED), Relaxed);
+            tracing::warn!(%error, "Redis responds with an error");
+        }
     }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("is_away", &self.is_away).finish_non_exhaustive()
+    }
+}
+
+/// Returns whether an error is a response of Redis. One of a server that is starting, or whose primary is away, counts as
+/// none.
+fn is_response(error: &RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown};
+    match error.kind() {
+        ErrorKind::Server(kind) => !matches!(kind, BusyLoading | ClusterDown | MasterDown),
+        ErrorKind::Extension | ErrorKind::UnexpectedReturnType => true,
+        _ => false,
     }
 }
 

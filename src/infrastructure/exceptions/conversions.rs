@@ -18,7 +18,7 @@ use crate::{
         state::{ForbiddenTransition, State},
     },
     infrastructure::{
-        cache::{LoadError, PageError},
+        cache::{LoadError, PageError, RedisUnavailable},
         events::transports::TransportError,
         repositories::{DatabaseError, ForeignCursor, ListError, NotLive},
     },
@@ -136,6 +136,13 @@ impl From<DatabaseError> for Failure {
             | DatabaseError::Schema(_)
             | DatabaseError::Internal(_) => Technical::internal(error).into(),
         }
+    }
+}
+
+// Sessions are there; other uses of Redis go on without it.
+impl From<RedisUnavailable> for Failure {
+    fn from(error: RedisUnavailable) -> Self {
+        Technical::new(TechnicalKind::Unavailable, error).into()
     }
 }
 

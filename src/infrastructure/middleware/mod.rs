@@ -7,8 +7,9 @@
 //! `surround.rs` makes the members one service, `client.rs` finds the client of a request, behind the proxies that the
 //! operator trusts, `credential.rs` reads the credential of a request, and `request.rs` has what members and handlers
 //! tell each other. `jwt/` verifies signed tokens, and `overload_limiter.rs` finds how many requests may be in
-//! progress. `rate_limits/` counts what has a limit. The middleware of authorization is not in the list: it surrounds
-//! single routes, each of which requires its own permission.
+//! progress. `rate_limits/` counts what has a limit, and `sessions/` keeps sessions, which `session_middleware.rs` lets a
+//! service read. The middleware of authorization is not in the list: it surrounds single routes, each of which
+//! requires its own permission.
 //!
 //! # Adding one
 //!
@@ -42,6 +43,7 @@ mod request;
 mod request_validation_middleware;
 mod security_headers_middleware;
 mod session_middleware;
+mod sessions;
 mod surround;
 mod trusted_proxies;
 
@@ -74,6 +76,7 @@ pub use self::request::{ActingUser, RequestId, RequestUser};
 pub use self::request_validation_middleware::{BodyLimit, RequestValidationMiddleware};
 pub use self::security_headers_middleware::SecurityHeadersMiddleware;
 pub use self::session_middleware::SessionMiddleware;
+pub use self::sessions::{BegunSession, Ending, Eviction, InvalidSessionsUrl, SessionStore, SessionsUrl};
 pub use self::surround::{Middleware, Next};
 pub use self::trusted_proxies::{InvalidNetwork, TrustedProxies};
 

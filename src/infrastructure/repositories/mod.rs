@@ -89,7 +89,7 @@ pub use placed_orders::list_placed_orders;
 pub use preferences_repository::PreferencesRepository;
 pub use product_repository::{Offer, ProductRepository, SaveError, SearchResults};
 pub use review_repository::{ReviewFilter, ReviewRepository};
-pub use session_repository::SessionRepository;
+pub use session_repository::{EndedSession, EndedSessions, KeptSession, SessionRepository, UserOfSession};
 pub use settings_repository::SettingsRepository;
 pub use shipping_repository::ShippingRepository;
 pub use staff_role_repository::StaffRoleRepository;

@@ -20,8 +20,8 @@ use crate::{
         cache::{CacheOptions, CacheUrl, Redis},
         events::transports,
         guards::CartBounds,
-        middleware::RateLimiter,
         middleware::jwt::{Expected, TrustedIssuer},
+        middleware::{RateLimiter, SessionStore},
         repositories::{Database, DatabaseError, Setup},
     },
     settings::{
@@ -40,6 +40,9 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     if let Ok(limiter) = RateLimiter::open(&settings.cache, clock) {
         infrastructure.limiter = limiter;
     }
+    let sessions = SessionStore::open(&settings.sessions, infrastructure.database.clone());
+    infrastructure.sessions =
+        sessions.map_err(|error| DatabaseError::Internal(format!("`sessions` cannot be used: {error}")))?;
     let caches = CacheOptions {
         verify: settings.caches.verify,
         limits: settings.caches.limit_bytes.clone(),

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use undercroft::application::Store;
 use undercroft::application::jobs::worker::work;
 use undercroft::domain::user::{Role, Session, token_hash};
+use undercroft::infrastructure::middleware::BegunSession;
 use undercroft::infrastructure::repositories::DatabaseError;
 use undercroft::presentation::http::router::Api;
 use undercroft::presentation::http::server;
@@ -118,17 +119,18 @@ impl TestServer {
         let expires_at = created_at + SignedDuration::from_hours(1);
         let token_hash = token_hash(&token);
         let session = Session::new(token_hash, user_id, created_at, expires_at);
-        let given = (session, staff_role.map(str::to_owned));
-        let inserted: Result<(), DatabaseError> = database
-            .write(given, async |work, (session, staff_role)| {
+        let sessions = self.store.infrastructure.sessions.clone();
+        let given = (sessions.clone(), session, staff_role.map(str::to_owned));
+        let begun: Result<BegunSession, DatabaseError> = database
+            .write(given, async |work, (sessions, session, staff_role)| {
                 if let Some(name) = staff_role {
                     let sql = "UPDATE users SET staff_role = $2 WHERE id = $1";
                     work.execute(sql, &[session.user_id.into(), name.into()]).await?;
                 }
-                work.insert(session).await
+                sessions.begin(work, session.clone()).await
             })
             .await;
-        inserted.unwrap();
+        sessions.keep(&begun.unwrap()).await.unwrap();
         self.guest().with("authorization", &format!("Bearer {token}"))
     }
 

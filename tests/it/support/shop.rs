@@ -11,6 +11,7 @@ use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
 use undercroft::domain::discount::Discount;
 use undercroft::domain::ids::UserId;
 use undercroft::domain::user::Role;
+use undercroft::infrastructure::middleware::{SessionStore, SessionsUrl};
 use undercroft::infrastructure::repositories::Database;
 
 use super::builders::{ProductBuilder, discount, user};
@@ -53,16 +54,58 @@ macro_rules! on_both_engines {
     };
 }
 
+/// Makes four tests of `async fn name(shop: &Shop)`: on both engines, with the sessions in the database
+/// (`name::sqlite`) and in Redis (`name::in_redis::sqlite`). A second argument gives the [`ShopOptions`].
+macro_rules! with_both_session_stores {
+    ($test:ident) => {
+        mod $test {
+            with_both_session_stores!(@tests $test, crate::support::ShopOptions::default());
+        }
+    };
+    ($test:ident, $options:expr) => {
+        mod $test {
+            use super::*;
+            with_both_session_stores!(@tests $test, $options);
+        }
+    };
+    (@tests $test:ident, $options:expr) => {
+        on_both_engines!(@tests $test, options(), "multi_thread");
+
+        fn options() -> crate::support::ShopOptions {
+            $options
+        }
+
+        mod in_redis {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                let Some(url) = crate::support::redis::redis_url().await else { return };
+                let options = super::options().sessions(&url);
+                crate::support::Shop::on_sqlite(options).await.run(super::super::$test).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                let Some(url) = crate::support::redis::redis_url().await else { return };
+                let options = super::options().sessions(&url);
+                if let Some(shop) = crate::support::Shop::on_postgres(options).await {
+                    shop.run(super::super::$test).await;
+                }
+            }
+        }
+    };
+}
+
 /// The options of a test's shop.
 pub struct ShopOptions {
     now: Option<Timestamp>,
     terms: Terms,
+    sessions: SessionsUrl,
     checked: bool,
 }
 
 impl Default for ShopOptions {
     fn default() -> Self {
-        Self { now: None, terms: terms(), checked: true }
+        Self { now: None, terms: terms(), sessions: SessionsUrl::Database, checked: true }
     }
 }
 
@@ -81,6 +124,12 @@ impl ShopOptions {
     #[must_use]
     pub fn terms(self, terms: Terms) -> Self {
         Self { terms, ..self }
+    }
+
+    /// The same options with the sessions at this URL.
+    #[must_use]
+    pub fn sessions(self, url: &str) -> Self {
+        Self { sessions: url.parse().unwrap(), ..self }
     }
 
     /// The same options without the check at the end, for a reason that the reader needs.
@@ -143,6 +192,8 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let mut store = store(&test.database, options.terms);
         store.infrastructure.files = files(folder.path());
+        store.infrastructure.sessions =
+            SessionStore::open(&options.sessions, store.database().clone()).unwrap();
         // it publishes what public pages show
         let database = store.database().clone();
         Self(Arc::new(Parts {

@@ -78,4 +78,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "user_data_versions",
         script: include_str!("../../../../migrations/0017_user_data_versions.sql"),
     },
+    Migration {
+        version: 18,
+        name: "sessions_elsewhere",
+        script: include_str!("../../../../migrations/0018_sessions_elsewhere.sql"),
+    },
 ];

@@ -16,6 +16,7 @@ use crate::application::{Store, audit, consistency as checker};
 use crate::domain::audit::{ChainCheck, hex};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
+use crate::infrastructure::middleware::Eviction;
 use crate::infrastructure::repositories::{Database, DatabaseError, ReplicationState, SchemaState, Setup};
 use crate::presentation::http::server::{connections_within, greatest_file_limit};
 use crate::settings::{Sandbox, Settings};
@@ -38,6 +39,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
         Ok(store) => {
             findings.push(clock(&store).await);
             findings.extend(replication(&store).await);
+            findings.extend(sessions(&store).await);
             findings.extend(gateways(&store).await);
             findings.extend(mail(&store).await);
             findings.push(stored_files(&store).await);
@@ -222,6 +224,26 @@ async fn replication(store: &Store) -> Option<Finding> {
             "replication",
             "the store has moved to another database",
             "set `database` to that one",
+        ),
+    })
+}
+
+/// Checks whether the Redis of the sessions responds, and keeps them. Sessions in the database have no finding.
+async fn sessions(store: &Store) -> Option<Finding> {
+    Some(match store.infrastructure.sessions.eviction().await? {
+        Ok(Eviction::Never) => Finding::ok("sessions", "their Redis responds, and removes none"),
+        Ok(Eviction::By(policy)) => Finding::warning(
+            "sessions",
+            format!("their Redis removes keys when its memory is full (maxmemory-policy {policy})"),
+            "set its `maxmemory-policy` to `noeviction`, or users may have to log in again",
+        ),
+        Ok(Eviction::Unknown) => {
+            Finding::ok("sessions", "their Redis responds; it does not say whether it removes any")
+        }
+        Err(error) => Finding::problem(
+            "sessions",
+            error.to_string(),
+            "start Redis, or correct `sessions` in the settings; until then users who are logged in get 503",
         ),
     })
 }

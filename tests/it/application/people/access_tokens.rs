@@ -39,7 +39,7 @@ fn verified(shop: &Shop, token: &str, keys: &KeySet) -> Result<Claims, InvalidTo
     verify(token, keys, &expected, shop.database.context().clock.now())
 }
 
-on_both_engines!(another_service_verifies_a_token_by_the_published_keys);
+with_both_session_stores!(another_service_verifies_a_token_by_the_published_keys);
 async fn another_service_verifies_a_token_by_the_published_keys(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
@@ -70,7 +70,7 @@ async fn another_service_verifies_a_token_by_the_published_keys(shop: &Shop) {
     client.get("/v1/me").await.problem(401);
 }
 
-on_both_engines!(a_token_expires, ShopOptions::manual_clock());
+with_both_session_stores!(a_token_expires, ShopOptions::manual_clock());
 async fn a_token_expires(shop: &Shop) {
     let server = shop.server().await;
     let client = bearer(server, &token_of(&newcomer(server, "ann@example.org").await).await);

@@ -207,7 +207,7 @@ async fn a_partial_update_of_an_account_checks_its_version(shop: &Shop) {
     assert_eq!(server.guest().patch("/v1/me", json!({})).await.problem(401), "unauthorized_access");
 }
 
-on_both_engines!(a_new_password_requires_the_current_one_and_ends_other_sessions);
+with_both_session_stores!(a_new_password_requires_the_current_one_and_ends_other_sessions);
 async fn a_new_password_requires_the_current_one_and_ends_other_sessions(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
@@ -236,7 +236,7 @@ async fn a_new_password_requires_the_current_one_and_ends_other_sessions(shop: &
     log_in(server, "ann@example.org", "battery staple").await;
 }
 
-on_both_engines!(a_new_address_requires_the_password_and_is_not_verified);
+with_both_session_stores!(a_new_address_requires_the_password_and_is_not_verified);
 async fn a_new_address_requires_the_password_and_is_not_verified(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
@@ -259,7 +259,7 @@ async fn a_new_address_requires_the_password_and_is_not_verified(shop: &Shop) {
     log_in(server, "new@example.org", PASSWORD).await;
 }
 
-on_both_engines!(an_erased_user_cannot_log_in);
+with_both_session_stores!(an_erased_user_cannot_log_in);
 async fn an_erased_user_cannot_log_in(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;

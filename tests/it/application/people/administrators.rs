@@ -72,7 +72,7 @@ async fn only_administrators_manage_users(shop: &Shop) {
     assert_eq!(ann.get("/v1/me").await.expect(200)["role"], "customer");
 }
 
-on_both_engines!(a_new_role_applies_to_the_next_request_and_one_administrator_remains);
+with_both_session_stores!(a_new_role_applies_to_the_next_request_and_one_administrator_remains);
 async fn a_new_role_applies_to_the_next_request_and_one_administrator_remains(shop: &Shop) {
     let server = shop.server().await;
     let (root, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
@@ -108,7 +108,7 @@ async fn a_new_role_applies_to_the_next_request_and_one_administrator_remains(sh
     assert_eq!(ann.get("/admin/v1/users/ann").await.problem(422), "validation");
 }
 
-on_both_engines!(an_administrator_ends_the_sessions_of_another_user);
+with_both_session_stores!(an_administrator_ends_the_sessions_of_another_user);
 async fn an_administrator_ends_the_sessions_of_another_user(shop: &Shop) {
     let server = shop.server().await;
     let (root, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);

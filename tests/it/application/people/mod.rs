@@ -11,7 +11,9 @@ mod one_time_passwords;
 mod personal_data;
 mod preferences;
 mod registrations;
+mod session_stores;
 mod sessions;
+mod sessions_in_redis;
 mod tokens;
 
 use http::Method;

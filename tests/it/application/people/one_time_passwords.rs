@@ -44,7 +44,7 @@ async fn assert_notices(server: &TestServer, expected: &[&str]) {
     assert_eq!(kinds, expected);
 }
 
-on_both_engines!(an_enrolled_app_is_required_to_log_in_and_each_code_is_accepted_once, options());
+with_both_session_stores!(an_enrolled_app_is_required_to_log_in_and_each_code_is_accepted_once, options());
 async fn an_enrolled_app_is_required_to_log_in_and_each_code_is_accepted_once(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;

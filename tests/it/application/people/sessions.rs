@@ -122,7 +122,7 @@ async fn a_failed_login_does_not_reveal_accounts(shop: &Shop) {
     panic!("{unknown:?} without an account, {known:?} with one");
 }
 
-on_both_engines!(logging_out_is_idempotent);
+with_both_session_stores!(logging_out_is_idempotent);
 async fn logging_out_is_idempotent(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
@@ -149,7 +149,7 @@ async fn logging_out_is_idempotent(shop: &Shop) {
     bob.get("/v1/me").await.expect(200);
 }
 
-on_both_engines!(another_site_can_neither_log_out_nor_erase_a_browsers_user);
+with_both_session_stores!(another_site_can_neither_log_out_nor_erase_a_browsers_user);
 async fn another_site_can_neither_log_out_nor_erase_a_browsers_user(shop: &Shop) {
     let server = shop.server().await;
     register(server, "ann@example.org").await;
@@ -166,7 +166,7 @@ async fn another_site_can_neither_log_out_nor_erase_a_browsers_user(shop: &Shop)
     assert_eq!(browser.get("/v1/me").await.status, 401);
 }
 
-on_both_engines!(a_session_expires, ShopOptions::manual_clock());
+with_both_session_stores!(a_session_expires, ShopOptions::manual_clock());
 async fn a_session_expires(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
@@ -177,7 +177,7 @@ async fn a_session_expires(shop: &Shop) {
     ann.delete("/v1/sessions").await.expect(204);
 }
 
-on_both_engines!(
+with_both_session_stores!(
     a_session_that_is_not_used_ends,
     ShopOptions::manual_clock().terms(Terms { session_idle: SignedDuration::from_hours(2), ..terms() })
 );
@@ -200,7 +200,7 @@ async fn a_session_that_is_not_used_ends(shop: &Shop) {
     assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
 }
 
-on_both_engines!(a_user_lists_the_own_sessions_and_ends_them);
+with_both_session_stores!(a_user_lists_the_own_sessions_and_ends_them);
 async fn a_user_lists_the_own_sessions_and_ends_them(shop: &Shop) {
     let server = shop.server().await;
     let bob = newcomer(server, "bob@example.org").await;
@@ -250,7 +250,7 @@ async fn a_password_is_hashed_anew_at_log_in_if_its_hash_is_weaker(shop: &Shop) 
     assert_eq!(stored().await, rehashed);
 }
 
-on_both_engines!(a_session_with_the_old_password_ends_with_its_change);
+with_both_session_stores!(a_session_with_the_old_password_ends_with_its_change);
 async fn a_session_with_the_old_password_ends_with_its_change(shop: &Shop) {
     let server = shop.server().await;
     let mut ann = newcomer(server, "ann@example.org").await;

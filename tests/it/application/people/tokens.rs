@@ -110,7 +110,7 @@ async fn of_concurrent_uses_of_a_token_one_succeeds(shop: &Shop) {
     assert_eq!(succeeded, 1);
 }
 
-on_both_engines!(a_password_reset_ends_every_session_and_verifies_the_address, with_emails());
+with_both_session_stores!(a_password_reset_ends_every_session_and_verifies_the_address, with_emails());
 async fn a_password_reset_ends_every_session_and_verifies_the_address(shop: &Shop) {
     let server = shop.server().await;
     let (ann, bob) = (newcomer(server, ANN).await, newcomer(server, "bob@example.org").await);
@@ -264,7 +264,7 @@ async fn an_e_mail_leads_to_the_page_of_the_shop(shop: &Shop) {
     assert!(mail.contains(&terms().name), "{mail}");
 }
 
-on_both_engines!(a_change_of_the_address_ends_the_other_sessions, with_emails());
+with_both_session_stores!(a_change_of_the_address_ends_the_other_sessions, with_emails());
 async fn a_change_of_the_address_ends_the_other_sessions(shop: &Shop) {
     let server = shop.server().await;
     let change = async |client: &TestClient, address: &str| {

@@ -35,6 +35,7 @@ const MIGRATIONS: &str = concat!(
     include_str!("../../../../migrations/0014_holds.sql"),
     include_str!("../../../../migrations/0015_one_time_passwords.sql"),
     include_str!("../../../../migrations/0017_user_data_versions.sql"),
+    include_str!("../../../../migrations/0018_sessions_elsewhere.sql"),
 );
 
 /// The most rows of a page.
@@ -207,6 +208,7 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO access_token_keys SELECT user_id, created_at FROM sessions LIMIT 1",
         "INSERT INTO one_time_passwords SELECT user_id, token_hash, 0, 0, NULL, created_at FROM sessions LIMIT 1",
         "INSERT INTO recovery_codes SELECT user_id, token_hash FROM sessions LIMIT 1",
+        "INSERT INTO ended_sessions SELECT user_id, created_at FROM sessions LIMIT 1",
         "INSERT INTO product_files SELECT products.id, files.id FROM products, files LIMIT 1",
         "INSERT INTO unused_files SELECT id, created_at FROM users LIMIT 1",
         "INSERT INTO postponed_events SELECT 'none', seq, subject, 0, occurred_at, NULL FROM outbox LIMIT 1",

@@ -1,7 +1,10 @@
 //! Sessions: found with their user until they expire, and removed.
 
+use undercroft::domain::ids::SessionId;
 use undercroft::domain::user::{Session, User};
-use undercroft::infrastructure::repositories::{SessionRepository, UserRepository};
+use undercroft::infrastructure::repositories::{
+    DatabaseError, EndedSession, SessionRepository, UserRepository,
+};
 
 use super::{at, insert, number, register, user};
 use crate::support::Shop;
@@ -13,8 +16,10 @@ async fn log_in(shop: &Shop, user: &User, token_hash: &[u8], until: i64) {
 
 async fn found(shop: &Shop, token_hash: &[u8], now: i64) -> Option<(Session, User)> {
     let mut connection = shop.database.read().await.unwrap();
-    let found = SessionRepository(&mut connection).by_token_hash(token_hash, at(now), at(-100)).await;
-    found.unwrap().map(|(session, (user, _), _)| (session, user))
+    let found = SessionRepository(&mut connection).by_token_hash(token_hash).await.unwrap();
+    let idle = jiff::SignedDuration::from_secs(100);
+    let live = found.filter(|(session, _)| session.is_live(at(now), idle));
+    live.map(|(session, ((user, _), _))| (session, user))
 }
 
 on_both_engines!(a_token_leads_to_its_user_until_it_expires);
@@ -46,11 +51,23 @@ async fn sessions_end_one_by_one_or_all_of_a_user(shop: &Shop) {
     }
     assert!(found(shop, b"a1", 0).await.is_none());
     assert!(found(shop, b"a2", 0).await.is_some());
-    let ended =
-        shop.database.write(ann.id, async |work, &id| SessionRepository::remove_all_of(work, id).await).await;
-    assert_eq!(ended.unwrap(), 2);
-    assert!(found(shop, b"a2", 0).await.is_none());
-    assert!(found(shop, b"b1", 0).await.is_some());
+    let others = shop
+        .database
+        .write(ann.id, async |work, &id| SessionRepository::end_others_of(work, id, (b"a2", b"a4")).await);
+    let ended = others.await.unwrap();
+    assert_eq!((ended.epoch, ended.kept.unwrap().is_stored), (1, true));
+    assert!(found(shop, b"a2", 0).await.is_none() && found(shop, b"a3", 0).await.is_none());
+    assert!(found(shop, b"a4", 0).await.is_some());
+    // the token of another user is not a kept one
+    let foreign = shop
+        .database
+        .write(bob.id, async |work, &id| SessionRepository::end_others_of(work, id, (b"a4", b"b2")).await);
+    assert!(!foreign.await.unwrap().kept.unwrap().is_stored);
+    assert!(found(shop, b"a4", 0).await.is_some() && found(shop, b"b1", 0).await.is_none());
+
+    let all = shop.database.write(ann.id, async |work, &id| SessionRepository::end_all_of(work, id).await);
+    assert_eq!(all.await.unwrap().epoch, 2);
+    assert!(found(shop, b"a4", 0).await.is_none());
 }
 
 on_both_engines!(only_expired_sessions_are_deleted);
@@ -63,11 +80,17 @@ async fn only_expired_sessions_are_deleted(shop: &Shop) {
     let lasting = Session::new(b"on".to_vec(), ann.id, at(0), later);
     insert(shop, &lasting).await.unwrap();
 
-    let purged = shop
-        .database
-        .write(1_000, async |work, &limit| SessionRepository::purge_expired(work, limit).await)
-        .await;
-    assert_eq!(purged.unwrap(), 1);
+    for (number, expires_at) in [(1, at(10)), (2, later)] {
+        let session_id = SessionId(uuid::Uuid::from_u128(number));
+        insert(shop, &EndedSession { session_id, expires_at }).await.unwrap();
+    }
+
+    let purged = shop.database.write(1_000, async |work, &limit| {
+        let ended = SessionRepository::purge_ended(work, limit).await?;
+        Ok::<_, DatabaseError>((SessionRepository::purge_expired(work, limit).await?, ended))
+    });
+    assert_eq!(purged.await.unwrap(), (1, 1));
+    assert_eq!(number(shop, "SELECT COUNT(*) FROM ended_sessions", &[]).await, 1);
     assert_eq!(number(shop, "SELECT COUNT(*) FROM sessions", &[]).await, 1);
     assert!(found(shop, b"on", 0).await.is_some());
     let mut connection = shop.database.read().await.unwrap();

@@ -211,6 +211,7 @@ fn settings_and_transports_do_not_show_passwords_of_urls() {
     for (variable, url) in [
         ("DATABASE", "postgres://canary:PASSWORD@127.0.0.1:1/store"),
         ("CACHE", "redis://canary:PASSWORD@127.0.0.1:1"),
+        ("SESSIONS", "redis://canary:PASSWORD@127.0.0.1:1"),
         ("MAIL__URL", "smtp://canary:PASSWORD@127.0.0.1:1"),
         #[cfg(feature = "nats")]
         ("EVENTS__URL", "nats://canary:PASSWORD@127.0.0.1:1"),

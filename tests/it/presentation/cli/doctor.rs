@@ -8,6 +8,7 @@ use undercroft::infrastructure::repositories::{Database, Setup};
 
 use super::{run, undercroft};
 use crate::support::EmptyPostgres;
+use crate::support::redis::redis_url;
 use crate::support::store::execute;
 
 /// Runs `doctor` on a database; returns its exit code and its output with the errors.
@@ -57,6 +58,33 @@ async fn a_database_that_the_server_does_not_have_exits_with_4() {
     let (code, text) = doctor(&TempDir::new().unwrap(), &format!("{server}/no_such_database"));
     assert_eq!(code, Some(4), "{text}");
     assert!(text.contains("database \"no_such_database\" does not exist"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_redis_of_the_sessions_is_checked() {
+    let Some(url) = redis_url().await else { return };
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("shop.db");
+    let database = format!("sqlite:{}", file.display());
+    drop(Database::open(&database.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap());
+    let checked = |sessions: &str| {
+        let arguments = ["doctor", "--listen", "127.0.0.1:0", "--database", &database];
+        let output =
+            undercroft(folder.path(), &arguments).env("UNDERCROFT_SESSIONS", sessions).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = checked("database:");
+    assert!(code == Some(0) && !text.contains("sessions "), "{text}");
+    let (code, text) = checked(&url);
+    assert!(
+        code == Some(0) && text.contains("sessions     their Redis responds, and removes none"),
+        "{text}"
+    );
+    let (code, text) = checked("redis://:hush@127.0.0.1:1");
+    assert!(code == Some(1) && text.contains("sessions     Redis is not available"), "{text}");
+    assert!(!text.contains("hush"), "{text}");
+    let (code, _) = checked("memory:");
+    assert_eq!(code, Some(2));
 }
 
 #[test]
