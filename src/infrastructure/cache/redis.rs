@@ -1,6 +1,7 @@
 //! The connection to Redis, without which the store goes on.
 //!
-//! How long a command waits is its [`Patience`]. After one had no response, commands fail at once until a pause is over,
+//! How long a command waits is its [`Patience`]. After one had no response, commands fail at once until a pause is
+//! over,
 //! so that a Redis that does not respond delays one request in a pause and not every one. A response that is an error,
 //! such as that its memory is full, delays nothing, and no pause follows.
 
@@ -140,7 +141,8 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// Returns whether an error is a response of Redis. One of a server that is starting, or whose primary is away, counts as
+/// Returns whether an error is a response of Redis. One of a server that is starting, or whose primary is away,
+/// counts as
 /// none.
 fn is_response(error: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown};

@@ -207,7 +207,8 @@ fn with_permissions(user: User, version: i64, of_role: Option<Json<Permissions>>
     ((user, version), permissions)
 }
 
-/// Begins the next epoch of a user, if there is such a user; returns it. The user is locked from then on, so that logging in
+/// Begins the next epoch of a user, if there is such a user; returns it. The user is locked from then on, so that
+/// logging in
 /// at the same time ends before, and its session with it, or begins in the new epoch.
 async fn next_epoch(work: &mut UnitOfWork, user_id: UserId) -> Result<i64, DatabaseError> {
     let sql = "UPDATE users SET session_epoch = session_epoch + 1 WHERE id = $1 RETURNING session_epoch";

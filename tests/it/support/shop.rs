@@ -69,9 +69,9 @@ macro_rules! with_both_session_stores {
         }
     };
     (@tests $test:ident, $options:expr) => {
-        on_both_engines!(@tests $test, options(), "multi_thread");
+        on_both_engines!(@tests $test, shop_options(), "multi_thread");
 
-        fn options() -> crate::support::ShopOptions {
+        fn shop_options() -> crate::support::ShopOptions {
             $options
         }
 
@@ -79,14 +79,14 @@ macro_rules! with_both_session_stores {
             #[tokio::test(flavor = "multi_thread")]
             async fn sqlite() {
                 let Some(url) = crate::support::redis::redis_url().await else { return };
-                let options = super::options().sessions(&url);
+                let options = super::shop_options().sessions(&url);
                 crate::support::Shop::on_sqlite(options).await.run(super::super::$test).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn postgres() {
                 let Some(url) = crate::support::redis::redis_url().await else { return };
-                let options = super::options().sessions(&url);
+                let options = super::shop_options().sessions(&url);
                 if let Some(shop) = crate::support::Shop::on_postgres(options).await {
                     shop.run(super::super::$test).await;
                 }
