@@ -39,7 +39,9 @@ table! {
 pub struct EndedSessions {
     /// The user.
     pub user_id: UserId,
-    /// The epoch in which the user is from now on. The sessions of earlier ones have ended.
+    /// The epoch in which the sessions were begun that have ended.
+    pub former: i64,
+    /// The epoch in which the user is from now on.
     pub epoch: i64,
     /// The session that goes on, if there is one.
     pub kept: Option<KeptSession>,
@@ -153,9 +155,9 @@ impl SessionRepository<'_> {
 
     /// Ends all sessions of a user, wherever they are kept.
     pub async fn end_all_of(work: &mut UnitOfWork, user_id: UserId) -> Result<EndedSessions, DatabaseError> {
-        let epoch = next_epoch(work, user_id).await?;
+        let (former, epoch) = next_epoch(work, user_id).await?;
         work.defer("DELETE FROM sessions WHERE user_id = $1", &params![user_id]).await?;
-        Ok(EndedSessions { user_id, epoch, kept: None })
+        Ok(EndedSessions { user_id, former, epoch, kept: None })
     }
 
     /// Ends all sessions of a user except the one with the token `from`, which has the token `to` from now on: it may
@@ -165,13 +167,13 @@ impl SessionRepository<'_> {
         user_id: UserId,
         (from, to): (&[u8], &[u8]),
     ) -> Result<EndedSessions, DatabaseError> {
-        let epoch = next_epoch(work, user_id).await?;
+        let (former, epoch) = next_epoch(work, user_id).await?;
         let sql = "DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2";
         work.defer(sql, &params![user_id, from]).await?;
         let sql = "UPDATE sessions SET token_hash = $3 WHERE user_id = $1 AND token_hash = $2";
         let is_stored = work.execute(sql, &params![user_id, from, to]).await? == 1;
         let kept = KeptSession { from: from.to_vec(), to: to.to_vec(), is_stored };
-        Ok(EndedSessions { user_id, epoch, kept: Some(kept) })
+        Ok(EndedSessions { user_id, former, epoch, kept: Some(kept) })
     }
 
     /// Removes all sessions of a user except the newest `count`; returns the number removed.
@@ -207,10 +209,16 @@ fn with_permissions(user: User, version: i64, of_role: Option<Json<Permissions>>
     ((user, version), permissions)
 }
 
-/// Begins the next epoch of a user, if there is such a user; returns it. The user is locked from then on, so that
-/// logging in
-/// at the same time ends before, and its session with it, or begins in the new epoch.
-async fn next_epoch(work: &mut UnitOfWork, user_id: UserId) -> Result<i64, DatabaseError> {
-    let sql = "UPDATE users SET session_epoch = session_epoch + 1 WHERE id = $1 RETURNING session_epoch";
-    Ok(work.first(sql, &params![user_id]).await?.unwrap_or_default())
+/// Begins the next epoch of a user, if there is such a user; returns the former one and the new one. The user is locked
+/// from then on, so that logging in at the same time ends before, and its session with it, or begins in the new epoch.
+///
+/// An epoch is a random number: a database that was restored counts to no epoch that sessions in Redis are of.
+async fn next_epoch(work: &mut UnitOfWork, user_id: UserId) -> Result<(i64, i64), DatabaseError> {
+    let lock = "UPDATE users SET session_epoch = session_epoch WHERE id = $1 RETURNING session_epoch";
+    let former: Option<i64> = work.first(lock, &params![user_id]).await?;
+    let mut random = [0; 8];
+    work.secret(&mut random);
+    let epoch = i64::from_le_bytes(random);
+    work.defer("UPDATE users SET session_epoch = $2 WHERE id = $1", &params![user_id, epoch]).await?;
+    Ok((former.unwrap_or_default(), epoch))
 }

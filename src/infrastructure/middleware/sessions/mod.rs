@@ -237,7 +237,7 @@ impl SessionStore {
             None => false,
         };
         let kept = ended.kept.as_ref().filter(|_| carried).map(|kept| session_id(&kept.to));
-        log(redis.remove_all_of((ended.user_id, ended.epoch - 1), kept).await.map_err(Failure::from));
+        log(redis.remove_all_of((ended.user_id, ended.former), kept).await.map_err(Failure::from));
         carried
     }
 
@@ -251,7 +251,7 @@ impl SessionStore {
         let id = session_id(&kept.from);
         let found = redis.find(id).await?;
         let was_valid =
-            |known: &KnownSession| known.session.user_id == ended.user_id && known.epoch == ended.epoch - 1;
+            |known: &KnownSession| known.session.user_id == ended.user_id && known.epoch == ended.former;
         let Some(known) = found.filter(was_valid) else { return Ok(false) };
         if !SessionRepository(&mut self.database.read().await?).ended(&[id]).await?.is_empty() {
             return Ok(false);

@@ -227,6 +227,23 @@ async fn a_session_that_was_ended_does_not_go_on_with_another_token(shop: &Shop)
     assert_eq!(bob.get("/v1/me").await.status, 401);
 }
 
+on_both_engines!(a_database_that_was_restored_revives_no_session);
+async fn a_database_that_was_restored_revives_no_session(shop: &Shop) {
+    let Some(server) = server(shop).await else { return };
+    let first = newcomer(server, "ann@example.org").await;
+    first.delete("/v1/me/sessions").await.expect(204);
+    let unknown = log_in(server, "ann@example.org", PASSWORD).await;
+    unknown.get("/v1/me").await.expect(200);
+    execute(&shop.database, &["UPDATE users SET session_epoch = 0"]).await;
+    assert_eq!(unknown.get("/v1/me").await.status, 401, "the database does not know its epoch");
+
+    let again = log_in(server, "ann@example.org", PASSWORD).await;
+    again.delete("/v1/me/sessions").await.expect(204);
+    for client in [first, unknown, again] {
+        assert_eq!(client.get("/v1/me").await.status, 401);
+    }
+}
+
 on_both_engines!(what_the_store_did_not_write_into_redis_is_no_session);
 async fn what_the_store_did_not_write_into_redis_is_no_session(shop: &Shop) {
     let Some(server) = server(shop).await else { return };
