@@ -128,10 +128,13 @@ impl PaymentRepository<'_> {
 
     /// Makes the attempts that are due by `by` due now.
     pub async fn make_due(work: &mut UnitOfWork, by: Timestamp) -> Result<(), DatabaseError> {
-        let sql =
-            "UPDATE payments SET next_attempt_at = $1 WHERE next_attempt_at > $1 AND next_attempt_at <= $2";
+        let sql = "UPDATE payments SET next_attempt_at = $1 WHERE next_attempt_at > $1 AND next_attempt_at <= $2 \
+                   RETURNING order_id";
         let now = work.now();
-        work.defer(sql, &params![now, by]).await
+        for order_id in work.all::<OrderId>(sql, &params![now, by]).await? {
+            work.touch_data(Owner::BuyerOf(order_id));
+        }
+        Ok(())
     }
 
     /// Claims an attempt that is due at `due_by`, and schedules the one after it for `next`. Returns whether the
@@ -143,8 +146,12 @@ impl PaymentRepository<'_> {
         next: Timestamp,
     ) -> Result<bool, DatabaseError> {
         let sql = "UPDATE payments SET next_attempt_at = $3, attempts = attempts + 1 \
-                   WHERE id = $1 AND next_attempt_at <= $2";
-        Ok(work.execute(sql, &params![id, due_by, next]).await? == 1)
+                   WHERE id = $1 AND next_attempt_at <= $2 RETURNING order_id";
+        let claimed = work.first::<OrderId>(sql, &params![id, due_by, next]).await?;
+        if let Some(order_id) = claimed {
+            work.touch_data(Owner::BuyerOf(order_id));
+        }
+        Ok(claimed.is_some())
     }
 
     /// Settles a pending operation; returns whether it was pending. Only then may the amounts of the payment change.

@@ -7,7 +7,9 @@
 use super::error::DatabaseError;
 use super::owner::{Owner, Owners};
 use super::param::params;
+use super::statements::key_lists;
 use super::unit_of_work::UnitOfWork;
+use crate::domain::ids::{OrderId, UserId};
 
 const INCREMENT: &str = "ON CONFLICT (user_id) DO UPDATE SET version = user_data_versions.version + 1";
 
@@ -35,19 +37,18 @@ impl UnitOfWork {
     }
 
     /// Increments the versions of the data of all owners, in the order of their ids, at the end of the transaction:
-    /// until it is committed, others that change data of the same user wait.
+    /// until it is committed, others that change data of the same user wait. As all transactions have this order, none
+    /// waits for one that waits for it.
     pub(super) async fn increment_data_versions(&mut self) -> Result<(), DatabaseError> {
-        let Owners { users, orders, known } = std::mem::take(&mut self.owners);
+        let Owners { mut users, orders, known } = std::mem::take(&mut self.owners);
+        let unknown: Vec<OrderId> = orders.difference(&known).copied().collect();
+        for (keys, list) in key_lists(&unknown) {
+            let sql = format!("SELECT user_id FROM orders WHERE id IN ({list}) AND user_id IS NOT NULL");
+            users.extend(self.all::<UserId>(&sql, &keys).await?);
+        }
         for user_id in users {
             let sql = format!("INSERT INTO user_data_versions (user_id, version) VALUES ($1, 1) {INCREMENT}");
             self.defer(&sql, &params![user_id]).await?;
-        }
-        for &order_id in orders.difference(&known) {
-            let sql = format!(
-                "INSERT INTO user_data_versions (user_id, version) \
-                 SELECT user_id, 1 FROM orders WHERE id = $1 AND user_id IS NOT NULL {INCREMENT}"
-            );
-            self.defer(&sql, &params![order_id]).await?;
         }
         Ok(())
     }

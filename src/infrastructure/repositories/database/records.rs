@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::error::DatabaseError;
 use super::param::Param;
 use super::row::FromRow;
-use super::statements::{insert, key_condition, key_lists, row_lists, select};
+use super::statements::{column_list, insert, key_condition, key_lists, row_lists, select};
 use super::table::{Table, ToColumns};
 use super::unit_of_work::UnitOfWork;
 use crate::domain::audit::RowChange;
@@ -84,15 +84,17 @@ impl Connection {
 
 impl UnitOfWork {
     /// Removes a row; returns whether it was there.
-    pub async fn remove<T: Table>(&mut self, key: T::Key) -> Result<bool, DatabaseError> {
+    pub async fn remove<T: Table + FromRow>(&mut self, key: T::Key) -> Result<bool, DatabaseError> {
         let params = key_params(&key);
-        let sql = format!("DELETE FROM {} WHERE {}", T::NAME, key_condition::<T>(params.len()));
-        let was_there = self.execute(&sql, &params).await? == 1;
+        let (condition, columns) = (key_condition::<T>(params.len()), column_list::<T>(""));
+        let sql = format!("DELETE FROM {} WHERE {condition} RETURNING {columns}", T::NAME);
+        let removed: Option<T> = self.first(&sql, &params).await?;
         drop(params);
-        if was_there {
+        if let Some(row) = &removed {
             self.record_row::<T>(&key, RowChange::Removed);
+            self.touch_row(row);
         }
-        Ok(was_there)
+        Ok(removed.is_some())
     }
 
     /// Inserts a row. On PostgreSQL an error is returned by the next statement of the transaction or by the commit.
