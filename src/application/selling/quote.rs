@@ -30,9 +30,9 @@ pub struct QuoteRequest<'a> {
     pub currency: Currency,
     /// The discount code.
     pub discount_code: Option<&'a str>,
-    /// The discount with this code, if a cache has it: then only its uses are read from the database. `None` for what
-    /// is charged.
-    pub kept_discount: Option<&'a Discount>,
+    /// The discount with this code, or that there is none, if a cache has been asked: then only its uses are read from
+    /// the database. `None` for what is charged.
+    pub kept_discount: Option<Option<&'a Discount>>,
     /// The country whose tax rules and shipping rates apply.
     pub country: Country,
     /// The shipping method.
@@ -154,7 +154,9 @@ pub async fn quote(
 pub(super) fn quote_ahead(connection: &mut Connection, request: QuoteRequest<'_>) {
     TaxRepository(connection).for_country_ahead(request.country);
     match (request.discount_code, request.kept_discount) {
-        (_, Some(kept)) if kept.usage_limit.is_some() => DiscountRepository(connection).uses_ahead(kept.id),
+        (_, Some(Some(kept))) if kept.usage_limit.is_some() => {
+            DiscountRepository(connection).uses_ahead(kept.id);
+        }
         (_, Some(_)) | (None, None) => {}
         (Some(code), None) => DiscountRepository(connection).by_code_ahead(code),
     }
@@ -263,8 +265,9 @@ async fn discount(
     let refused = |reason| InvalidDiscountCodeException { discount_code: code.to_owned(), reason };
     let mut discounts = DiscountRepository(connection);
     let found = match request.kept_discount {
-        Some(kept) if kept.usage_limit.is_none() => Some(kept.clone()),
-        Some(kept) => discounts.uses(kept.id).await?.map(|used| Discount { used, ..kept.clone() }),
+        Some(None) => None,
+        Some(Some(kept)) if kept.usage_limit.is_none() => Some(kept.clone()),
+        Some(Some(kept)) => discounts.uses(kept.id).await?.map(|used| Discount { used, ..kept.clone() }),
         None => discounts.by_code(code).await?,
     };
     let Some(discount) = found else { return Ok((None, Some(refused(None)))) };

@@ -65,7 +65,7 @@ async fn price(store: &Store, members: &Members, cart: Cart) -> Result<PricedCar
 
     let shipping = ShippingChoice::preferred(cart.delivery.shipping_method.as_deref());
     let request = QuoteRequest {
-        kept_discount: discount.as_deref(),
+        kept_discount: Some(discount.as_deref()),
         ..quote_request(&store.terms, store.now(), &cart, &shipping)
     };
     let mut connection = store.database().read().await?;

@@ -2,6 +2,8 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use undercroft::application::selling::quote::{LinePrice, QuoteLine, QuoteRequest, ShippingChoice, quote};
+use undercroft::domain::money::Currency;
 
 use crate::support::http::{assert_for_administrators, cart_of, checkout_body, faults, ids};
 use crate::support::{Shop, TestClient};
@@ -157,4 +159,24 @@ async fn only_administrators_create_discounts_and_creation_is_idempotent(shop: &
     assert_eq!((first.status, &first.body), (201, &keyed.post(PATH, percent("A")).await.body));
     assert_eq!(keyed.post(PATH, percent("B")).await.problem(422), "idempotency_key_reused");
     assert_eq!(ids(&keyed.get(PATH).await.expect(200)).len(), 1);
+}
+
+on_both_engines!(a_code_that_a_cache_knows_to_have_no_discount_is_not_read_again);
+async fn a_code_that_a_cache_knows_to_have_no_discount_is_not_read_again(shop: &Shop) {
+    let variant_id = shop.product().stock(9).create().await;
+    let found = shop.discount("Ten", 10, None).await;
+    let lines = [QuoteLine { variant_id, quantity: 1, price: LinePrice::Current }];
+    // what the cache says decides, whatever the database has
+    for (kept_discount, applies) in [(None, true), (Some(Some(&found)), true), (Some(None), false)] {
+        let request = QuoteRequest {
+            now: shop.now(),
+            currency: Currency::EUR,
+            discount_code: Some("ten"),
+            kept_discount,
+            country: "DE".parse().unwrap(),
+            shipping: &ShippingChoice::Cheapest,
+        };
+        let quote = quote(&mut shop.database.read().await.unwrap(), request, &lines).await.unwrap();
+        assert_eq!((quote.discount.is_some(), quote.refused_discount.is_none()), (applies, applies));
+    }
 }
