@@ -19,7 +19,7 @@ use crate::domain::state::State;
 use crate::infrastructure::events::Lag;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::middleware::{Load, Priority};
-use crate::infrastructure::repositories::{JobRepository, WebhookCounts};
+use crate::infrastructure::repositories::{Database, JobRepository, WebhookCounts};
 
 /// The longest time to read the state of the store; then the metrics of the database are left out.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -111,6 +111,9 @@ fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {
     connections.get_or_create(&StateLabels { state: "in_use" }).set(signed(load.connections_in_use));
     connections.get_or_create(&StateLabels { state: "idle" }).set(signed(load.connections_idle));
     registry.register("database_connections", "The connections to the database", connections);
+    let queries = Counter::<u64>::default();
+    queries.inc_by(Database::statements());
+    registry.register("database_queries", "The statements that the process ran on the database", queries);
     let waiting =
         gauge(registry, "database_waiting", "The reads and transactions that wait for a connection");
     waiting.set(signed(load.waiting));

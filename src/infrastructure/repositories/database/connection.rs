@@ -1,5 +1,7 @@
 //! A connection to either engine, which runs one SQL text: `$1` parameters, `RETURNING`, `ON CONFLICT`, CTEs.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use super::dialect::Engine;
 use super::error::DatabaseError;
 use super::param::Param;
@@ -10,6 +12,19 @@ use super::sqlite::SqliteConnection;
 /// A connection in use. It returns to its pool when it is dropped.
 pub struct Connection {
     inner: EngineConnection,
+}
+
+/// The statements that this process has run.
+static STATEMENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the number of statements that this process has run on its databases, without those that begin and end
+/// transactions.
+pub(super) fn statements() -> u64 {
+    STATEMENTS.load(Relaxed)
+}
+
+fn count_statement() {
+    STATEMENTS.fetch_add(1, Relaxed);
 }
 
 pub(crate) enum EngineConnection {
@@ -57,6 +72,7 @@ impl Connection {
     where
         M: FnMut(&mut Row<'_>) -> Result<T, DatabaseError>,
     {
+        count_statement();
         match &mut self.inner {
             EngineConnection::Sqlite(sqlite) => sqlite.all(sql, params, read),
             EngineConnection::Postgres(postgres) => {
@@ -72,6 +88,7 @@ impl Connection {
         sql: &str,
         params: &[Param<'_>],
     ) -> Result<Option<T>, DatabaseError> {
+        count_statement();
         match &mut self.inner {
             EngineConnection::Sqlite(sqlite) => sqlite.first(sql, params, T::from_row),
             EngineConnection::Postgres(postgres) => {
@@ -90,6 +107,7 @@ impl Connection {
 
     /// Runs a statement; returns the number of rows that it changed.
     pub async fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, DatabaseError> {
+        count_statement();
         match &mut self.inner {
             EngineConnection::Sqlite(sqlite) => sqlite.execute(sql, params),
             EngineConnection::Postgres(postgres) => postgres.execute(sql, params).await,
@@ -100,6 +118,7 @@ impl Connection {
     ///
     /// On PostgreSQL it is sent with the next statement of the transaction or the commit, which returns its error.
     pub(crate) async fn defer(&mut self, sql: &str, params: &[Param<'_>]) -> Result<(), DatabaseError> {
+        count_statement();
         match &mut self.inner {
             EngineConnection::Sqlite(sqlite) => sqlite.execute(sql, params).map(drop),
             EngineConnection::Postgres(postgres) => postgres.defer(sql, params).await,

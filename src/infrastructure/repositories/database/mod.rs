@@ -215,6 +215,12 @@ impl Database {
         }
     }
 
+    /// Returns the number of statements that this process has run on its databases, without those that begin and end
+    /// transactions.
+    pub fn statements() -> u64 {
+        connection::statements()
+    }
+
     /// Returns the notification of each commit that published events: by this process, and by others while
     /// [`Database::listen`] runs.
     pub fn committed(&self) -> &Notify {
