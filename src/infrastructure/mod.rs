@@ -85,10 +85,14 @@ impl Infrastructure {
     /// Keeps the caches by these options, and lets them share their entries with other processes, if there is a Redis.
     #[must_use]
     pub fn with_caches(self, options: CacheOptions, redis: Option<Redis>) -> Self {
-        let secret = self.database.signing_key().sign("cache entries", &[]);
-        let shared = redis.map(|redis| SharedTier::new(Arc::new(EntriesInRedis(Arc::new(redis))), &secret));
+        let shared = redis.map(|redis| self.shared_tier(EntriesInRedis(Arc::new(redis))));
         let options = CacheOptions { shared: shared.or(options.shared), ..options };
         Self { caches: Caches::new(&self.database, options), ..self }
+    }
+
+    /// Returns the second tier of the caches in a Redis, signed with a key of the store.
+    pub fn shared_tier(&self, redis: EntriesInRedis) -> SharedTier {
+        SharedTier::new(Arc::new(redis), &self.database.signing_key().sign("cache entries", &[]))
     }
 
     /// Lets a broker carry events, in messages that contain them in this way.

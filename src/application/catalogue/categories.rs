@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::category::{Category, MAX_LEVELS, Subtree, tree};
+use crate::domain::category::{Category, MAX_LEVELS};
 use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
-use crate::infrastructure::cache::{Rendered, Served, Tree};
+use crate::infrastructure::cache::{Categories, Rendered, Served, Tree};
 use crate::infrastructure::exceptions::{
     CategoryNotFoundException, Conflict, Failure, Fault, ValidationException,
 };
@@ -75,15 +75,16 @@ pub struct MoveCategory {
     pub position: i64,
 }
 
-/// Returns all categories, as the store has them when this is called; siblings are in their order.
-pub async fn all(store: &Store) -> Result<Served<Rendered<Vec<Category>>>, Failure> {
+/// Returns all categories, as the store has them when this is called; siblings are in their order. If they cannot be
+/// loaded, they may be older, as their cache says.
+pub async fn all(store: &Store) -> Result<Served<Rendered<Categories>>, Failure> {
     let caches = store.infrastructure.caches.current().await?;
     Ok(caches.category.served(&Tree).await?)
 }
 
-/// Returns the category tree.
-pub async fn categories(store: &Store) -> Result<Vec<Subtree>, Failure> {
-    Ok(tree(all(store).await?.to_vec()))
+/// Returns all categories as the database has them; siblings are in their order.
+pub async fn list(store: &Store) -> Result<Vec<Category>, Failure> {
+    Ok(CategoryRepository(&mut store.database().read().await?).tree().await?)
 }
 
 /// Returns a category.

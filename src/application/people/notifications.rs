@@ -5,22 +5,24 @@ use crate::domain::notification::Channel;
 use crate::domain::user::UserData;
 use crate::infrastructure::cache::{Inbox, NewestNotifications, Own, Private};
 use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::{NotificationFilter, NotificationRepository};
+use crate::infrastructure::repositories::{DEFAULT_LIMIT, NotificationFilter, NotificationRepository};
 
 use crate::application::Store;
 
 /// Returns a page of the notifications in the app of the user who sends the request: all of them, or the unread ones.
+/// Only the first page of the default length is kept.
 pub async fn inbox(
     store: &Store,
     data: UserData,
     key: NewestNotifications,
+    limit: usize,
     cursor: Option<&str>,
 ) -> Result<Private<Inbox>, Failure> {
-    if cursor.is_none() {
+    if cursor.is_none() && limit == DEFAULT_LIMIT {
         return Ok(store.infrastructure.caches.own().notification.value(&Own { data, key }).await?.0);
     }
-    let NewestNotifications { unread, limit } = key;
-    let filter = NotificationFilter { user_id: data.user_id, channel: Some(Channel::InApp), unread };
+    let filter =
+        NotificationFilter { user_id: data.user_id, channel: Some(Channel::InApp), unread: key.unread };
     Ok(Private::new(Inbox::read(store.database(), &filter, limit, cursor).await?))
 }
 

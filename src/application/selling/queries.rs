@@ -10,7 +10,7 @@ use crate::domain::user::UserData;
 use crate::infrastructure::cache::{NewestOrders, Own, Private};
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{
-    InvoiceRepository, OrderFilter, Page, PaymentRepository, list_placed_orders,
+    DEFAULT_LIMIT, InvoiceRepository, OrderFilter, Page, PaymentRepository, list_placed_orders,
 };
 
 use crate::application::Store;
@@ -27,18 +27,20 @@ pub async fn orders(
     Ok(list_placed_orders(&mut store.database().read().await?, filter, &request).await?)
 }
 
-/// Returns a page of the orders of the user who sends the request, with their payments, newest first.
+/// Returns a page of the orders of the user who sends the request, with their payments, newest first. Only the first
+/// page of the default length is kept.
 pub async fn own_orders(
     store: &Store,
     data: UserData,
     key: NewestOrders,
+    limit: usize,
     cursor: Option<&str>,
 ) -> Result<Private<Page<PlacedOrder>>, Failure> {
-    if cursor.is_none() {
+    if cursor.is_none() && limit == DEFAULT_LIMIT {
         return Ok(store.infrastructure.caches.own().order.value(&Own { data, key }).await?.0);
     }
     let filter = OrderFilter { user_id: Some(data.user_id), status: key.status, number: None };
-    Ok(Private::new(orders(store, &filter, key.limit, cursor).await?))
+    Ok(Private::new(orders(store, &filter, limit, cursor).await?))
 }
 
 /// Returns the order of a payment, with the payment.

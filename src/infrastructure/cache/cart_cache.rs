@@ -10,7 +10,8 @@ use super::entry::Loaded;
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
-use crate::domain::cart::Cart;
+use super::weight::{self, address, optional};
+use crate::domain::cart::{Cart, Delivery};
 use crate::domain::ids::CartId;
 use crate::infrastructure::repositories::{CartRepository, Database, DatabaseError};
 
@@ -49,8 +50,16 @@ async fn is_latest(database: Database, key: CartVersion) -> bool {
 }
 
 fn loaded(cart: Cart) -> Loaded<Private<Cart>> {
-    let bytes = u32::try_from(800 + 32 * cart.lines.len()).unwrap_or(u32::MAX);
+    let bytes = weight::capped(weigh(&cart));
     Loaded { value: Some(Private::new(cart)), tags: Vec::new(), bytes }
+}
+
+fn weigh(cart: &Cart) -> usize {
+    let Delivery { country: _, postal_code, shipping_address, shipping_method, email } = &cart.delivery;
+    size_of::<Cart>()
+        + size_of_val(&*cart.lines)
+        + optional([&cart.discount_code, postal_code, shipping_method, email])
+        + shipping_address.as_ref().map_or(0, address)
 }
 
 impl CartCache {

@@ -1,7 +1,14 @@
-//! The whole category tree, in one entry. A change of any category drops it.
+//! The whole category tree, in one entry, which one process at a time loads. A change of any category drops it.
+//!
+//! It has no prices, and a shop without it has no navigation: if it cannot be loaded, or not within a second, the tree
+//! of before is served for half an hour at most, and says so (`Cache-Status`).
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::OnceLock;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::cached::Cached;
 use super::entry::Loaded;
@@ -9,18 +16,50 @@ use super::policy::Policy;
 use super::rendered::Rendered;
 use super::tag::Tag;
 use super::tiers::Tiers;
-use crate::domain::category::Category;
+use super::weight::{self, texts};
+use crate::domain::category::{Category, Subtree, tree};
 use crate::infrastructure::repositories::{CategoryRepository, Database, DatabaseError};
 
-const POLICY: Policy =
-    Policy { ttl: Duration::from_mins(10), max_bytes: 4 << 20, ..Policy::named("category", 1) };
+const POLICY: Policy = Policy {
+    ttl: Duration::from_mins(10),
+    stale: Duration::from_mins(10),
+    fail_safe: Duration::from_mins(30),
+    soft_timeout: Duration::from_secs(1),
+    max_bytes: 4 << 20,
+    is_dear: true,
+    ..Policy::named("category", 1)
+};
 
-/// All categories, siblings in their order, for the only key.
-pub type CategoryCache = Cached<Tree, Rendered<Vec<Category>>, DatabaseError>;
+/// All categories, for the only key.
+pub type CategoryCache = Cached<Tree, Rendered<Categories>, DatabaseError>;
 
 /// The key of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tree;
+
+/// All categories, siblings in their order.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Categories {
+    all: Vec<Category>,
+    #[serde(skip)]
+    tree: OnceLock<Vec<Subtree>>,
+}
+
+impl Categories {
+    /// Returns the tree, which is built once.
+    pub fn tree(&self) -> &[Subtree] {
+        self.tree.get_or_init(|| tree(self.all.clone()))
+    }
+}
+
+impl Deref for Categories {
+    type Target = [Category];
+
+    fn deref(&self) -> &[Category] {
+        &self.all
+    }
+}
 
 pub(super) fn category_cache(tiers: &Tiers, database: Database) -> CategoryCache {
     tiers.cached(POLICY, move |Tree| load(database.clone()))
@@ -32,9 +71,15 @@ impl fmt::Display for Tree {
     }
 }
 
-async fn load(database: Database) -> Result<Loaded<Rendered<Vec<Category>>>, DatabaseError> {
-    let categories = CategoryRepository(&mut database.read().await?).tree().await?;
-    let bytes = u32::try_from(categories.len().saturating_mul(1_000)).unwrap_or(u32::MAX);
-    let tags = vec![Tag::of("categories")];
-    Ok(Loaded { value: Some(Rendered::new(categories)), tags, bytes })
+async fn load(database: Database) -> Result<Loaded<Rendered<Categories>>, DatabaseError> {
+    let all = CategoryRepository(&mut database.read().await?).tree().await?;
+    let bytes = weight::capped(all.iter().map(weigh).sum());
+    let value = Rendered::new(Categories { all, tree: OnceLock::new() });
+    Ok(Loaded { value: Some(value), tags: vec![Tag::of("categories")], bytes })
+}
+
+/// A category in the list, in the tree, and in the form in which it is served.
+fn weigh(category: &Category) -> usize {
+    let translated: usize = category.translations.values().map(|translated| translated.name.len() + 50).sum();
+    2 * size_of::<Category>() + 3 * (texts([&category.slug, &category.name]) + translated)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::policy::Policy;
 
 /// The names of the caches of a store.
-pub(super) const NAMES: [&str; 11] = [
+pub const CACHES: [&str; 11] = [
     "product",
     "listing",
     "search",
@@ -25,7 +25,7 @@ pub struct CacheLimits(BTreeMap<String, u64>);
 
 /// A text is not the name of a cache.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a cache; those are {list}", list = NAMES.join(", "))]
+#[error("`{0}` is not a cache; those are {list}", list = CACHES.join(", "))]
 pub struct UnknownCache(String);
 
 impl CacheLimits {
@@ -35,7 +35,7 @@ impl CacheLimits {
     ///
     /// [`UnknownCache`].
     pub fn new(limits: BTreeMap<String, u64>) -> Result<Self, UnknownCache> {
-        match limits.keys().find(|name| !NAMES.contains(&name.as_str())) {
+        match limits.keys().find(|name| !CACHES.contains(&name.as_str())) {
             Some(name) => Err(UnknownCache(name.clone())),
             None => Ok(Self(limits)),
         }

@@ -52,6 +52,7 @@ mod tiers;
 mod url;
 mod user_cache;
 mod user_preference_cache;
+mod weight;
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,14 +60,14 @@ use std::sync::Arc;
 pub use self::cached::{Cached, LoadError};
 pub use self::cart_cache::{CartCache, CartVersion};
 pub use self::catalogue::{ListKey, PageError};
-pub use self::category_cache::{CategoryCache, Tree};
+pub use self::category_cache::{Categories, CategoryCache, Tree};
 pub use self::counters::Counts;
 pub use self::discount_cache::DiscountCache;
 pub use self::drops::{Drops, Position, Stamp};
 pub use self::entry::{Entry, Loaded};
 pub use self::invalidations::Invalidations;
 pub use self::inventory_cache::InventoryCache;
-pub use self::limits::{CacheLimits, UnknownCache};
+pub use self::limits::{CACHES, CacheLimits, UnknownCache};
 pub use self::notification_cache::{Inbox, NewestNotifications, NotificationCache};
 pub use self::order_cache::{NewestOrders, OrderCache};
 pub use self::own::Own;
@@ -179,7 +180,7 @@ impl Caches {
     }
 
     /// Returns what each cache counted and keeps.
-    pub fn states(&self) -> [CacheState; 11] {
+    pub fn states(&self) -> [CacheState; CACHES.len()] {
         let Members { product, listing, search, category, discount, inventory } = &self.0.members;
         let OwnMembers { user, user_preference, order, notification, cart } = &self.0.own;
         [
@@ -226,5 +227,18 @@ impl OwnMembers {
 impl fmt::Debug for Caches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caches").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infrastructure::repositories::new_database;
+
+    #[tokio::test]
+    async fn each_cache_has_a_name_by_which_operators_set_its_size() {
+        let (_folder, database) = new_database().await;
+        let states = Caches::new(&database, CacheOptions::default()).states();
+        assert_eq!(states.map(|state| state.cache), CACHES);
     }
 }

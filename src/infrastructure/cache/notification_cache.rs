@@ -9,21 +9,20 @@ use super::own::{Own, own_cache};
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
+use super::weight::{self, optional, texts};
 use crate::domain::notification::{Channel, Notification};
 use crate::infrastructure::repositories::{
-    Database, ListError, NotificationFilter, NotificationRepository, Page,
+    DEFAULT_LIMIT, Database, ListError, NotificationFilter, NotificationRepository, Page,
 };
 
 const POLICY: Policy =
     Policy { ttl: Duration::from_mins(1), max_bytes: 8 << 20, ..Policy::named("notification", 1) };
 
-/// Which notifications the page has.
+/// Which notifications the page has, at most [`DEFAULT_LIMIT`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NewestNotifications {
     /// Whether only unread ones are listed.
     pub unread: bool,
-    /// The most notifications of the page.
-    pub limit: usize,
 }
 
 /// A page of a user's notifications.
@@ -46,11 +45,16 @@ async fn load(
     database: Database,
     key: Own<NewestNotifications>,
 ) -> Result<Loaded<Private<Inbox>>, ListError> {
-    let Own { data, key: NewestNotifications { unread, limit } } = key;
+    let Own { data, key: NewestNotifications { unread } } = key;
     let filter = NotificationFilter { user_id: data.user_id, channel: Some(Channel::InApp), unread };
-    let inbox = Inbox::read(&database, &filter, limit, None).await?;
-    let bytes = u32::try_from(inbox.page.items.len().saturating_mul(400)).unwrap_or(u32::MAX);
-    Ok(Loaded { value: Some(Private::new(inbox)), tags: Vec::new(), bytes })
+    let inbox = Inbox::read(&database, &filter, DEFAULT_LIMIT, None).await?;
+    let bytes = inbox.page.items.iter().map(weigh).sum();
+    Ok(Loaded { value: Some(Private::new(inbox)), tags: Vec::new(), bytes: weight::capped(bytes) })
+}
+
+fn weigh(notification: &Notification) -> usize {
+    let Notification { kind, facts, .. } = notification;
+    size_of::<Notification>() + texts([kind]) + optional([&facts.url, &facts.job])
 }
 
 impl Inbox {

@@ -1,18 +1,19 @@
 //! The connection to Redis, without which the store goes on.
 //!
-//! How long a command waits is its [`Patience`]. After one had no response, commands fail at once until a pause is
-//! over,
-//! so that a Redis that does not respond delays one request in a pause and not every one. A response that is an error,
-//! such as that its memory is full, delays nothing, and no pause follows.
+//! How long a command waits is its [`Patience`]. After one had no response, commands fail at once, and a task asks from
+//! time to time whether Redis responds again: a Redis that is away or slow delays those requests that were waiting when
+//! it was first noticed, and none after that. A response that is an error, such as that its memory is full, delays
+//! nothing.
 
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind};
-use tokio::time::{Instant, timeout};
+use ::redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind, cmd};
+use tokio::time::{Instant, sleep, timeout};
 
 /// The longest time to connect, which commands do not wait for.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -24,7 +25,7 @@ const LOGGED: Duration = Duration::from_secs(60);
 pub struct Patience {
     /// The longest wait for the response to a command.
     pub response: Duration,
-    /// How long no command is sent after one had no response.
+    /// The wait before a Redis that had no response is asked whether it responds again.
     pub pause: Duration,
     /// Whether a command is sent again, within the same time, if its connection was closed: it must be of no importance
     /// whether it is run twice.
@@ -47,10 +48,9 @@ pub struct RedisUnavailable;
 pub struct Redis {
     connection: ConnectionManager,
     patience: Patience,
+    /// Whether a command had no response, and Redis has not responded since.
+    is_away: Arc<AtomicBool>,
     began: Instant,
-    /// The end of the pause, in microseconds after the beginning.
-    paused_until: AtomicU64,
-    is_away: AtomicBool,
     /// Until when no error is logged, in microseconds after the beginning.
     logged_until: AtomicU64,
 }
@@ -61,7 +61,7 @@ impl Redis {
         Self::with_patience(url, Patience::default())
     }
 
-    /// Returns the connection to the Redis at a URL with a patience of its own.
+    /// Returns the connection to the Redis at a URL, with its own patience. Call it on a runtime.
     pub fn with_patience(url: &str, patience: Patience) -> Result<Self, RedisError> {
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
@@ -70,9 +70,8 @@ impl Redis {
         Ok(Self {
             connection: ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?,
             patience,
+            is_away: Arc::default(),
             began: Instant::now(),
-            paused_until: AtomicU64::new(0),
-            is_away: AtomicBool::new(false),
             logged_until: AtomicU64::new(0),
         })
     }
@@ -91,8 +90,7 @@ impl Redis {
         &self,
         send: impl Fn(ConnectionManager) -> F,
     ) -> Result<T, RedisUnavailable> {
-        let elapsed = micros(self.began.elapsed());
-        if elapsed < self.paused_until.load(Relaxed) {
+        if self.is_away.load(Relaxed) {
             return Err(RedisUnavailable);
         }
         let response = async {
@@ -105,12 +103,7 @@ impl Redis {
             }
         };
         let error = match timeout(self.patience.response, response).await {
-            Ok(Ok(value)) => {
-                if self.is_away.swap(false, Relaxed) {
-                    tracing::info!("Redis responds again");
-                }
-                return Ok(value);
-            }
+            Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) if is_response(&error) => {
                 self.log_response(&error);
                 return Err(RedisUnavailable);
@@ -118,9 +111,9 @@ impl Redis {
             Ok(Err(error)) => error.to_string(),
             Err(elapsed) => elapsed.to_string(),
         };
-        self.paused_until.store(micros(self.began.elapsed() + self.patience.pause), Relaxed);
         if !self.is_away.swap(true, Relaxed) {
             tracing::warn!(error, "Redis is not available");
+            tokio::spawn(until_back(self.connection.clone(), self.patience, Arc::downgrade(&self.is_away)));
         }
         Err(RedisUnavailable)
     }
@@ -135,15 +128,29 @@ impl Redis {
     }
 }
 
+/// Asks Redis from time to time whether it responds again, until it does or the connection is not used any more.
+async fn until_back(mut connection: ConnectionManager, patience: Patience, is_away: Weak<AtomicBool>) {
+    loop {
+        sleep(patience.pause).await;
+        let Some(is_away) = is_away.upgrade() else { return };
+        let ping = cmd("PING");
+        let response = timeout(patience.response, ping.query_async::<String>(&mut connection)).await;
+        if matches!(response, Ok(Ok(text)) if text == "PONG") {
+            is_away.store(false, Relaxed);
+            tracing::info!("Redis responds again");
+            return;
+        }
+    }
+}
+
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("is_away", &self.is_away).finish_non_exhaustive()
     }
 }
 
-/// Returns whether an error is a response of Redis. One of a server that is starting, or whose primary is away,
-/// counts as
-/// none.
+/// Returns whether an error is a response of Redis. One of a server that is starting, or whose primary is away, counts
+/// as none.
 fn is_response(error: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown};
     match error.kind() {

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::redis::{Redis, RedisUnavailable};
-use super::shared_tier::{PREFIX, SharedStore};
+use super::shared_tier::SharedStore;
 
 /// Entries in Redis, which may evict any of them.
 #[derive(Debug, Clone)]
@@ -19,20 +19,21 @@ pub struct EntriesInRedis(pub Arc<Redis>);
 const SCANNED: usize = 1_000;
 
 impl EntriesInRedis {
-    /// Returns the numbers of entries by the names of their caches.
+    /// Returns the numbers of entries by the names of their caches; `prefix` is that of the keys of the store.
     ///
     /// # Errors
     ///
     /// [`RedisUnavailable`].
-    pub async fn by_cache(&self) -> Result<BTreeMap<String, u64>, RedisUnavailable> {
+    pub async fn by_cache(&self, prefix: &str) -> Result<BTreeMap<String, u64>, RedisUnavailable> {
         let (mut numbers, mut cursor) = (BTreeMap::new(), 0_u64);
         loop {
             let mut scan = cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(format!("{PREFIX}:*")).arg("COUNT").arg(SCANNED);
+            scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCANNED);
             let (next, keys): (u64, Vec<String>) = self.0.command(&scan).await?;
+            let of_store = keys.iter().filter_map(|key| key.strip_prefix(prefix));
             // that of a turn has one part more
-            let names = keys.iter().filter_map(|key| match key.split(':').collect::<Vec<_>>()[..] {
-                [_, _, name, _, _] => Some(name.to_owned()),
+            let names = of_store.filter_map(|key| match key.split(':').collect::<Vec<_>>()[..] {
+                [name, _, _] => Some(name.to_owned()),
                 _ => None,
             });
             for name in names {

@@ -1,4 +1,6 @@
-//! Pages of searches, which a new or changed product drops. There are more of them than of lists, so they end sooner.
+//! Pages of searches, which a new or changed product drops. There are more of them than of lists, so they end
+//! sooner; for a minute more, one that was not dropped is served while it is loaded again. A search reads much: one
+//! process at a time does it.
 
 use std::time::Duration;
 
@@ -9,8 +11,13 @@ use super::rendered::Rendered;
 use super::tiers::Tiers;
 use crate::infrastructure::repositories::{Database, SearchResults};
 
-const POLICY: Policy =
-    Policy { ttl: Duration::from_mins(1), max_bytes: 16 << 20, ..Policy::named("search", 1) };
+const POLICY: Policy = Policy {
+    ttl: Duration::from_mins(1),
+    stale: Duration::from_mins(1),
+    max_bytes: 16 << 20,
+    is_dear: true,
+    ..Policy::named("search", 1)
+};
 
 /// Pages of searches.
 pub type SearchCache = Cached<ListKey, Rendered<SearchResults>, PageError>;

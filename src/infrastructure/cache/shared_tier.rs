@@ -20,14 +20,18 @@ use super::entry::{Entry, History, Loaded, Source};
 use super::policy::Policy;
 use super::tag::Tag;
 
-/// The beginning of the keys, which the name of the cache, the version of its shape and a digest follow.
-pub(super) const PREFIX: &str = "undercroft:cache";
+/// The beginning of the keys, which a name of the store, the name of the cache, the version of its shape and a digest
+/// follow.
+const PREFIX: &str = "undercroft:cache";
 /// The bytes of a signature.
 const SIGNATURE: usize = 32;
 /// The greatest entry in the shared store, in bytes.
 const MAX_ENTRY: usize = 1 << 20;
 /// The wait between two looks for the entry that another process loads.
 const LOOK: Duration = Duration::from_millis(10);
+/// The longest time for which a process has the turn to load a key. One that is killed, or cut off from the store,
+/// before its turn ends delays the others by no more.
+const TURN: Duration = Duration::from_secs(1);
 
 /// A value that can be kept outside the process.
 pub trait Shape: Sized {
@@ -70,6 +74,8 @@ pub struct SharedTier {
     store: Arc<dyn SharedStore>,
     /// The key of the signatures.
     secret: Arc<[u8]>,
+    /// The beginning of all keys of this store.
+    prefix: Arc<str>,
 }
 
 /// What came of a look into the shared store.
@@ -86,7 +92,14 @@ pub(super) struct Turn(String);
 impl SharedTier {
     /// Returns the tier over a store, with the key of its signatures.
     pub fn new(store: Arc<dyn SharedStore>, secret: &[u8]) -> Self {
-        Self { store, secret: secret.into() }
+        let name = sign(secret, "store", &[]);
+        let number = name.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        Self { store, secret: secret.into(), prefix: format!("{PREFIX}:{number:016x}:").into() }
+    }
+
+    /// Returns the beginning of the keys of this store, which no other one that uses the same Redis has.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Looks for the current entry of a key. For a dear one, waits while another process loads it.
@@ -112,8 +125,8 @@ impl SharedTier {
         }
 
         let turn = format!("{key}:turn");
-        let end = Instant::now() + policy.hard_timeout / 2;
-        while !self.store.take(turn.clone(), policy.hard_timeout).await {
+        let end = Instant::now() + TURN;
+        while !self.store.take(turn.clone(), TURN).await {
             if Instant::now() >= end {
                 return Arrival::ToLoad(None);
             }
@@ -157,9 +170,9 @@ impl SharedTier {
     /// The key in the store: it has the shape's version, and no data of a person.
     fn key(&self, policy: &Policy, key: &impl Display) -> String {
         let name = format!("{}:{}", policy.name, policy.shape);
-        let digest = self.sign(&name, key.to_string().as_bytes());
+        let digest = sign(&self.secret, &name, key.to_string().as_bytes());
         let number = digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
-        format!("{PREFIX}:{name}:{number:032x}")
+        format!("{}{name}:{number:032x}", self.prefix)
     }
 
     fn write<V: Shape>(&self, key: &str, entry: &Entry<V>, position: Position) -> Vec<u8> {
@@ -177,7 +190,7 @@ impl SharedTier {
         if let Some(value) = entry.value() {
             value.write(&mut bytes);
         }
-        let signature = self.sign(key, &bytes[SIGNATURE..]);
+        let signature = sign(&self.secret, key, &bytes[SIGNATURE..]);
         bytes[..SIGNATURE].copy_from_slice(&signature);
         bytes
     }
@@ -185,7 +198,7 @@ impl SharedTier {
     /// Reads an entry; `None` if it is damaged, or something that it depends on was dropped.
     fn read<V: Shape>(&self, key: &str, bytes: &[u8], drops: &Drops, began: Stamp) -> Option<Entry<V>> {
         let (signature, rest) = bytes.split_at_checked(SIGNATURE)?;
-        self.mac(key, rest).verify_slice(signature).ok()?;
+        mac(&self.secret, key, rest).verify_slice(signature).ok()?;
         let mut rest = Reader(rest);
         let [position, loaded_at, fresh_until] = [rest.number()?, rest.number()?, rest.number()?];
         let count = u32::from_le_bytes(rest.take()?);
@@ -207,19 +220,19 @@ impl SharedTier {
         let history = History { began, position: Position(position), source: Source::Shared };
         Some(Entry::new(Loaded { value, tags, bytes: size }, history, loaded_at?, fresh_until?))
     }
+}
 
-    fn sign(&self, key: &str, bytes: &[u8]) -> [u8; SIGNATURE] {
-        self.mac(key, bytes).finalize().into_bytes().into()
-    }
+fn sign(secret: &[u8], key: &str, bytes: &[u8]) -> [u8; SIGNATURE] {
+    mac(secret, key, bytes).finalize().into_bytes().into()
+}
 
-    fn mac(&self, key: &str, bytes: &[u8]) -> Hmac<Sha256> {
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("a key of any length");
-        mac.update(&(key.len() as u64).to_le_bytes());
-        mac.update(key.as_bytes());
-        mac.update(bytes);
-        mac
-    }
+fn mac(secret: &[u8], key: &str, bytes: &[u8]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key of any length");
+    mac.update(&(key.len() as u64).to_le_bytes());
+    mac.update(key.as_bytes());
+    mac.update(bytes);
+    mac
 }
 
 /// Bytes that are read from their beginning.

@@ -9,6 +9,7 @@ use super::own::{Own, own_cache};
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
+use super::weight::{self, optional, texts};
 use crate::domain::user::User;
 use crate::infrastructure::repositories::{Database, DatabaseError};
 
@@ -23,6 +24,11 @@ pub(super) fn user_cache(tiers: &Tiers, database: Database) -> UserCache {
 
 async fn load(database: Database, key: Own<()>) -> Result<Loaded<Private<User>>, DatabaseError> {
     let found: Option<User> = database.read().await?.find(key.data.user_id).await?;
+    let bytes = weight::capped(found.as_ref().map_or(0, weigh));
     let value = found.map(|user| Private::new(User { password_hash: None, ..user }));
-    Ok(Loaded { value, tags: Vec::new(), bytes: 400 })
+    Ok(Loaded { value, tags: Vec::new(), bytes })
+}
+
+fn weigh(user: &User) -> usize {
+    size_of::<User>() + texts([&user.email, &user.name]) + optional([&user.staff_role])
 }

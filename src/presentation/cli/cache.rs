@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::open_store::{open_store, open_to_change, redis};
 use super::{CliError, counted, print_item};
+use crate::application::Store;
 use crate::application::catalogue::caches::{self, Invalidated, WARM_CACHES};
 use crate::application::jobs::job_queue;
 use crate::domain::state::State;
@@ -76,7 +77,7 @@ impl Cache {
 impl Look {
     async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let store = open_store(settings, Setup::ReadOnly).await?;
-        let entries = entries_in_redis(settings).await;
+        let entries = entries_in_redis(settings, &store).await;
         for state in caches::states(&store) {
             let of_cache =
                 |entries: &BTreeMap<String, u64>| entries.get(state.cache).copied().unwrap_or_default();
@@ -93,9 +94,11 @@ impl Look {
     }
 }
 
-/// Returns the numbers of entries in Redis by cache; `None` without Redis, or if it does not respond.
-async fn entries_in_redis(settings: &Settings) -> Option<BTreeMap<String, u64>> {
-    EntriesInRedis(Arc::new(redis(&settings.cache)?)).by_cache().await.ok()
+/// Returns the numbers of the store's entries in Redis by cache; `None` without Redis, or if it does not respond.
+async fn entries_in_redis(settings: &Settings, store: &Store) -> Option<BTreeMap<String, u64>> {
+    let entries = EntriesInRedis(Arc::new(redis(&settings.cache)?));
+    let tier = store.infrastructure.shared_tier(entries.clone());
+    entries.by_cache(tier.prefix()).await.ok()
 }
 
 impl Kept {

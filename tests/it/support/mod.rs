@@ -8,7 +8,7 @@ mod round_trips;
 mod server;
 #[macro_use]
 mod shop;
-#[path = "../../../src/presentation/cli/torture/events/proxy.rs"]
+#[path = "../../../src/presentation/cli/torture/proxy.rs"]
 mod proxy;
 
 #[macro_use]

@@ -35,8 +35,8 @@ pub(super) fn routes() -> Routes {
 #[utoipa::path(get, path = "/admin/v1/categories", tag = "admin-categories",
     responses((status = 200, body = List<CategoryBody>)))]
 async fn list_categories(_: Admin, State(app): State<AppState>) -> HandlerResult<Json<List<CategoryBody>>> {
-    let all = categories::all(&app.store).await?;
-    Ok(Json(List::whole(all.to_vec(), |category| CategoryBody::of(&category))))
+    let all = categories::list(&app.store).await?;
+    Ok(Json(List::whole(all, |category| CategoryBody::of(&category))))
 }
 
 /// Get a category

@@ -1,7 +1,7 @@
 //! The category tree, as shoppers see it.
 
 use crate::application::catalogue::categories;
-use crate::domain::category::{Subtree, tree};
+use crate::domain::category::Subtree;
 use crate::infrastructure::exceptions::CategoryNotFoundException;
 use crate::presentation::http::bodies::CategoryTreeBody;
 use crate::presentation::http::cache_status::FromCache;
@@ -29,8 +29,7 @@ pub(super) fn routes() -> Routes {
 async fn list_categories(_: Public, State(app): State<AppState>, from_cache: FromCache) -> HandlerResult {
     let categories = categories::all(&app.store).await?;
     let form = categories.form("tree", |categories| {
-        let tree = tree(categories.clone());
-        let items = tree.iter().map(CategoryTreeBody::of).collect();
+        let items = categories.tree().iter().map(CategoryTreeBody::of).collect();
         form(NO_VERSION, &List { items, next_cursor: None })
     })?;
     Ok(from_cache.respond_with(form, categories.status))
@@ -49,8 +48,7 @@ async fn get_category(
     from_cache: FromCache,
 ) -> HandlerResult {
     let categories = categories::all(&app.store).await?;
-    let tree = tree(categories.to_vec());
-    let found = Subtree::find(&tree, &id_or_slug);
+    let found = Subtree::find(categories.tree(), &id_or_slug);
     let subtree = found.ok_or_else(|| CategoryNotFoundException { category: id_or_slug.clone() })?;
     let form = form(NO_VERSION, &CategoryTreeBody::of(subtree))?;
     Ok(from_cache.respond_with(form, categories.status))

@@ -86,8 +86,8 @@ async fn list_notifications(
     Query(query): Query<ListQuery<NotificationQuery>>,
 ) -> HandlerResult<Json<InboxBody>> {
     let ListQuery { filter: NotificationQuery { unread }, limit, cursor } = query;
-    let newest = NewestNotifications { unread, limit };
-    let inbox = notifications::inbox(&app.store, principal.data(), newest, cursor.as_deref()).await?;
+    let newest = NewestNotifications { unread };
+    let inbox = notifications::inbox(&app.store, principal.data(), newest, limit, cursor.as_deref()).await?;
     Ok(Json(InboxBody::of(&inbox)))
 }
 

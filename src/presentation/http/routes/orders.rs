@@ -52,8 +52,8 @@ async fn list_orders(
     State(app): State<AppState>,
     Query(ListQuery { filter, limit, cursor }): Query<ListQuery<OrderQuery>>,
 ) -> HandlerResult<Json<List<OrderBody>>> {
-    let newest = NewestOrders { status: filter.status, limit };
-    let page = queries::own_orders(&app.store, principal.data(), newest, cursor.as_deref()).await?;
+    let newest = NewestOrders { status: filter.status };
+    let page = queries::own_orders(&app.store, principal.data(), newest, limit, cursor.as_deref()).await?;
     Ok(Json(List { items: page.items.iter().map(OrderBody::of).collect(), next_cursor: page.next.clone() }))
 }
 

@@ -10,8 +10,8 @@ use undercroft::infrastructure::repositories::{Database, Setup};
 
 use crate::support::http::order_of;
 use crate::support::redis::redis_url;
-use crate::support::store::{store, terms};
-use crate::support::{Shop, TestClient};
+use crate::support::store::{execute, store, terms};
+use crate::support::{Shop, ShopOptions, TestClient};
 
 /// The name and the first price and number of pieces of a product, from each page that shows it.
 async fn shown(client: &TestClient, id: &str) -> Vec<Value> {
@@ -113,4 +113,39 @@ async fn a_change_by_another_process_is_seen_by_the_next_read(shop: &Shop) {
             categories::all(node).await.unwrap();
         }
     }
+}
+
+on_both_engines!(the_tree_is_served_while_it_cannot_be_loaded_and_says_so);
+async fn the_tree_is_served_while_it_cannot_be_loaded_and_says_so(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    admin.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(201);
+    let tree = guest.get("/v1/categories").await.expect(200);
+    execute(&shop.database, &["ALTER TABLE categories RENAME TO hidden_categories"]).await;
+    admin.post("/admin/v1/caches/clear", json!({"tags": ["categories"]})).await.expect(204);
+    for (path, expected) in [("/v1/categories", &tree), ("/v1/categories/tea", &tree["items"][0])] {
+        let response = guest.get(path).await;
+        assert!(
+            response.header("cache-status").starts_with("Undercroft; fwd=stale; detail=failed"),
+            "{path}"
+        );
+        assert_eq!(&response.expect(200), expected);
+    }
+    assert!(categories::list(&server.store).await.is_err(), "administrators see what there is");
+
+    execute(&shop.database, &["ALTER TABLE hidden_categories RENAME TO categories"]).await;
+    let response = guest.get("/v1/categories").await;
+    assert!(response.header("cache-status").starts_with("Undercroft; fwd=stale; stored"));
+    assert_eq!(response.expect(200), tree);
+}
+
+#[tokio::test]
+async fn the_tree_is_built_once() {
+    let shop = Shop::on_sqlite(ShopOptions::default()).await;
+    let admin = shop.server().await.admin().await;
+    admin.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(201);
+    let [first, second] = [(); 2].map(|()| categories::all(&shop.store));
+    let (first, second) = (first.await.unwrap(), second.await.unwrap());
+    assert_eq!(first.tree().len(), 1);
+    assert!(std::ptr::eq(first.tree(), second.tree()));
 }

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use redis::AsyncCommands;
-use undercroft::infrastructure::cache::{EntriesInRedis, Origin, Policy, Position, Redis, SharedTier, Tag};
+use tokio::time::timeout;
+use undercroft::infrastructure::cache::{
+    EntriesInRedis, Origin, Policy, Position, Redis, SharedStore, SharedTier, Tag,
+};
 
 use super::{Node, POLICY, Source};
 use crate::support::redis::redis_url;
@@ -31,7 +35,7 @@ fn policy() -> Policy {
 
 /// Waits until an entry of a policy is at Redis, which happens after its reader has it; returns its key.
 async fn key_of(redis: &mut redis::aio::MultiplexedConnection, policy: &Policy) -> String {
-    let pattern = format!("undercroft:cache:{}:*", policy.name);
+    let pattern = format!("undercroft:cache:*:{}:*", policy.name);
     loop {
         let keys: Vec<String> = redis.keys(&pattern).await.unwrap();
         if let Some(key) = keys.into_iter().next() {
@@ -155,5 +159,103 @@ async fn without_redis_each_process_loads_for_itself_and_uses_it_again_later() {
         node.value("tea").await;
         node.cache.remove(&"tea".to_owned());
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_with_any_fault_delays_at_most_one_read_and_is_used_when_it_is_back() {
+    let Some(url) = redis_url().await else { return };
+    let (proxy, through) = Proxy::before_redis(&url).await.unwrap();
+    let slow = Line::Slow(Duration::from_secs(2));
+    for line in [Line::Cut, Line::Silent, slow, Line::Full, Line::Garbage] {
+        let node = Node::new(policy(), &Source::open(), Some(tier_at(&through)));
+        let read = async || {
+            node.cache.remove(&"tea".to_owned());
+            let began = Instant::now();
+            assert_eq!(node.value("tea").await, 1, "{line:?}");
+            began.elapsed()
+        };
+        let until_used = async || {
+            let brought = node.counts().brought;
+            let used = async {
+                while node.counts().brought == brought {
+                    read().await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            timeout(Duration::from_secs(20), used).await.unwrap_or_else(|_| panic!("{line:?} is over"));
+        };
+        until_used().await;
+
+        proxy.set(line);
+        let (began, mut delayed) = (Instant::now(), 0);
+        while began.elapsed() < Duration::from_secs(3) {
+            delayed += u32::from(read().await >= Duration::from_millis(240));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(delayed <= 1, "{line:?} delayed {delayed} reads");
+        proxy.set(Line::Open);
+        until_used().await;
+
+        // a Redis that lost all is one that has nothing yet
+        proxy.forget().await.unwrap();
+        let loads = node.source.loads();
+        read().await;
+        assert_eq!(node.source.loads(), loads + 1, "{line:?}");
+        until_used().await;
+    }
+    proxy.forget().await.unwrap();
+}
+
+/// A store in which another process has each turn, and was killed.
+struct LeftTurns;
+
+impl SharedStore for LeftTurns {
+    fn get(&self, _: String) -> BoxFuture<'_, Option<Vec<u8>>> {
+        async { None }.boxed()
+    }
+
+    fn set(&self, _: String, _: Vec<u8>, _: Duration) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+
+    fn take(&self, _: String, ttl: Duration) -> BoxFuture<'_, bool> {
+        assert!(ttl <= Duration::from_secs(1), "the turn ends soon");
+        async { false }.boxed()
+    }
+
+    fn remove(&self, _: String) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_a_killed_process_left_delays_others_by_a_second_at_most() {
+    let tier = SharedTier::new(Arc::new(LeftTurns), b"secret");
+    let node = Node::new(Policy { is_dear: true, ..policy() }, &Source::open(), Some(tier));
+    let began = tokio::time::Instant::now();
+    assert_eq!(node.value("tea").await, 1);
+    assert!(began.elapsed() < Duration::from_millis(1_100), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_entries_of_a_store_are_counted_without_those_of_others() {
+    let Some(url) = redis_url().await else { return };
+    let policy = policy();
+    let tiers = [tier_at(&url), tier_at(&url)];
+    for (tier, keys) in tiers.iter().zip([&["tea"][..], &["tea", "cups"]]) {
+        let node = Node::new(policy, &Source::open(), Some(tier.clone()));
+        for key in keys {
+            node.value(key).await;
+        }
+    }
+    let entries = EntriesInRedis(Arc::new(Redis::new(&url).unwrap()));
+    for (tier, expected) in tiers.iter().zip([1, 2]) {
+        let counted = async {
+            while entries.by_cache(tier.prefix()).await.unwrap().get(policy.name) != Some(&expected) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), counted).await.unwrap();
     }
 }

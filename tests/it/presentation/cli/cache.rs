@@ -1,6 +1,12 @@
 //! `undercroft cache`: the caches are shown, cleared and warmed.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::Value;
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::cache::{EntriesInRedis, Redis, SharedTier};
+use undercroft::infrastructure::repositories::{Database, DatabaseUrl, Setup};
 
 use super::events::store;
 use super::{run, undercroft};
@@ -42,6 +48,15 @@ fn caches_are_shown_cleared_and_warmed() {
     assert!(jobs.contains("warm_caches"), "{jobs}");
 }
 
+/// The beginning of the keys of the store in a folder.
+async fn prefix(folder: &Path, redis: &str) -> String {
+    let url = DatabaseUrl::Sqlite(folder.join("undercroft.db"));
+    let database = Database::open(&url, Context::system(), Setup::ReadOnly).await.unwrap();
+    let entries = Arc::new(EntriesInRedis(Arc::new(Redis::new(redis).unwrap())));
+    let tier = SharedTier::new(entries, &database.signing_key().sign("cache entries", &[]));
+    tier.prefix().to_owned()
+}
+
 #[tokio::test]
 async fn the_entries_in_redis_are_counted_by_cache() {
     let Some(url) = redis_url().await else { return };
@@ -50,9 +65,11 @@ async fn the_entries_in_redis_are_counted_by_cache() {
     let url = format!("{}/9", url.trim_end_matches('/'));
     let mut redis =
         redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let key = |name: &str| format!("undercroft:cache:{name}");
-    for name in ["product:1:0a", "product:1:0b", "listing:1:0c", "listing:1:0c:turn"] {
-        let _: () = redis::cmd("SET").arg(key(name)).arg(1).query_async(&mut redis).await.unwrap();
+    let own = prefix(folder.path(), &url).await;
+    let of_store = ["product:1:0a", "product:1:0b", "listing:1:0c", "listing:1:0c:turn"];
+    let of_another = "undercroft:cache:0000000000000000:product:1:0d".to_owned();
+    for key in of_store.map(|name| format!("{own}{name}")).into_iter().chain([of_another]) {
+        let _: () = redis::cmd("SET").arg(key).arg(1).query_async(&mut redis).await.unwrap();
     }
     let look = undercroft(folder.path(), &["cache", "look", "--json"])
         .env("UNDERCROFT_CACHE", &url)

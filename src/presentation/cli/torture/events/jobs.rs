@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::publishers::random;
+use super::super::random::random;
 use crate::infrastructure::events::jobs::{JobQueue, JobRun, JobType};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::repositories::{Database, params};

@@ -4,7 +4,6 @@
 
 mod jobs;
 mod process;
-mod proxy;
 mod publishers;
 mod tables;
 
@@ -19,13 +18,13 @@ use tokio::time::{Instant, sleep};
 
 pub(super) use self::process::Process;
 use self::process::{Child, Plan};
-use self::proxy::{Line, Proxy};
-use self::publishers::random;
 use self::tables::Progress;
 use super::super::CliError;
 use super::super::unquoted::Unquoted;
 use super::Outcome;
 use super::error::TortureError;
+use super::proxy::{Line, Proxy};
+use super::random::random;
 use super::test_store::TestStore;
 use crate::infrastructure::events::EventsUrl;
 

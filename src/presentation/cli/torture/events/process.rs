@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::super::CliError;
 use super::super::error::TortureError;
+use super::super::random::random;
 use super::super::test_store;
 use super::{jobs, publishers};
 use crate::domain::context::Context;
@@ -159,7 +160,7 @@ async fn work(database: Database, plan: &Plan, stop: &CancellationToken) -> Resu
             while jobs::create(&queue, &database, number).await.is_err() {
                 sleep(POLL).await;
             }
-            sleep(publishers::random(database.context(), plan.interval)).await;
+            sleep(random(database.context(), plan.interval)).await;
         }
     };
     let listening = stop.run_until_cancelled(database.listen());

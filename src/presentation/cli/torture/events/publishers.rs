@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::super::random::{random, random_below};
 use crate::domain::context::Context;
 use crate::domain::events::DurableEvent;
 use crate::infrastructure::events::{Envelope, Subscriber};
@@ -73,17 +74,6 @@ pub(super) fn subscribers() -> Vec<Subscriber> {
         Subscriber::new("torture 1").on(handle::<1>),
         Subscriber::new("torture 2").on(handle::<2>),
     ]
-}
-
-/// Returns a random time of at most this many milliseconds.
-pub(super) fn random(context: &Context, most: u64) -> Duration {
-    Duration::from_millis(random_below(context, most.saturating_add(1)))
-}
-
-fn random_below(context: &Context, limit: u64) -> u64 {
-    let mut bytes = [0; 8];
-    context.ids.secret(&mut bytes);
-    u64::from_ne_bytes(bytes) % limit.max(1)
 }
 
 /// Returns the number of events that a writer has published.
