@@ -1,12 +1,13 @@
-//! A server in check mode, which compares what it serves from its caches with the database: requests that it serves
-//! from them, and the old entries that it found.
+//! What the caches of a server count; and in check mode, in which it compares what it serves from them with the
+//! database, requests that it serves from them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
-use serde_json::Value;
+use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -17,40 +18,84 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// The longest wait for the counters of a server that is about to be killed.
 const LAST_READING: Duration = Duration::from_secs(2);
 
-/// What a server counted when it was last asked.
-#[derive(Debug, Default)]
-pub(super) struct Checked {
+/// What a cache counted.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Counted {
+    /// The reads.
+    pub(super) reads: u64,
+    /// The reads of an entry in memory.
+    pub(super) hits: u64,
+    /// The loads whose entry was in Redis.
+    pub(super) shared: u64,
     /// The entries that were compared.
-    pub(super) checks: AtomicU64,
+    pub(super) checks: u64,
     /// The old ones.
-    pub(super) stale_hits: AtomicU64,
+    pub(super) stale_hits: u64,
 }
 
-/// Reads the pages of a server until it is dropped.
+/// What the caches of a server, or of several, counted, by their names.
+pub(super) type ByCache = BTreeMap<String, Counted>;
+
+/// What a server counted when it was last asked.
+pub(super) type LastCounted = Arc<Mutex<ByCache>>;
+
+impl Counted {
+    /// Returns the sum of what several caches counted.
+    pub(super) fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            reads: sum.reads + one.reads,
+            hits: sum.hits + one.hits,
+            shared: sum.shared + one.shared,
+            checks: sum.checks + one.checks,
+            stale_hits: sum.stale_hits + one.stale_hits,
+        })
+    }
+}
+
+/// Writes the reads with the part of them that was in memory, in percent.
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reads, hits, shared, checks, stale_hits } = self;
+        let percent = 100 * hits / reads.max(&1);
+        write!(f, "{reads:>8} reads, {percent:>3} % in memory, {shared} in Redis")?;
+        if *checks > 0 {
+            write!(f, ", {checks} compared, {stale_hits} old")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the counters of a server until it is dropped.
 pub(super) struct CacheWatch {
     reading: JoinHandle<()>,
     admin: Client,
-    checked: Arc<Checked>,
+    counted: LastCounted,
 }
 
 impl CacheWatch {
-    /// Begins to read the pages of a server, by a guest and an administrator of it.
-    pub(super) fn start(mut guest: Client, [mut reader, admin]: [Client; 2], checked: Arc<Checked>) -> Self {
-        let counted = Arc::clone(&checked);
+    /// Begins to read the counters of a server by an administrator of it, and the pages by a guest, if there is one.
+    pub(super) fn start(
+        mut guest: Option<Client>,
+        [mut reader, admin]: [Client; 2],
+        counted: LastCounted,
+    ) -> Self {
+        let last = Arc::clone(&counted);
         let reading = tokio::spawn(async move {
             loop {
                 // a server that is away is read again when it is there
-                let _ = read_pages(&mut guest).await;
-                let _ = read_counters(&mut reader, &counted).await;
-                sleep(INTERVAL).await;
+                if let Some(guest) = &mut guest {
+                    let _ = read_pages(guest).await;
+                }
+                let _ = read_counters(&mut reader, &last).await;
+                sleep(if guest.is_some() { INTERVAL } else { 20 * INTERVAL }).await;
             }
         });
-        Self { reading, admin, checked }
+        Self { reading, admin, counted }
     }
 
     /// Reads the counters for the last time, as far as the server responds.
     pub(super) async fn end(mut self) {
-        let _ = timeout(LAST_READING, read_counters(&mut self.admin, &self.checked)).await;
+        let _ = timeout(LAST_READING, read_counters(&mut self.admin, &self.counted)).await;
     }
 }
 
@@ -72,15 +117,21 @@ async fn read_pages(client: &mut Client) -> Result<(), NoResponse> {
     Ok(())
 }
 
-/// Reads what the server counted.
-async fn read_counters(admin: &mut Client, checked: &Checked) -> Result<(), NoResponse> {
+/// Reads what the caches of the server counted. A response without them changes nothing.
+async fn read_counters(admin: &mut Client, counted: &Mutex<ByCache>) -> Result<(), NoResponse> {
     let caches = admin.send(Method::GET, "/admin/v1/caches", None, None).await?.json();
-    let sum = |name: &str| {
-        let items = caches["items"].as_array().into_iter().flatten();
-        items.filter_map(|cache: &Value| cache[name].as_u64()).sum()
-    };
-    // a response without the counters says nothing
-    checked.checks.fetch_max(sum("checks"), Relaxed);
-    checked.stale_hits.fetch_max(sum("stale_hits"), Relaxed);
+    let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+    for cache in caches["items"].as_array().into_iter().flatten() {
+        let number = |name: &str| cache[name].as_u64().unwrap_or_default();
+        let name = cache["name"].as_str().unwrap_or_default().to_owned();
+        let read = Counted {
+            reads: number("reads"),
+            hits: number("hits") + number("stale"),
+            shared: number("shared"),
+            checks: number("checks"),
+            stale_hits: number("stale_hits"),
+        };
+        counted.insert(name, read);
+    }
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(super) struct Response {
     pub status: u16,
     /// The body.
     pub body: Bytes,
+    /// Whether a cache had a value that could not be loaded again (`Cache-Status`).
+    pub is_fallback: bool,
 }
 
 impl Response {
@@ -88,7 +90,9 @@ impl Client {
         connection.ready().await.map_err(|_| NoResponse)?;
         let response = connection.send_request(request).await.map_err(|_| NoResponse)?;
         let status = response.status().as_u16();
+        let of_cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok());
+        let is_fallback = of_cache.is_some_and(|text| text.contains("detail=failed"));
         let body = response.into_body().collect().await.map_err(|_| NoResponse)?.to_bytes();
-        Ok(Response { status, body })
+        Ok(Response { status, body, is_fallback })
     }
 }

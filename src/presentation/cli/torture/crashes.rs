@@ -149,7 +149,7 @@ impl Crashes {
 }
 
 /// Waits until the outcome of every payment and of its operations is known.
-async fn wait_for_outcomes(store: &TestStore) -> Result<(), CliError> {
+pub(super) async fn wait_for_outcomes(store: &TestStore) -> Result<(), CliError> {
     const PENDING: &str = "SELECT COUNT(*) FROM payments \
                            WHERE status = 'pending' OR capturing > 0 OR voiding > 0 OR refunding > 0";
     let wait = async {

@@ -13,6 +13,9 @@ pub enum TortureError {
     /// The server cannot be started as a separate process.
     #[error("the server cannot be started as a separate process")]
     Child(#[source] io::Error),
+    /// A command that prepares the test failed, and has said why.
+    #[error("the test could not be prepared")]
+    Command,
     /// The server that was started does not print its address, or does not respond.
     #[error("the server that was started does not respond")]
     ChildUnresponsive,
@@ -59,6 +62,14 @@ pub enum TortureError {
     /// Events or jobs are left, and nothing has happened for two minutes.
     #[error("events or jobs are left, and there is no progress: {0}")]
     Stuck(String),
+    /// Readers saw what was older than what had been acknowledged before they began.
+    #[error("{} old: {first}", counted(*old, "read was", "reads were"))]
+    OldReads {
+        /// The number of reads.
+        old: u64,
+        /// The first ones.
+        first: String,
+    },
     /// Entries of caches were old.
     #[error("{} old", counted(*.0, "entry of a cache was", "entries of caches were"))]
     StaleHits(u64),
@@ -73,6 +84,7 @@ impl TortureError {
         match self {
             Self::NotEmpty | Self::NoLoad => Exit::Usage,
             Self::Child(_)
+            | Self::Command
             | Self::ChildUnresponsive
             | Self::OutcomesUnknown
             | Self::WrongRounds(_)
@@ -80,6 +92,7 @@ impl TortureError {
             | Self::WrongDeliveries(_)
             | Self::FailedRequests { .. }
             | Self::Stuck(_)
+            | Self::OldReads { .. }
             | Self::StaleHits(_)
             | Self::NoCapacity
             | Self::Violations(_) => Exit::Failure,

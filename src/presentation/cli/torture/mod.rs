@@ -6,13 +6,17 @@
 
 mod balancer;
 mod cache_watch;
+mod caches;
 mod client;
 mod crashes;
 mod error;
 mod events;
+mod mix;
 mod overload;
 mod plain_connection;
+mod proxy;
 mod races;
+mod random;
 mod restarts;
 mod slow_clients;
 mod test_store;
@@ -24,8 +28,9 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use self::cache_watch::{ByCache, Counted};
 pub(super) use self::error::TortureError;
-use self::test_store::TestStore;
+use self::test_store::{TestStore, Watching};
 use super::{CliError, counted, unquoted::Unquoted};
 use crate::application::consistency::{Violation, check, check_rules};
 use crate::infrastructure::adapters::SANDBOX_RULES;
@@ -64,6 +69,12 @@ enum Test {
     SlowClients(slow_clients::SlowClients),
     /// Restart two servers behind a load balancer, one after the other, under load
     Restarts(restarts::Restarts),
+    /// Change what readers see on several servers, kill them, and cut them off from Redis
+    Caches(caches::Caches),
+    /// Let a server read pages while its Redis is away, slow, full, empty or responds with garbage
+    CacheStore(caches::StoreFaults),
+    /// Let shoppers look at what was bought in an imported store, with caches and without
+    Mix(mix::Mix),
     /// A process of `events`
     #[command(hide = true)]
     Process(events::Process),
@@ -82,7 +93,13 @@ impl Torture {
         if let Test::Process(process) = &self.test {
             return Box::pin(process.run()).await;
         }
-        let store = TestStore::open(self.on, &self.folder).await?.verifying(self.verify_caches);
+        let watching = match &self.test {
+            Test::Caches(caches) if !caches.unchecked => Watching::Checks,
+            _ if self.verify_caches => Watching::Pages,
+            Test::Caches(_) | Test::CacheStore(_) | Test::Mix(_) => Watching::Counts,
+            _ => Watching::No,
+        };
+        let store = TestStore::open(self.on, &self.folder).await?.watching(watching);
         let Outcome { mut counts, error } = match self.test {
             Test::Races(races) => races.run(&store).await?,
             Test::Crashes(crashes) => crashes.run(&store).await?,
@@ -90,16 +107,24 @@ impl Torture {
             Test::Overload(overload) => overload.run(&store).await?,
             Test::SlowClients(slow) => slow.run(&store).await?,
             Test::Restarts(restarts) => restarts.run(&store).await?,
+            Test::Caches(caches) => caches.run(&store).await?,
+            Test::CacheStore(faults) => faults.run(&store).await?,
+            Test::Mix(mix) => mix.run(&store).await?,
             Test::Process(_) => return Ok(()),
         };
-        let stale_hits = store.stale_hits();
-        if self.verify_caches {
-            counts.extend([("checked_entries", store.checked_entries()), ("stale_hits", stale_hits)]);
+        let by_cache = store.by_cache();
+        let Counted { checks, stale_hits, .. } = Counted::sum(by_cache.values());
+        if matches!(watching, Watching::Checks | Watching::Pages) {
+            counts.extend([("checked_entries", checks), ("stale_hits", stale_hits)]);
         }
         let mut violations = check(store.database(), true).await.map_err(CliError::Store)?;
         violations.extend(check_rules(store.database(), SANDBOX_RULES).await.map_err(CliError::Store)?);
 
-        let text = if self.json { json(&counts, &violations) } else { lines(&counts, &violations) };
+        let text = if self.json {
+            json(&counts, &by_cache, &violations)
+        } else {
+            lines(&counts, &by_cache, &violations)
+        };
         writeln!(stdout(), "{text}").map_err(CliError::Output)?;
         if let Some(error) = error {
             return Err(error.into());
@@ -114,19 +139,23 @@ impl Torture {
     }
 }
 
-/// Returns the counts and the violated invariants as a JSON object.
-fn json(counts: &[(&str, u64)], violations: &[Violation]) -> String {
+/// Returns the counts, those of the caches and the violated invariants as a JSON object.
+fn json(counts: &[(&str, u64)], by_cache: &ByCache, violations: &[Violation]) -> String {
     let mut object: Map<_, _> =
         counts.iter().map(|(name, count)| ((*name).to_owned(), Value::from(*count))).collect();
+    if !by_cache.is_empty() {
+        object.insert("caches".to_owned(), json!(by_cache));
+    }
     object.insert("violations".to_owned(), json!(violations));
     Value::Object(object).to_string()
 }
 
-/// Returns the counts and the violated invariants, one on a line.
-fn lines(counts: &[(&str, u64)], violations: &[Violation]) -> String {
+/// Returns the counts, those of the caches and the violated invariants, one on a line.
+fn lines(counts: &[(&str, u64)], by_cache: &ByCache, violations: &[Violation]) -> String {
     let counts = counts.iter().map(|(name, count)| format!("{:<18}{count:>8}", name.replace('_', " ")));
     let violations = violations.iter().map(|violation| {
         format!("violated: {} ({})", violation.rule, counted(violation.rows.cast_unsigned(), "row", "rows"))
     });
-    counts.chain(violations).collect::<Vec<_>>().join("\n")
+    let caches = by_cache.iter().map(|(name, counted)| format!("{name:<18}{counted}"));
+    counts.chain(caches).chain(violations).collect::<Vec<_>>().join("\n")
 }

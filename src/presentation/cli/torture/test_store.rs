@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,11 +16,11 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::super::CliError;
-use super::cache_watch::{CacheWatch, Checked};
+use super::cache_watch::{ByCache, CacheWatch, Counted, LastCounted};
 use super::client::{Client, NoResponse, Response};
 use super::error::TortureError;
 use crate::domain::context::Context;
-use crate::domain::ids::{ProductId, VariantId};
+use crate::domain::ids::{ProductId, UserId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::product::{Product, Variant};
 use crate::domain::user::{Role, Session, User, token_hash};
@@ -40,8 +39,23 @@ pub(super) struct TestStore {
     is_temporary: bool,
     /// The session token of the administrator.
     token: String,
-    /// What servers in check mode counted; `None` if they are not in it.
-    checked: Option<Mutex<Vec<Arc<Checked>>>>,
+    /// How the caches of the servers are watched.
+    watching: Watching,
+    /// What the caches of each server counted.
+    counted: Mutex<Vec<LastCounted>>,
+}
+
+/// How the caches of servers are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watching {
+    /// They are not.
+    No,
+    /// They are in check mode, and their pages are read.
+    Pages,
+    /// They are in check mode, which the requests of the test are enough for.
+    Checks,
+    /// What they count is read.
+    Counts,
 }
 
 impl TestStore {
@@ -52,9 +66,7 @@ impl TestStore {
         let url = url.unwrap_or_else(|| {
             DatabaseUrl::Sqlite(folder.join(format!("torture-{}.db", context.ids.uuid().simple())))
         });
-        let mut secret = [0; 15];
-        context.ids.secret(&mut secret);
-        let token = URL_SAFE_NO_PAD.encode(secret);
+        let token = new_token(&context);
         // what it writes while servers run must be known to their caches
         let database = Database::open(&url, context, Setup::IfEmpty).await?;
         let database = database.publishing_tags(cache_invalidation);
@@ -62,39 +74,82 @@ impl TestStore {
             return Err(TortureError::NotEmpty.into());
         }
         database
-            .write(token_hash(&token), async |work, hash| admin(work, hash).await)
+            .write(token_hash(&token), async |work, hash| user(work, hash, Role::Admin, None).await)
             .await
             .map_err(CliError::Store)?;
-        Ok(Self { database, url, is_temporary, token, checked: None })
+        let (watching, counted) = (Watching::No, Mutex::default());
+        Ok(Self { database, url, is_temporary, token, watching, counted })
     }
 
-    /// Lets the servers compare what they serve from caches with the database.
-    pub(super) fn verifying(self, verifies: bool) -> Self {
-        Self { checked: verifies.then(Mutex::default), ..self }
+    /// Watches the caches of the servers.
+    pub(super) fn watching(self, watching: Watching) -> Self {
+        Self { watching, ..self }
     }
 
-    /// Returns the number of entries of caches that servers compared.
-    pub(super) fn checked_entries(&self) -> u64 {
-        self.sum(|checked| &checked.checks)
+    /// Returns what the caches of all servers counted, by their names; nothing if they are not watched.
+    pub(super) fn by_cache(&self) -> ByCache {
+        let mut sums = ByCache::new();
+        for server in self.counted.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for (name, counted) in server.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                let sum = sums.entry(name.clone()).or_default();
+                *sum = Counted::sum([&*sum, counted].into_iter());
+            }
+        }
+        sums
     }
 
-    /// Returns the number of old entries of caches that servers found.
-    pub(super) fn stale_hits(&self) -> u64 {
-        self.sum(|checked| &checked.stale_hits)
+    /// Forgets what the caches counted until now.
+    pub(super) fn forget_counted(&self) {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn sum(&self, counter: impl Fn(&Checked) -> &AtomicU64) -> u64 {
-        let Some(checked) = &self.checked else { return 0 };
-        let servers = checked.lock().unwrap_or_else(PoisonError::into_inner);
-        servers.iter().map(|server| counter(server).load(Relaxed)).sum()
+    /// Returns the session token of the administrator.
+    pub(super) fn token(&self) -> &str {
+        &self.token
     }
 
-    /// Watches the caches of a server, if it is in check mode.
+    /// Watches the caches of a server.
     fn watch(&self, address: SocketAddr) -> Option<CacheWatch> {
-        let checked = Arc::default();
-        self.checked.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&checked));
+        let guest = match self.watching {
+            Watching::No => return None,
+            Watching::Pages => Some(Client::new(address, None)),
+            Watching::Checks | Watching::Counts => None,
+        };
+        let counted = LastCounted::default();
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counted));
         let admin = || Client::new(address, Some(self.token.clone()));
-        Some(CacheWatch::start(Client::new(address, None), [admin(), admin()], checked))
+        Some(CacheWatch::start(guest, [admin(), admin()], counted))
+    }
+
+    /// Creates a user with a session, an administrator with this role of the staff if one is named, and returns the
+    /// token of the session.
+    pub(super) async fn user(&self, staff_role: Option<&'static str>) -> Result<String, CliError> {
+        let token = new_token(self.database.context());
+        let given = (token_hash(&token), staff_role);
+        let write = self.database.write(given, async |work, (hash, staff_role)| {
+            let role = if staff_role.is_some() { Role::Admin } else { Role::Customer };
+            user(work, hash, role, *staff_role).await
+        });
+        write.await.map_err(CliError::Store)?;
+        Ok(token)
+    }
+
+    /// Runs a command of the program with the store, such as an import.
+    pub(super) async fn run(&self, arguments: &[&OsStr]) -> Result<(), CliError> {
+        let program = std::env::current_exe().map_err(TortureError::Child)?;
+        let mut command = Command::new(program);
+        self.without_settings(&mut command).args(arguments).stdout(Stdio::null());
+        let ended = command.status().await.map_err(TortureError::Child)?;
+        if ended.success() { Ok(()) } else { Err(TortureError::Command.into()) }
+    }
+
+    /// Lets a command use the store, and none of the settings of this process.
+    fn without_settings<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        for (name, _) in environment().filter(|(name, _)| is_setting(name)) {
+            command.env_remove(name);
+        }
+        // an empty file, in place of an undercroft.toml in this folder
+        command.args(["--config", "/dev/null"]).env(format!("{PREFIX}DATABASE"), self.url())
     }
 
     /// Removes the temporary SQLite database. That of `--on` remains.
@@ -145,18 +200,14 @@ impl TestStore {
         if let Some(processor) = processor {
             command.args(["-c", &processor.to_string()]).arg(&program);
         }
-        for (name, _) in environment().filter(|(name, _)| is_setting(name)) {
-            command.env_remove(name);
-        }
-        let mut child = command
-            // an empty file, in place of an undercroft.toml in this folder
-            .args(["serve", "--no-demo", "--config", "/dev/null"])
-            .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
-            .env(format!("{PREFIX}DATABASE"), self.url())
+        let verifies = matches!(self.watching, Watching::Pages | Watching::Checks);
+        let mut child = self
+            .without_settings(&mut command)
+            .args(["serve", "--no-demo", "--listen", "127.0.0.1:0", "--log-level", "error"])
             .env(format!("{PREFIX}RATE_LIMITS__ENABLED"), "false")
             .env(format!("{PREFIX}HOLDS__ENABLED"), "false")
             .env(format!("{PREFIX}OVERLOAD__ENABLED"), "false")
-            .env(format!("{PREFIX}CACHES__VERIFY"), self.checked.is_some().to_string())
+            .env(format!("{PREFIX}CACHES__VERIFY"), verifies.to_string())
             .envs(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -191,9 +242,14 @@ impl Server {
         Client::new(self.address, None)
     }
 
+    /// Returns the client of a user, with the token of a session.
+    pub(super) fn client(&self, token: &str) -> Client {
+        Client::new(self.address, Some(token.to_owned()))
+    }
+
     /// Returns the client of the administrator.
     pub(super) fn admin(&self) -> Client {
-        Client::new(self.address, Some(self.token.clone()))
+        self.client(&self.token)
     }
 
     /// Returns the id of the process, if it runs.
@@ -268,10 +324,26 @@ pub(super) fn checkout(token: &str) -> Value {
     })
 }
 
-/// Creates an administrator with a session.
-async fn admin(work: &mut UnitOfWork, token_hash: &[u8]) -> Result<(), Failure> {
-    let now = work.now();
-    let user = User::new(work.id(), "torture@example.invalid".into(), "Torture".into(), Role::Admin, now);
+/// Returns a new token of a session.
+fn new_token(context: &Context) -> String {
+    let mut secret = [0; 15];
+    context.ids.secret(&mut secret);
+    URL_SAFE_NO_PAD.encode(secret)
+}
+
+/// Creates a user with a session.
+async fn user(
+    work: &mut UnitOfWork,
+    token_hash: &[u8],
+    role: Role,
+    staff_role: Option<&str>,
+) -> Result<(), Failure> {
+    let (now, id): (_, UserId) = (work.now(), work.id());
+    let email = format!("torture-{}@example.invalid", id.0.simple());
+    let user = User {
+        staff_role: staff_role.map(str::to_owned),
+        ..User::new(id, email, "Torture".into(), role, now)
+    };
     work.insert(&user).await?;
     let expires_at = now.checked_add(SignedDuration::from_hours(24)).map_err(Technical::internal)?;
     let session = Session::new(token_hash.to_owned(), user.id, now, expires_at);

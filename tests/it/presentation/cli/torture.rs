@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::brokers::TestBroker;
+use crate::support::redis::redis_url;
 use crate::support::store::value;
 use crate::support::{EmptyPostgres, Shop};
 
@@ -70,6 +71,55 @@ fn what_servers_serve_from_caches_under_load_is_what_the_database_has_on_sqlite(
 async fn what_servers_serve_from_caches_under_load_is_what_the_database_has_on_postgres() {
     let Some(postgres) = EmptyPostgres::new().await else { return };
     caches(&on(&postgres));
+}
+
+/// Changes what readers see on four servers for some seconds, with Redis if it is there.
+async fn caches_of_servers(on: &[&str]) {
+    let mut what =
+        vec!["caches".to_owned(), "--seconds=10".into(), "--life=2500".into(), "--cut=1000".into()];
+    let redis = redis_url().await;
+    what.extend(redis.iter().map(|url| format!("--redis={url}")));
+    let counts = torture(on, &what.iter().map(String::as_str).collect::<Vec<_>>());
+    for none in ["old_reads", "stale_hits", "failed"] {
+        assert_eq!(counts[none], 0, "{none}: {counts}");
+    }
+    let some = ["kills", "reads", "writes", "orders", "checked_entries"];
+    for some in some.iter().chain(redis.as_ref().map(|_| &"cuts")) {
+        assert!(counts[some].as_u64().unwrap() > 0, "{some}: {counts}");
+    }
+    assert!(counts["caches"]["product"]["hits"].as_u64().unwrap() > 0, "{counts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reader_sees_what_is_old_while_servers_are_killed_and_redis_is_cut_off_on_sqlite() {
+    caches_of_servers(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reader_sees_what_is_old_while_servers_are_killed_and_redis_is_cut_off_on_postgres() {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    caches_of_servers(&on(&postgres)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_and_no_page_is_old_while_redis_has_a_fault() {
+    let Some(url) = redis_url().await else { return };
+    let counts = torture(&[], &["cache-store", "--redis", &url, "--seconds", "1"]);
+    assert_eq!((&counts["failed"], &counts["old_reads"]), (&0.into(), &0.into()), "{counts}");
+    for fault in ["away", "silent", "slow", "full", "lost", "garbage"] {
+        assert!(counts[format!("{fault}_then")].as_u64().unwrap() > 0, "{fault}: {counts}");
+    }
+    assert!(counts["caches"]["product"]["shared"].as_u64().unwrap() > 0, "Redis is used: {counts}");
+}
+
+#[test]
+fn with_caches_a_request_takes_fewer_queries() {
+    let sales = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/online-retail.csv");
+    let counts = torture(&[], &["mix", sales, "--visits", "200"]);
+    let number = |name: &str| counts[name].as_u64().unwrap();
+    assert_eq!(number("failed"), 0, "{counts}");
+    assert!(number("queries_per_1000") < number("queries_per_1000_without"), "{counts}");
+    assert!(counts["caches"]["category"]["hits"].as_u64().unwrap() > 100, "{counts}");
 }
 
 fn crashes(on: &[&str]) {

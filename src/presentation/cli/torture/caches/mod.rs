@@ -1,0 +1,173 @@
+//! Caches of several servers: two writers change what eight readers see, while servers are killed and Redis is cut
+//! off. No reader may see anything older than what was acknowledged before it began, at any server.
+//!
+//! The servers are in check mode: they compare all that they serve from caches with the database, too.
+
+mod facts;
+mod looks;
+mod nodes;
+mod shop;
+mod store_faults;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use clap::Args;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use self::looks::{ALL, Reader};
+use self::nodes::{Node, Nodes, Ports};
+use self::shop::{Kind, Shop, Writer};
+pub(super) use self::store_faults::StoreFaults;
+use super::super::CliError;
+use super::super::unquoted::Unquoted;
+use super::Outcome;
+use super::crashes::wait_for_outcomes;
+use super::error::TortureError;
+use super::proxy::{Line, Proxy};
+use super::random::{random, random_index};
+use super::test_store::TestStore;
+use crate::domain::context::Context;
+use crate::infrastructure::cache::{CacheUrl, InvalidCacheUrl};
+
+/// The arguments of `torture caches`.
+#[derive(Args, Debug)]
+pub(super) struct Caches {
+    /// How long it lasts
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    seconds: u32,
+    /// The number of servers
+    #[arg(long, default_value = "4")]
+    nodes: NonZeroUsize,
+    /// The number of readers; there are two writers
+    #[arg(long, default_value_t = 8)]
+    readers: u32,
+    /// The longest time until a server is killed
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 4_000)]
+    life: u64,
+    /// The longest time until a server is cut off from Redis
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 2_000)]
+    cut: u64,
+    /// The Redis that the servers share, without a password [default: none]
+    #[arg(long, value_name = "URL", value_parser = Unquoted(redis))]
+    redis: Option<String>,
+    /// Without check mode, which replaces what is old before readers see it: only they compare
+    #[arg(long)]
+    pub(super) unchecked: bool,
+}
+
+/// The longest pause of a writer in milliseconds, in which readers find something in the caches.
+const PAUSE: u64 = 60;
+/// The longest fault of Redis in milliseconds.
+const FAULT: u64 = 2_500;
+/// What happens to a connection to Redis; `Open` stands for a Redis that loses what it has.
+const FAULTS: [Line; 6] =
+    [Line::Cut, Line::Silent, Line::Slow(Duration::from_secs(2)), Line::Full, Line::Garbage, Line::Open];
+
+impl Caches {
+    /// Runs the test.
+    pub(super) async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
+        let mut nodes = Nodes::start(store, self.nodes.get(), self.redis.as_deref(), &[]).await?;
+        let shop = Shop::open(&nodes, 0).await?;
+        let mut users = JoinSet::new();
+        for kind in [Kind::Catalogue, Kind::Users] {
+            users.spawn(Writer::new(&shop, nodes.client(None)).run(kind, PAUSE));
+        }
+        for _ in 0..self.readers {
+            users.spawn(Reader::new(&shop, nodes.client(None)).run(ALL, Duration::ZERO, |_| {}));
+        }
+
+        let (stop, context, cuts) = (shop.stop.clone(), shop.context.clone(), AtomicU64::new(0));
+        let ending = async {
+            sleep(Duration::from_secs(self.seconds.into())).await;
+            stop.cancel();
+        };
+        let Nodes { servers, proxies, ports, .. } = &mut nodes;
+        let killing = kill(store, &context, (servers, ports), self.life, &stop);
+        let cutting = cut(&context, proxies, self.cut, (&stop, &cuts));
+        let ((), kills, ()) = tokio::join!(ending, killing, cutting);
+        let kills = kills?;
+        users.join_all().await;
+        wait_for_outcomes(store).await?;
+        nodes.end().await?;
+        Ok(shop.outcome(vec![("kills", kills), ("cuts", cuts.load(Relaxed))]))
+    }
+}
+
+/// Kills servers until the test stops; returns how many.
+async fn kill(
+    store: &TestStore,
+    context: &Context,
+    (servers, ports): (&mut [Node], &Ports),
+    life: u64,
+    stop: &CancellationToken,
+) -> Result<u64, CliError> {
+    let mut kills = 0;
+    while stop.run_until_cancelled(sleep(random(context, life))).await.is_some() {
+        let chosen = random_index(context, servers.len());
+        servers[chosen].replace(store, &ports[chosen]).await?;
+        kills += 1;
+    }
+    Ok(kills)
+}
+
+/// Disturbs the connections of servers to Redis until the test stops.
+async fn cut(
+    context: &Context,
+    proxies: &[Proxy],
+    until: u64,
+    (stop, cuts): (&CancellationToken, &AtomicU64),
+) {
+    if proxies.is_empty() {
+        return;
+    }
+    while stop.run_until_cancelled(sleep(random(context, until))).await.is_some() {
+        let proxy = &proxies[random_index(context, proxies.len())];
+        match FAULTS[random_index(context, FAULTS.len())] {
+            Line::Open => {
+                // Redis itself may be away
+                let _ = proxy.forget().await;
+            }
+            line => {
+                proxy.set(line);
+                stop.run_until_cancelled(sleep(random(context, FAULT))).await;
+                proxy.set(Line::Open);
+            }
+        }
+        cuts.fetch_add(1, Relaxed);
+    }
+}
+
+impl Shop {
+    /// Returns what was counted, with these counts before it.
+    fn outcome(self: Arc<Self>, mut counts: Vec<(&'static str, u64)>) -> Outcome {
+        let count = |count: &AtomicU64| count.load(Relaxed);
+        let (old, failed) = (self.facts.old(), count(&self.counts.failed));
+        counts.extend([
+            ("reads", count(&self.counts.reads)),
+            ("writes", count(&self.counts.writes)),
+            ("orders", count(&self.counts.orders)),
+            ("unanswered", count(&self.counts.unanswered)),
+            ("failed", failed),
+            ("old_reads", old),
+        ]);
+        let error = match (old, failed) {
+            (0, 0) => None,
+            (0, failed) => Some(TortureError::FailedRequests { failed, unclean: 0 }),
+            (old, _) => Some(TortureError::OldReads { old, first: self.facts.described() }),
+        };
+        Outcome { counts, error }
+    }
+}
+
+/// Checks the URL of a Redis.
+fn redis(url: &str) -> Result<String, InvalidCacheUrl> {
+    match url.parse()? {
+        CacheUrl::Redis(url) => Ok(url),
+        CacheUrl::Memory => Err(InvalidCacheUrl),
+    }
+}

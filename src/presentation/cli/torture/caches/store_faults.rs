@@ -1,0 +1,113 @@
+//! A Redis that is away, does not respond, is slow, is full, loses what it has or responds with garbage: how long the
+//! shop's pages take before, in the first second, after it, and when Redis is back. No request may fail, and no
+//! page may be old.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::super::super::CliError;
+use super::super::super::unquoted::Unquoted;
+use super::super::Outcome;
+use super::super::error::TortureError;
+use super::super::proxy::{Line, Proxy};
+use super::super::slow_clients::late;
+use super::super::test_store::TestStore;
+use super::looks::{PAGES, Reader};
+use super::nodes::Nodes;
+use super::redis;
+use super::shop::{Kind, Shop, Writer};
+
+/// The arguments of `torture cache-store`.
+#[derive(Args, Debug)]
+pub(in super::super) struct StoreFaults {
+    /// The Redis of the server, without a password
+    #[arg(long, value_name = "URL", value_parser = Unquoted(redis))]
+    redis: String,
+    /// How long the pages are measured before each fault, and in it after its first second
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    seconds: u32,
+    /// The number of shoppers
+    #[arg(long, default_value_t = 8)]
+    shoppers: u32,
+}
+
+/// The faults, with the names of the 99th percentiles in microseconds: before, in the first second, after it, and when
+/// Redis is back. `Open` stands for a Redis that loses what it has all the time.
+const FAULTS: [(Line, [&str; 4]); 6] = [
+    (Line::Cut, ["away_before", "away_at_first", "away_then", "away_after"]),
+    (Line::Silent, ["silent_before", "silent_at_first", "silent_then", "silent_after"]),
+    (Line::Slow(Duration::from_secs(2)), ["slow_before", "slow_at_first", "slow_then", "slow_after"]),
+    (Line::Full, ["full_before", "full_at_first", "full_then", "full_after"]),
+    (Line::Open, ["lost_before", "lost_at_first", "lost_then", "lost_after"]),
+    (Line::Garbage, ["garbage_before", "garbage_at_first", "garbage_then", "garbage_after"]),
+];
+/// The products, more than the memory of the cache has place for: so that the entries in Redis are read.
+const PRODUCTS: usize = 200;
+/// The memory of the cache of products in bytes.
+const MEMORY: (&str, u32) = ("CACHES__LIMIT_BYTES__PRODUCT", 64 << 10);
+/// The time after which the server uses a Redis that is back.
+const BACK: Duration = Duration::from_secs(2);
+/// The wait of a shopper between two pages.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The longest pause of the writer in milliseconds.
+const WRITES: u64 = 40;
+/// The time between two losses.
+const LOSSES: Duration = Duration::from_millis(50);
+
+impl StoreFaults {
+    /// Runs the test.
+    pub(in super::super) async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
+        let memory = [(MEMORY.0, MEMORY.1.to_string())];
+        let nodes = Nodes::start(store, 1, Some(&self.redis), &memory).await?;
+        let shop = Shop::open(&nodes, PRODUCTS).await?;
+        let (mut users, times) = (JoinSet::new(), Arc::new(Mutex::new(Vec::new())));
+        users.spawn(Writer::new(&shop, nodes.client(None)).run(Kind::Products, WRITES));
+        for _ in 0..self.shoppers {
+            let (reader, times) = (Reader::new(&shop, nodes.client(None)), Arc::clone(&times));
+            let took = move |time| times.lock().unwrap_or_else(PoisonError::into_inner).push(time);
+            users.spawn(async move { reader.run(PAGES, PAUSE, took).await });
+        }
+
+        let proxy = nodes.proxies.first().ok_or(TortureError::ChildUnresponsive)?;
+        let measured = Duration::from_secs(self.seconds.max(1).into());
+        let measure = async |span| {
+            times.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            sleep(span).await;
+            late(&mut std::mem::take(&mut *times.lock().unwrap_or_else(PoisonError::into_inner)))
+        };
+        let mut counts = Vec::new();
+        sleep(BACK).await;
+        let mut before = measure(measured).await;
+        for (line, names) in FAULTS {
+            proxy.set(line);
+            let faulty = async { (measure(Duration::from_secs(1)).await, measure(measured).await) };
+            let (at_first, then) = tokio::select! {
+                failed = lose_all(proxy), if line == Line::Open => return Err(failed.into()),
+                measured = faulty => measured,
+            };
+            proxy.set(Line::Open);
+            sleep(BACK).await;
+            let after = measure(measured).await;
+            counts.extend(names.into_iter().zip([before, at_first, then, after]));
+            before = after;
+        }
+        shop.stop.cancel();
+        users.join_all().await;
+        nodes.end().await?;
+        Ok(shop.outcome(counts))
+    }
+}
+
+/// Removes what the server put into Redis, again and again; returns why it cannot.
+async fn lose_all(proxy: &Proxy) -> TortureError {
+    loop {
+        if let Err(error) = proxy.forget().await {
+            return TortureError::Child(error);
+        }
+        sleep(LOSSES).await;
+    }
+}
