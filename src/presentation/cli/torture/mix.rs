@@ -1,7 +1,8 @@
-//! Shoppers who look at what was bought in an imported store: how many reads each cache answers from memory, and how many
-//! queries a request takes with and without caches.
+//! Shoppers who look at what was bought in an imported store: how many reads each cache answers from memory, and how
+//! many queries a request takes with and without caches.
 //!
-//! A shopper looks for the product of a past sale, chosen at random, so that products are read as often as they were bought.
+//! A shopper looks for the product of a past sale, chosen at random, so that products are read as often as they were
+//! bought.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -137,8 +138,8 @@ impl Sales {
         }
     }
 
-    /// A visit: of 100, 40 begin at the list, 30 at a search, the others at the product; 30 put it into a cart and look at
-    /// that twice; 5 buy. A user also looks at the own account.
+    /// A visit: of 100, 40 begin at the list, 30 at a search, the others at the product; 30 put it into a cart and look
+    /// at that twice; 5 buy. A user also looks at the own account.
     async fn visit(&self, client: &mut Client, is_user: bool) -> Option<()> {
         let (product, variant, name) = &self.lines[random_index(&self.context, self.lines.len())];
         match random_below(&self.context, 100) {

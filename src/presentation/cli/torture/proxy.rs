@@ -1,4 +1,5 @@
-//! A TCP proxy whose connections are cut, slowed down or left half-open; before Redis, also one that responds in its place.
+//! A TCP proxy whose connections are cut, slowed down or left half-open; before Redis, also one that responds in its
+//! place.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -47,7 +48,7 @@ type Keys = Arc<Mutex<BTreeSet<Vec<u8>>>>;
 /// What the proxy knows of what it passes on.
 #[derive(Clone)]
 enum Protocol {
-    /// Bytes.
+    /// Bytes of any protocol.
     Any,
     /// The commands and replies of Redis, and the keys that were set.
     Redis(Keys),

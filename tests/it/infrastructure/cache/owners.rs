@@ -1,4 +1,5 @@
-//! To whom rows belong: each transaction that writes one ends what is kept of its owner's data, whichever way it writes it.
+//! To whom rows belong: each transaction that writes one ends what is kept of its owner's data, whichever way it writes
+//! it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

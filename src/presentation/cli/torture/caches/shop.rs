@@ -260,7 +260,7 @@ impl Writer {
         let version = order_version(&placed)?;
         shop.facts.acknowledge(Fact::Order, version);
 
-        if self.number % 2 == 0 {
+        if self.number.is_multiple_of(2) {
             let path = format!("/v1/orders/{}/cancel", placed["id"].as_str()?);
             let key = format!("torture-caches-cancel-{}", self.number);
             let cancelled = buyer.send(node(), Method::POST, &path, Some(&json!({})), Some(&key)).await;
