@@ -281,7 +281,7 @@ where
                 let entry = self.keep(key.clone(), entry);
                 flight.end(Ok(Arc::clone(&entry)));
                 if let Some(shared) = inner.shared.as_ref().filter(|_| self.keeps(&entry)) {
-                    shared.put(&inner.policy, &key, &entry, history.position).await;
+                    shared.put(&inner.policy, &key, &entry, history.known).await;
                 }
             }
             Err(error) => {
@@ -296,7 +296,7 @@ where
 
     /// Returns the history of an entry that begins to be loaded.
     fn history(&self, began: Stamp, source: Source) -> History {
-        History { began, position: self.0.drops.complete_to(), source }
+        History { began, known: self.0.drops.known(), source }
     }
 
     fn entry(&self, loaded: Loaded<V>, history: History) -> Entry<V> {

@@ -4,7 +4,7 @@
 //! long as none of its tags has a later one. So a load that began before a drop cannot put its value in after it: its
 //! entry is as old as its beginning, however late it comes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -12,6 +12,8 @@ use super::tag::Tag;
 
 /// The most tags with a stamp. If there are more, all entries are dropped, and none has one.
 const MAX_TAGS: usize = 65_536;
+/// The most entries of the log that are known. What was loaded before the first of them is not used.
+const MAX_LOG: usize = 8_192;
 
 /// A moment in the order of drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -26,6 +28,25 @@ impl Stamp {
 /// A position in the log of the source, which all processes share: those of the outbox, for the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position(pub i64);
+
+/// An entry of the log of the source. Its id tells whether it is the same one in two processes: after the source was
+/// restored to an earlier state, others come to be at the same positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its position.
+    pub position: Position,
+    /// Its id, such as a part of its random one.
+    pub id: u64,
+}
+
+/// What a process knows of the log of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KnownLog {
+    /// Every drop up to this position is known.
+    pub complete_to: Position,
+    /// The last known entry.
+    pub last: Option<LogEntry>,
+}
 
 /// The drops of a process.
 #[derive(Debug, Default)]
@@ -43,6 +64,8 @@ struct Dropped {
     floor_position: Position,
     /// Every drop up to this position is known.
     complete_to: Position,
+    /// The ids of the last entries of the log, by their positions.
+    log: BTreeMap<Position, u64>,
 }
 
 impl Drops {
@@ -54,6 +77,30 @@ impl Drops {
     /// Returns the position up to which every drop is known.
     pub fn complete_to(&self) -> Position {
         self.read().complete_to
+    }
+
+    /// Returns what is known of the log.
+    pub fn known(&self) -> KnownLog {
+        let dropped = self.read();
+        let last = dropped.log.last_key_value().map(|(&position, &id)| LogEntry { position, id });
+        KnownLog { complete_to: dropped.complete_to, last }
+    }
+
+    /// Records an entry of the log. A source that is never restored to an earlier state need not record any.
+    pub fn record(&self, LogEntry { position, id }: LogEntry) {
+        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
+        dropped.log.insert(position, id);
+        if dropped.log.len() > MAX_LOG {
+            dropped.log.pop_first();
+        }
+    }
+
+    /// Drops all entries and forgets the log: the source was restored to an earlier state.
+    pub fn restart(&self) {
+        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
+        let floor = Stamp(self.last.load(Acquire) + 1);
+        *dropped = Dropped { floor, ..Dropped::default() };
+        self.last.store(floor.0, Release);
     }
 
     /// Drops the entries with one of these tags, because of what is at a position.
@@ -93,11 +140,16 @@ impl Drops {
         began >= dropped.floor && !tags.iter().any(is_dropped)
     }
 
-    /// Returns whether what another process loaded when it knew every drop up to a position is current.
-    pub(super) fn is_current_at(&self, position: Position, tags: &[Tag]) -> bool {
+    /// Returns whether what another process loaded when it knew this of the log is current: the log is the same up to
+    /// there, and nothing was dropped after it.
+    pub(super) fn is_current_at(&self, KnownLog { complete_to, last }: KnownLog, tags: &[Tag]) -> bool {
         let dropped = self.read();
-        let is_dropped = |tag: &Tag| dropped.tags.get(tag).is_some_and(|&(_, last)| last > position);
-        position >= dropped.floor_position && !tags.iter().any(is_dropped)
+        let is_same_log = match last {
+            Some(LogEntry { position, id }) => dropped.log.get(&position) == Some(&id),
+            None => dropped.log.is_empty(),
+        };
+        let is_dropped = |tag: &Tag| dropped.tags.get(tag).is_some_and(|&(_, last)| last > complete_to);
+        is_same_log && complete_to >= dropped.floor_position && !tags.iter().any(is_dropped)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Dropped> {
@@ -120,6 +172,10 @@ mod tests {
     const TEA: Tag = Tag::from_bits(1);
     const CUPS: Tag = Tag::from_bits(2);
 
+    fn known_to(position: i64) -> KnownLog {
+        KnownLog { complete_to: Position(position), last: None }
+    }
+
     #[test]
     fn a_drop_concerns_what_began_before_it_and_has_the_tag() {
         let drops = Drops::default();
@@ -129,8 +185,28 @@ mod tests {
         assert!(!drops.is_current(began, &[CUPS, TEA]) && drops.is_current(began, &[CUPS]));
         assert!(drops.is_current(drops.now(), &[TEA]));
 
-        assert!(!drops.is_current_at(Position(4), &[TEA]) && drops.is_current_at(Position(5), &[TEA]));
-        assert!(drops.is_current_at(Position(0), &[CUPS]));
+        assert!(!drops.is_current_at(known_to(4), &[TEA]) && drops.is_current_at(known_to(5), &[TEA]));
+        assert!(drops.is_current_at(known_to(0), &[CUPS]));
+    }
+
+    #[test]
+    fn what_was_loaded_by_another_log_is_not_current() {
+        let drops = Drops::default();
+        let entry = |position, id| LogEntry { position: Position(position), id };
+        let knew = |last| KnownLog { last, ..known_to(5) };
+        assert!(drops.is_current_at(knew(None), &[TEA]));
+        drops.record(entry(4, 40));
+        drops.record(entry(5, 50));
+        assert_eq!(drops.known().last, Some(entry(5, 50)));
+        assert!(drops.is_current_at(knew(Some(entry(4, 40))), &[TEA]));
+        assert!(!drops.is_current_at(knew(Some(entry(5, 51))), &[TEA]), "another entry at the position");
+        assert!(!drops.is_current_at(knew(Some(entry(6, 60))), &[TEA]), "an entry that the log has not");
+        assert!(!drops.is_current_at(knew(None), &[TEA]), "before the log began, or after another one");
+
+        let began = drops.now();
+        drops.restart();
+        assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
+        assert_eq!(drops.known(), KnownLog::default());
     }
 
     #[test]
@@ -139,7 +215,7 @@ mod tests {
         let began = drops.now();
         drops.drop_all(Position(7));
         assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
-        assert!(!drops.is_current_at(Position(6), &[]) && drops.is_current_at(Position(7), &[]));
+        assert!(!drops.is_current_at(known_to(6), &[]) && drops.is_current_at(known_to(7), &[]));
     }
 
     #[test]

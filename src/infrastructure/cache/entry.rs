@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
 
-use super::drops::{Drops, Position, Stamp};
+use super::drops::{Drops, KnownLog, Stamp};
 use super::tag::Tag;
 
 /// What a load returns.
@@ -34,8 +34,8 @@ pub(super) enum Source {
 pub(super) struct History {
     /// The moment at which it began to be loaded by this process.
     pub(super) began: Stamp,
-    /// The position up to which the process that loaded it knew every drop then.
-    pub(super) position: Position,
+    /// What the process that loaded it knew of the log then.
+    pub(super) known: KnownLog,
     pub(super) source: Source,
 }
 

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
-use super::drops::{Drops, Position};
+use super::drops::{Drops, LogEntry, Position};
 use super::tag::Tag;
 use super::tiers::CatchUp;
 use crate::domain::events::DurableEvent;
 use crate::infrastructure::events::{ALL_TAGS, CacheInvalidationEvent};
-use crate::infrastructure::repositories::{Connection, Database, DatabaseError, Json, Outbox};
+use crate::infrastructure::repositories::{Connection, Database, DatabaseError, Engine, Json, Outbox};
 
 /// The type of the events.
 const INVALIDATION: &str = CacheInvalidationEvent::TYPE;
@@ -24,7 +25,8 @@ const INVALIDATION: &str = CacheInvalidationEvent::TYPE;
 const BATCH: usize = 500;
 /// The invalidations before the start that are read, so that entries of other processes can be used.
 const BEFORE_START: usize = 2_000;
-/// The looks after which the position of the last transaction that is still open is asked for.
+/// The looks after which the position of the last transaction that is still open is asked for. It is at each look while
+/// more than a batch was read above the last such position, since each look reads all of it again.
 const LOOKS: u32 = 256;
 
 /// The invalidations of a database.
@@ -40,6 +42,8 @@ pub struct Invalidations {
 struct State {
     /// The number of the last reader for whom a look was taken.
     served: u64,
+    /// The number of the last reader for whom a look failed, and its error.
+    failed: Option<(u64, DatabaseError)>,
     /// The position up to which every invalidation was read; `None` before the first look.
     complete_to: Option<i64>,
     /// The invalidations above it that were read: transactions with earlier numbers may still be open.
@@ -53,7 +57,8 @@ impl Invalidations {
         Self { database, drops, came: AtomicU64::new(0), state: Mutex::default() }
     }
 
-    /// Drops what was invalidated by transactions that were committed before this call.
+    /// Drops what was invalidated by transactions that were committed before this call. All who came before a look
+    /// share its outcome, also its failure: they would wait for one time-out after the other.
     ///
     /// # Errors
     ///
@@ -64,11 +69,17 @@ impl Invalidations {
         if state.served >= own {
             return Ok(());
         }
+        if let Some((_, error)) = state.failed.as_ref().filter(|(last, _)| *last >= own) {
+            return Err(error.clone());
+        }
         // the look begins now, after all of these came
         let came = self.came.load(SeqCst);
-        self.look(&mut state).await?;
-        state.served = came;
-        Ok(())
+        let looked = self.look(&mut state).await;
+        match &looked {
+            Ok(()) => state.served = came,
+            Err(error) => state.failed = Some((came, error.clone())),
+        }
+        looked
     }
 
     /// Returns what catches up for the check mode, which concludes nothing if the database cannot be read.
@@ -82,21 +93,29 @@ impl Invalidations {
 
     async fn look(&self, state: &mut State) -> Result<(), DatabaseError> {
         let mut connection = self.database.read().await?;
+        if self.is_last_gone(&mut connection).await? {
+            tracing::info!(
+                "all caches are emptied: the last known change was purged, or the database was restored"
+            );
+            self.drops.restart();
+            (state.complete_to, state.looks) = (None, 0);
+            state.read.clear();
+        }
         let mut outbox = Outbox(&mut connection);
         if state.complete_to.is_none() {
             let complete_to = outbox.readable_until().await?;
             let known = outbox.last_of(INVALIDATION, complete_to, BEFORE_START).await?;
-            let first = known.last().map_or(0, |(position, _)| *position);
+            let first = known.last().map_or(0, |(position, ..)| *position);
             // of entries that others loaded before the first known invalidation nothing is known
             let floor = if known.len() < BEFORE_START { 0 } else { first };
             self.drops.drop_all(Position(floor));
-            for (position, Json(event)) in known.into_iter().rev() {
-                self.drop(position, &event);
+            for (position, id, Json(event)) in known.into_iter().rev() {
+                self.drop(position, id, &event);
             }
             self.set_complete_to(state, complete_to);
         }
         state.looks += 1;
-        if state.looks >= LOOKS {
+        if state.looks >= LOOKS || state.read.len() >= BATCH {
             state.looks = 0;
             let readable = outbox.readable_until().await?;
             self.read_new(state, &mut connection).await?;
@@ -113,10 +132,10 @@ impl Invalidations {
         loop {
             let found = Outbox(connection).committed_of(INVALIDATION, after, BATCH).await?;
             let is_whole = found.len() == BATCH;
-            for (position, Json(event)) in found {
+            for (position, id, Json(event)) in found {
                 after = position;
                 if state.read.insert(position) {
-                    self.drop(position, &event);
+                    self.drop(position, id, &event);
                 }
             }
             if !is_whole {
@@ -125,7 +144,19 @@ impl Invalidations {
         }
     }
 
-    fn drop(&self, position: i64, event: &CacheInvalidationEvent) {
+    /// Returns whether the last known invalidation is not in the log any more. The file of SQLite cannot be replaced
+    /// while it is open; a database of PostgreSQL can be restored under running servers.
+    async fn is_last_gone(&self, connection: &mut Connection) -> Result<bool, DatabaseError> {
+        let Some(LogEntry { position, id }) = self.drops.known().last else { return Ok(false) };
+        if connection.engine() == Engine::Sqlite {
+            return Ok(false);
+        }
+        let found = Outbox(connection).id_at(position.0).await?;
+        Ok(found.is_none_or(|found| part_of(found) != id))
+    }
+
+    fn drop(&self, position: i64, id: Uuid, event: &CacheInvalidationEvent) {
+        self.drops.record(LogEntry { position: Position(position), id: part_of(id) });
         if event.tags.iter().any(|tag| tag == ALL_TAGS) {
             self.drops.drop_all(Position(position));
         } else {
@@ -138,4 +169,10 @@ impl Invalidations {
         state.read = state.read.split_off(&(position + 1));
         self.drops.set_complete_to(Position(position));
     }
+}
+
+/// Returns the random part of the id of an event.
+fn part_of(id: Uuid) -> u64 {
+    let (_, random) = id.as_u64_pair();
+    random
 }

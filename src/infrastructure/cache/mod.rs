@@ -63,7 +63,7 @@ pub use self::catalogue::{ListKey, PageError};
 pub use self::category_cache::{Categories, CategoryCache, Tree};
 pub use self::counters::Counts;
 pub use self::discount_cache::DiscountCache;
-pub use self::drops::{Drops, Position, Stamp};
+pub use self::drops::{Drops, KnownLog, LogEntry, Position, Stamp};
 pub use self::entry::{Entry, Loaded};
 pub use self::invalidations::Invalidations;
 pub use self::inventory_cache::InventoryCache;

@@ -15,14 +15,14 @@ use jiff::Timestamp;
 use sha2::Sha256;
 use tokio::time::{Instant, sleep};
 
-use super::drops::{Drops, Position, Stamp};
+use super::drops::{Drops, KnownLog, LogEntry, Position, Stamp};
 use super::entry::{Entry, History, Loaded, Source};
 use super::policy::Policy;
 use super::tag::Tag;
 
-/// The beginning of the keys, which a name of the store, the name of the cache, the version of its shape and a digest
+/// The beginning of the keys with the version of the form of entries, which a name of the store, the name of the cache, the version of its shape and a digest
 /// follow.
-const PREFIX: &str = "undercroft:cache";
+const PREFIX: &str = "undercroft:cache:2";
 /// The bytes of a signature.
 const SIGNATURE: usize = 32;
 /// The greatest entry in the shared store, in bytes.
@@ -150,16 +150,16 @@ impl SharedTier {
         self.store.remove(turn.0).await;
     }
 
-    /// Puts an entry into the store, whose load began when every drop up to a position was known.
+    /// Puts an entry into the store, whose load began when this was known of the log.
     pub(super) async fn put<V: Shape>(
         &self,
         policy: &Policy,
         key: &impl Display,
         entry: &Entry<V>,
-        position: Position,
+        known: KnownLog,
     ) {
         let key = self.key(policy, key);
-        let bytes = self.write(&key, entry, position);
+        let bytes = self.write(&key, entry, known);
         let kept = entry.fresh_until.duration_since(entry.loaded_at);
         let kept = Duration::try_from(kept).unwrap_or_default() + policy.stale.max(policy.fail_safe);
         if bytes.len() <= MAX_ENTRY {
@@ -175,11 +175,16 @@ impl SharedTier {
         format!("{}{name}:{number:032x}", self.prefix)
     }
 
-    fn write<V: Shape>(&self, key: &str, entry: &Entry<V>, position: Position) -> Vec<u8> {
+    fn write<V: Shape>(&self, key: &str, entry: &Entry<V>, known: KnownLog) -> Vec<u8> {
         let mut bytes = vec![0; SIGNATURE];
         let times = [entry.loaded_at, entry.fresh_until].map(Timestamp::as_microsecond);
-        for number in [position.0, times[0], times[1]] {
+        for number in [known.complete_to.0, times[0], times[1]] {
             bytes.extend(number.to_le_bytes());
+        }
+        bytes.push(u8::from(known.last.is_some()));
+        if let Some(LogEntry { position, id }) = known.last {
+            bytes.extend(position.0.to_le_bytes());
+            bytes.extend(id.to_le_bytes());
         }
         bytes.extend(u32::try_from(entry.tags.len()).unwrap_or(u32::MAX).to_le_bytes());
         for tag in &entry.tags {
@@ -200,7 +205,12 @@ impl SharedTier {
         let (signature, rest) = bytes.split_at_checked(SIGNATURE)?;
         mac(&self.secret, key, rest).verify_slice(signature).ok()?;
         let mut rest = Reader(rest);
-        let [position, loaded_at, fresh_until] = [rest.number()?, rest.number()?, rest.number()?];
+        let [complete_to, loaded_at, fresh_until] = [rest.number()?, rest.number()?, rest.number()?];
+        let last = match rest.take()? {
+            [0] => None,
+            _ => Some(LogEntry { position: Position(rest.number()?), id: u64::from_le_bytes(rest.take()?) }),
+        };
+        let known = KnownLog { complete_to: Position(complete_to), last };
         let count = u32::from_le_bytes(rest.take()?);
         let mut tags = Vec::new();
         for _ in 0..count {
@@ -212,12 +222,12 @@ impl SharedTier {
             0 => None,
             _ => Some(V::read(rest.0)?),
         };
-        if !drops.is_current_at(Position(position), &tags) {
+        if !drops.is_current_at(known, &tags) {
             return None;
         }
         let [loaded_at, fresh_until] =
             [loaded_at, fresh_until].map(|time| Timestamp::from_microsecond(time).ok());
-        let history = History { began, position: Position(position), source: Source::Shared };
+        let history = History { began, known, source: Source::Shared };
         Some(Entry::new(Loaded { value, tags, bytes: size }, history, loaded_at?, fresh_until?))
     }
 }

@@ -55,7 +55,7 @@ where
         // another process has another hash: a code or an id cannot be found by it
         let digest = self.0.hasher.hash_one(key);
         let tags: Vec<_> = entry.tags.iter().map(|tag| format!("{:016x}", tag.to_bits())).collect();
-        let History { began, position, source } = entry.history;
+        let History { began, known, source } = entry.history;
         tracing::error!(
             cache = self.0.policy.name,
             key = format!("{digest:016x}"),
@@ -64,7 +64,7 @@ where
             loaded_at = %entry.loaded_at,
             fresh_until = %entry.fresh_until,
             began = began.number(),
-            position = position.0,
+            position = known.complete_to.0,
             found_at = %now,
             found = self.0.drops.now().number(),
             complete_to = self.0.drops.complete_to().0,

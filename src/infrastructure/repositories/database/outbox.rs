@@ -5,6 +5,7 @@
 //! docs/decisions/0003-events-stand-on-repositories.md has the reasons.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::conditions::Conditions;
 use super::connection::Connection;
@@ -77,36 +78,42 @@ impl Outbox<'_> {
         self.0.one(&format!("SELECT {columns} FROM outbox WHERE seq = $1"), &params![position]).await
     }
 
-    /// Returns the positions and the contents of the first `limit` events of a type after a position that are
+    /// Returns the id of the event at a position, if there is one.
+    pub async fn id_at(&mut self, position: i64) -> Result<Option<Uuid>, DatabaseError> {
+        self.0.first("SELECT id FROM outbox WHERE seq = $1", &params![position]).await
+    }
+
+    /// Returns the positions, the ids and the contents of the first `limit` events of a type after a position that are
     /// committed. Events of transactions that are still open may come before them later.
     pub async fn committed_of<T>(
         &mut self,
         event_type: &'static str,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<(i64, Json<T>)>, DatabaseError>
+    ) -> Result<Vec<(i64, Uuid, Json<T>)>, DatabaseError>
     where
         Json<T>: Field,
     {
         // the type is written out, so that the index on events of the type is used
         let sql = format!(
-            "SELECT seq, data FROM outbox WHERE type = '{event_type}' AND seq > $1 ORDER BY seq LIMIT {limit}"
+            "SELECT seq, id, data FROM outbox WHERE type = '{event_type}' AND seq > $1 ORDER BY seq LIMIT {limit}"
         );
         self.0.all(&sql, &params![after]).await
     }
 
-    /// Returns the positions and the contents of the last `limit` events of a type up to a position, the last first.
+    /// Returns the positions, the ids and the contents of the last `limit` events of a type up to a position, the last
+    /// first.
     pub async fn last_of<T>(
         &mut self,
         event_type: &'static str,
         until: i64,
         limit: usize,
-    ) -> Result<Vec<(i64, Json<T>)>, DatabaseError>
+    ) -> Result<Vec<(i64, Uuid, Json<T>)>, DatabaseError>
     where
         Json<T>: Field,
     {
         let sql = format!(
-            "SELECT seq, data FROM outbox WHERE type = '{event_type}' AND seq <= $1 ORDER BY seq DESC LIMIT {limit}"
+            "SELECT seq, id, data FROM outbox WHERE type = '{event_type}' AND seq <= $1 ORDER BY seq DESC LIMIT {limit}"
         );
         self.0.all(&sql, &params![until]).await
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use undercroft::application::catalogue::{categories, products};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
-use undercroft::infrastructure::repositories::{Database, Setup};
+use undercroft::infrastructure::repositories::{Database, Engine, Setup};
 
 use crate::support::http::order_of;
 use crate::support::redis::redis_url;
@@ -113,6 +113,58 @@ async fn a_change_by_another_process_is_seen_by_the_next_read(shop: &Shop) {
             categories::all(node).await.unwrap();
         }
     }
+}
+
+on_both_engines!(nothing_that_was_kept_before_the_database_was_restored_is_shown_after_it);
+async fn nothing_that_was_kept_before_the_database_was_restored_is_shown_after_it(shop: &Shop) {
+    let Some(url) = redis_url().await else { return };
+    let shared = SharedTier::new(
+        Arc::new(EntriesInRedis(Arc::new(Redis::new(&url).unwrap()))),
+        format!("restored {}", shop.url).as_bytes(),
+    );
+    let database_url = shop.url.parse().unwrap();
+    let process = async || {
+        let database = Database::open(&database_url, Context::system(), Setup::IfEmpty).await.unwrap();
+        let mut process = store(&database, terms());
+        let options = CacheOptions { shared: Some(shared.clone()), ..CacheOptions::default() };
+        process.infrastructure.caches = Caches::new(process.database(), options);
+        process
+    };
+    let variant = shop.product().stock(5).create().await;
+    let admin = shop.server().await.admin().await;
+    let inventory = format!("/admin/v1/inventory/{}", variant.0);
+    let list = shop.server().await.guest().get("/v1/products").await.expect(200);
+    let product = list["items"][0]["id"].as_str().unwrap();
+    let stock = async |process| products::product(process, product).await.unwrap().stock[0].stock;
+
+    let running = process().await;
+    admin.put(&inventory, json!({"stock": 8})).await.expect(200);
+    assert_eq!(stock(&running).await, Some(8));
+    admin.put(&inventory, json!({"stock": 9})).await.expect(200);
+    assert_eq!(stock(&running).await, Some(9));
+    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let pattern = format!("{}*", shared.prefix());
+    while redis::AsyncCommands::keys::<_, Vec<String>>(&mut redis, &pattern).await.unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let other = process().await;
+    assert_eq!(stock(&other).await, Some(9));
+
+    execute(
+        &shop.database,
+        &[
+            "DELETE FROM outbox WHERE seq = (SELECT MAX(seq) FROM outbox WHERE type = 'cache_invalidation')",
+            "UPDATE inventory SET stock = 8",
+        ],
+    )
+    .await;
+    let started = process().await;
+    assert_eq!(stock(&started).await, Some(8), "a process that was started after it");
+    if shop.database.engine() == Engine::Postgres {
+        assert_eq!(stock(&running).await, Some(8), "a process that was running");
+    }
+    admin.put(&inventory, json!({"stock": 7})).await.expect(200);
+    assert_eq!(stock(&started).await, Some(7));
 }
 
 on_both_engines!(the_tree_is_served_while_it_cannot_be_loaded_and_says_so);
