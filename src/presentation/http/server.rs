@@ -37,16 +37,18 @@ const SPARE: usize = 16;
 /// The outcome of a server that was stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainReport {
-    /// The requests that got a response, since the start.
+    /// The requests to which a handler responded, since the start.
     pub served: u64,
-    /// The requests that were in progress at the stop and got their response within the grace period.
+    /// The requests that were in progress at the stop, or whose response was being sent, and got the whole of it within
+    /// the grace period.
     pub drained: usize,
     /// The connections that were still open at the end of the grace period.
     pub cut_off: usize,
 }
 
 /// Serves `router`, surrounded by the middleware of `chain`, on `listener` until `shutdown` is cancelled, the delay of
-/// the settings has passed, and the requests then in progress have their responses, or the grace period is over.
+/// the settings has passed, and the requests then in progress have their responses to the end, or the grace period
+/// is over.
 /// During the delay each response ends its connection. `context` has the clock of `Date`.
 pub async fn serve(
     listener: TcpListener,

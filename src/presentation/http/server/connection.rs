@@ -26,8 +26,8 @@ use tokio::time::{Instant, sleep};
 use tower::Service;
 
 use super::deadline::Deadline;
-use super::phase::{PhaseTracker, TrackedBody, TrackedStream};
-use super::registry::{Registered, Registry};
+use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
+use super::registry::{Entry, Registry, ResponseBody};
 use crate::domain::context::Context;
 use crate::infrastructure::middleware::{Chain, Client, TimeLimit};
 use crate::settings::HttpSettings;
@@ -81,13 +81,13 @@ impl Connections {
     }
 
     /// Serves the requests of one connection from the address `peer`; returns whether one was in progress when the
-    /// server was stopped.
+    /// server was stopped, and got its response.
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr) -> bool {
         let registered = self.registry.register();
         let entry = Arc::clone(&registered.entry);
         let tracker = &entry.tracker;
         let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(tracker)));
-        let service = service_fn(|request| self.respond(request, peer, &registered));
+        let service = service_fn(|request| self.respond(request, peer, &entry));
         let mut connection = pin!(builder().serve_connection(io, service));
 
         let mut deadline = Deadline::new(&self.settings, tracker.snapshot());
@@ -98,19 +98,19 @@ impl Connections {
             .await;
 
         let (mut shutting_down, mut was_running) = (false, false);
-        poll_fn(|cx| {
+        let is_complete = poll_fn(|cx| {
             loop {
                 match connection.as_mut().poll(cx) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(()),
+                    Poll::Ready(Ok(())) => return Poll::Ready(true),
                     Poll::Ready(Err(error)) => {
                         tracing::debug!(error = &error as &dyn std::error::Error, "connection failed");
-                        return Poll::Ready(());
+                        return Poll::Ready(false);
                     }
                     Poll::Pending => {}
                 }
                 let snapshot = tracker.snapshot();
                 if entry.is_closing() && !snapshot.phase().is_request() {
-                    return Poll::Ready(());
+                    return Poll::Ready(true);
                 }
                 let stopping = self.stopping.load(Ordering::SeqCst);
                 if !shutting_down && (stopping || entry.is_closing()) {
@@ -128,12 +128,13 @@ impl Connections {
                     // requests move the deadline without touching the alarm; it follows here
                     alarm.as_mut().reset(deadline);
                 } else if !tracker.expire() {
-                    return Poll::Ready(());
+                    // the client of a connection that is being closed has the response
+                    return Poll::Ready(snapshot.phase() == Phase::Closing);
                 }
             }
         })
         .await;
-        was_running
+        was_running && is_complete
     }
 
     /// Responds to one request.
@@ -141,9 +142,9 @@ impl Connections {
         &self,
         request: Request<Incoming>,
         peer: IpAddr,
-        registered: &Registered<'_>,
-    ) -> Result<Response, Infallible> {
-        let tracker = &registered.entry.tracker;
+        entry: &Arc<Entry>,
+    ) -> Result<Response<ResponseBody>, Infallible> {
+        let tracker = &entry.tracker;
         tracker.begin_request();
         let (mut head, body) = request.into_parts();
         // with a length beside the coding, which the library may have removed, a proxy could see another end of the
@@ -170,9 +171,8 @@ impl Connections {
             response.headers_mut().remove(CONTENT_LENGTH);
         }
         response.headers_mut().insert(DATE, self.date.at(self.context.clock.now()));
-        registered.end_request();
         self.served.fetch_add(1, Ordering::Relaxed);
-        Ok(response)
+        Ok(response.map(|body| entry.respond_with(body)))
     }
 }
 

@@ -41,7 +41,9 @@ impl<'a> Deadline<'a> {
             self.at = match snapshot.phase() {
                 Phase::Head | Phase::Closing => now + self.settings.header_timeout,
                 // late requests have their response by now, and the client reads it
-                Phase::Idle | Phase::HandlerLate | Phase::BodyLate => now + self.settings.idle_timeout,
+                Phase::Idle | Phase::HandlerLate | Phase::BodyLate | Phase::Responding => {
+                    now + self.settings.idle_timeout
+                }
                 Phase::Sending => now + self.settings.send_timeout,
                 Phase::Body => {
                     let began = *self.body_began.get_or_insert(now);

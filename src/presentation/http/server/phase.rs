@@ -1,4 +1,4 @@
-//! The phase of a connection, tracked by its stream, its request's body and its handler.
+//! The phase of a connection, tracked by its stream, its handler, and the bodies of its request and its response.
 //!
 //! They only record changes. The connection's task computes the deadline from the last one when it has nothing else to
 //! do, so that a request costs a few atomic operations and one read of the clock, and no timer of its own.
@@ -33,6 +33,8 @@ pub(super) enum Phase {
     Body,
     /// The client, to send another request.
     Idle,
+    /// More of the response's body.
+    Responding,
     /// The client, to read more of the response.
     Sending,
     /// The client, to close the connection after a response that ends it.
@@ -44,32 +46,35 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Head,
         Self::Handler,
         Self::Body,
         Self::Idle,
+        Self::Responding,
         Self::Sending,
         Self::Closing,
         Self::HandlerLate,
         Self::BodyLate,
     ];
 
-    /// Whether a request is in progress.
+    /// Whether a request is in progress: its handler runs, or its response is not written yet.
     pub(super) fn is_request(self) -> bool {
-        matches!(self, Self::Handler | Self::Body | Self::HandlerLate | Self::BodyLate)
+        !matches!(self, Self::Head | Self::Idle | Self::Closing)
     }
 }
 
 /// The phase of a connection and the number of its requests, shared by all that changes them.
 pub(super) struct PhaseTracker {
-    /// The phase in the lowest three bits; above them, the number of changes.
+    /// The phase in the lowest four bits; above them, the number of changes.
     state: AtomicU32,
     requests: AtomicU32,
     /// The bytes of the body that have arrived.
     received: AtomicU64,
     /// Whether the handler dropped the body before its end.
     unread: AtomicBool,
+    /// Whether the response has more of its body.
+    responding: AtomicBool,
 }
 
 /// The state of a [`PhaseTracker`] at one moment. Two are equal if nothing changed between them.
@@ -82,7 +87,7 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     pub(super) fn phase(self) -> Phase {
-        Phase::ALL[(self.state & 0b111) as usize % Phase::ALL.len()]
+        Phase::ALL[(self.state & 0b1111) as usize % Phase::ALL.len()]
     }
 }
 
@@ -93,6 +98,7 @@ impl PhaseTracker {
             requests: AtomicU32::new(0),
             received: AtomicU64::new(0),
             unread: AtomicBool::new(false),
+            responding: AtomicBool::new(false),
         }
     }
 
@@ -117,9 +123,16 @@ impl PhaseTracker {
         self.received.load(Relaxed)
     }
 
-    /// Records that the handler has responded.
-    pub(super) fn end_request(&self) {
-        self.change(Phase::Idle, |_| true);
+    /// Records that the handler has responded: the body of its response follows.
+    pub(super) fn begin_response(&self) {
+        self.responding.store(true, Relaxed);
+        self.change(Phase::Responding, |_| true);
+    }
+
+    /// Records that the body of the response has ended; the client may still have to read of it.
+    pub(super) fn end_response(&self) {
+        self.responding.store(false, Relaxed);
+        self.change(Phase::Idle, |phase| phase == Phase::Responding);
     }
 
     /// Returns whether the handler dropped the body before its end.
@@ -143,7 +156,7 @@ impl PhaseTracker {
         // no change is no error: the phase has changed meanwhile
         let _ = self.state.fetch_update(Relaxed, Relaxed, |state| {
             let present = Snapshot { state, request: 0 };
-            allowed(present.phase()).then(|| (state & !0b111).wrapping_add(0b1000) | to as u32)
+            allowed(present.phase()).then(|| (state & !0b1111).wrapping_add(0b1_0000) | to as u32)
         });
     }
 }
@@ -170,11 +183,13 @@ impl TrackedStream {
     }
 
     fn record_write(&self, written: &Poll<io::Result<usize>>) {
+        let after = if self.tracker.responding.load(Relaxed) { Phase::Responding } else { Phase::Idle };
+        let is_after = |phase| matches!(phase, Phase::Idle | Phase::Responding);
         match written {
             Poll::Ready(Ok(1..)) => self
                 .tracker
-                .change(Phase::Idle, |phase| matches!(phase, Phase::Idle | Phase::Head | Phase::Sending)),
-            Poll::Pending => self.tracker.change(Phase::Sending, |phase| phase == Phase::Idle),
+                .change(after, |phase| is_after(phase) || matches!(phase, Phase::Head | Phase::Sending)),
+            Poll::Pending => self.tracker.change(Phase::Sending, is_after),
             Poll::Ready(_) => {}
         }
     }

@@ -1,9 +1,14 @@
 //! The open connections, of which the longest idle ones are closed when there is no room for others.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::Notify;
 
 use super::phase::PhaseTracker;
@@ -15,7 +20,7 @@ const SHARE: usize = 100;
 pub(super) struct Registry {
     entries: Mutex<HashMap<u64, Arc<Entry>>>,
     /// Numbers the beginnings and the responses of all connections, in their order.
-    sequence: AtomicU64,
+    sequence: Arc<AtomicU64>,
 }
 
 /// An open connection.
@@ -24,11 +29,19 @@ pub(super) struct Entry {
     /// The number of the last response, or of the connection's beginning: of two idle connections, that with the lower
     /// number has been idle longer.
     active_at: AtomicU64,
+    /// That of the registry.
+    sequence: Arc<AtomicU64>,
     closing: AtomicBool,
     close: Notify,
 }
 
 impl Entry {
+    /// Records that a response begins with its head; returns its body, with whose end the response ends.
+    pub(super) fn respond_with(self: &Arc<Self>, body: Body) -> ResponseBody {
+        self.tracker.begin_response();
+        ResponseBody { body, entry: Arc::clone(self) }
+    }
+
     /// Returns whether the connection is to be closed if it has no request.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Relaxed)
@@ -49,7 +62,7 @@ pub(super) struct Registered<'a> {
 
 impl Registry {
     pub(super) fn new() -> Self {
-        Self { entries: Mutex::default(), sequence: AtomicU64::new(0) }
+        Self { entries: Mutex::default(), sequence: Arc::default() }
     }
 
     /// Adds a connection.
@@ -58,6 +71,7 @@ impl Registry {
         let entry = Arc::new(Entry {
             tracker: Arc::new(PhaseTracker::new()),
             active_at: AtomicU64::new(id),
+            sequence: Arc::clone(&self.sequence),
             closing: AtomicBool::new(false),
             close: Notify::new(),
         });
@@ -89,12 +103,37 @@ impl Registry {
     }
 }
 
-impl Registered<'_> {
-    /// Records that a response was sent.
-    pub(super) fn end_request(&self) {
-        let number = self.registry.sequence.fetch_add(1, Relaxed);
+/// The body of a response. The connection drops it when it has the last of it.
+pub(super) struct ResponseBody {
+    body: Body,
+    entry: Arc<Entry>,
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let number = self.entry.sequence.fetch_add(1, Relaxed);
         self.entry.active_at.store(number, Relaxed);
-        self.entry.tracker.end_request();
+        self.entry.tracker.end_response();
     }
 }
 
@@ -113,7 +152,8 @@ mod tests {
         let registry = Registry::new();
         let (busy, old, new) = (registry.register(), registry.register(), registry.register());
         busy.entry.tracker.begin_request();
-        new.end_request();
+        new.entry.tracker.begin_request();
+        drop(new.entry.respond_with(Body::empty()));
 
         assert_eq!(registry.close_idle(), 1);
         assert_eq!([&busy, &old, &new].map(|it| it.entry.is_closing()), [false, true, false]);
@@ -121,5 +161,10 @@ mod tests {
         assert_eq!(registry.close_idle(), 1);
         assert_eq!([&busy, &new].map(|it| it.entry.is_closing()), [false, true]);
         assert_eq!(registry.close_idle(), 0, "the last one has a request");
+
+        let body = busy.entry.respond_with(Body::from("late"));
+        assert_eq!(registry.close_idle(), 0, "the last one has a response that is not written yet");
+        drop(body);
+        assert_eq!(registry.close_idle(), 1);
     }
 }

@@ -1,6 +1,8 @@
 //! Time-outs, connection limits and the graceful shutdown of the HTTP server. The tests wait for effects on the client;
 //! the time-out under test is short, all others are long.
 
+mod streams;
+
 use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{

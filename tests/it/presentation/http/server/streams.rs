@@ -1,0 +1,115 @@
+//! A response is in progress until its last byte is written: downloads and streams of events are not cut off.
+
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use super::*;
+
+/// More than the buffers of a connection hold.
+const LARGE: usize = 16 << 20;
+
+/// A route with a stream whose chunks the test sends.
+fn streaming() -> (Router, mpsc::UnboundedSender<&'static str>) {
+    let (chunks, receiver) = mpsc::unbounded_channel::<&str>();
+    let receiver = Arc::new(Mutex::new(Some(receiver)));
+    let respond = move || async move {
+        let receiver = receiver.lock().unwrap().take().expect("one request");
+        Body::from_stream(stream::unfold(receiver, async |mut receiver| {
+            let chunk = receiver.recv().await?;
+            Some((Ok::<_, Infallible>(chunk), receiver))
+        }))
+    };
+    (router(&Gate::new()).route("/stream", get(respond)), chunks)
+}
+
+/// Requests a path over a connection that ends with the response.
+async fn last_request(client: &mut Client, path: &str) {
+    client.send(&format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")).await;
+}
+
+/// Reads up to this text.
+async fn read_until(client: &mut Client, end: &str) {
+    let mut text = String::new();
+    let read = async {
+        while !text.ends_with(end) {
+            text.push(client.0.read_u8().await.expect("more of the response").into());
+        }
+    };
+    timeout(PATIENCE, read).await.expect("the chunk in time");
+}
+
+async fn send_others(server: &Running) {
+    for _ in 0..40 {
+        assert!(server.connect().await.get("/").await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_not_cut_off_for_other_connections() {
+    let (router, chunks) = streaming();
+    let server = Running::start(router, |http| http.max_connections = 1.try_into().unwrap()).await;
+    let mut reader = server.connect().await;
+    chunks.send("first,").unwrap();
+    reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    read_until(&mut reader, "first,\r\n").await;
+
+    send_others(&server).await;
+    chunks.send("last").unwrap();
+    drop(chunks);
+    read_until(&mut reader, "last\r\n0\r\n\r\n").await;
+
+    send_others(&server).await;
+    assert_eq!(reader.rest().await, "", "it is idle now");
+}
+
+#[tokio::test]
+async fn a_response_that_is_read_slowly_is_not_cut_off_for_other_connections() {
+    let large = get(async || vec![b'x'; LARGE]);
+    let router = router(&Gate::new()).route("/large", large);
+    let server = Running::start(router, |http| http.max_connections = 1.try_into().unwrap()).await;
+    let mut reader = server.connect().await;
+    last_request(&mut reader, "/large").await;
+    read_until(&mut reader, "\r\n\r\n").await;
+
+    send_others(&server).await;
+    assert_eq!(reader.rest().await.len(), LARGE);
+}
+
+#[tokio::test]
+async fn a_shutdown_completes_streams_and_counts_them() {
+    let (router, chunks) = streaming();
+    let server = Running::start(router, |_| {}).await;
+    let mut reader = server.connect().await;
+    chunks.send("first,").unwrap();
+    reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    read_until(&mut reader, "first,\r\n").await;
+
+    server.stop.cancel();
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    chunks.send("last").unwrap();
+    drop(chunks);
+    assert!(reader.rest().await.ends_with("last\r\n0\r\n\r\n"));
+    assert_eq!(server.stopped().await, DrainReport { served: 1, drained: 1, cut_off: 0 });
+}
+
+#[tokio::test]
+async fn a_response_whose_client_leaves_is_not_drained() {
+    let (router, chunks) = streaming();
+    let server = Running::start(router, |_| {}).await;
+    let mut reader = server.connect().await;
+    chunks.send("first,").unwrap();
+    reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    read_until(&mut reader, "first,\r\n").await;
+
+    server.stop.cancel();
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    drop(reader);
+    while chunks.send("more").is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.stopped().await, DrainReport { served: 1, drained: 0, cut_off: 0 });
+}
