@@ -105,8 +105,19 @@ async fn count<'a, const N: usize>(
 }
 
 impl Attempt<'_> {
-    /// Takes the attempt back: it did not fail by a wrong password.
-    pub(super) async fn take_back(self) {
+    /// Returns whether the password is right, as `check` finds. Only a wrong one remains counted.
+    pub(super) async fn outcome(
+        self,
+        check: impl Future<Output = Result<bool, Failure>>,
+    ) -> Result<bool, Failure> {
+        let is_right = check.await;
+        if !matches!(is_right, Ok(false)) {
+            self.take_back().await;
+        }
+        is_right
+    }
+
+    async fn take_back(self) {
         for (limit, partition) in self.counted {
             self.store.infrastructure.limiter.uncount(limit, partition).await;
         }

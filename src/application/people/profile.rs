@@ -82,14 +82,11 @@ pub async fn update(
     } else {
         None
     };
-    if let Some(email) = &change.email {
-        tokens::check_recipient(store, email).await?;
+    if change.requires_session() {
+        check_new(store, owner.user_id, &change).await?;
     }
     let password_hash = match &change.password {
-        Some(password) => {
-            check_new_password(store, owner.user_id, password, &change).await?;
-            Some(store.passwords.hash(password).await?)
-        }
+        Some(password) => Some(store.passwords.hash(password).await?),
         None => None,
     };
 
@@ -106,18 +103,20 @@ pub async fn update(
     Ok(UpdatedAccount { user, token: token.filter(|_| goes_on), device })
 }
 
-/// Refuses a new password that is guessed first by what is known of the user after the change.
-async fn check_new_password(
-    store: &Store,
-    user_id: UserId,
-    password: &SecretString,
-    change: &UpdateAccount,
-) -> Result<(), Failure> {
-    let user: Option<User> = store.database().read().await?.find(user_id).await?;
+/// Refuses a new password that is guessed first by what is known of the user after the change, and a new address to
+/// which an e-mail would be sent, if too many were sent to it.
+async fn check_new(store: &Store, user_id: UserId, change: &UpdateAccount) -> Result<(), Failure> {
+    let mut connection = store.database().read().await?;
+    let user: Option<User> = connection.find(user_id).await?;
     let user = user.ok_or(UserNotFoundException { id: user_id })?;
     let (email, name) =
         (change.email.as_ref().unwrap_or(&user.email), change.name.as_ref().unwrap_or(&user.name));
-    check_password(password, email, name)
+    if let Some(password) = &change.password {
+        check_password(password, email, name)?;
+    }
+    let sends = *email != user.email && are_sent(&mut connection, &store.terms).await?;
+    drop(connection);
+    if sends { tokens::check_recipient(store, email).await } else { Ok(()) }
 }
 
 /// A request to erase the own account.
@@ -167,14 +166,10 @@ pub(super) async fn prove(
     let password = password.ok_or_else(|| fault(Fault::Required))?;
     let user = store.database().read().await?.find::<User>(user_id).await?;
     let user = user.ok_or(UserNotFoundException { id: user_id })?;
-    let attempt = log_in_limits::begin_in_session(store, user_id).await?;
     let _permit = store.passwords.begin(None, &user.email)?;
+    let attempt = log_in_limits::begin_in_session(store, user_id).await?;
     let hash = user.password_hash;
-    let matches = store.passwords.matches(password, hash.as_deref()).await;
-    if !matches!(matches, Ok(false)) {
-        attempt.take_back().await;
-    }
-    let matches = matches?;
+    let matches = attempt.outcome(store.passwords.matches(password, hash.as_deref())).await?;
     if !matches {
         sessions::record(store, SecurityAction::PasswordRefused, Some(user_id)).await?;
     }

@@ -80,19 +80,17 @@ pub async fn log_in(
     let _permit = store.passwords.begin(origin.address, &request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let user_id = found.as_ref().map(|user| user.id);
-    let attempt = log_in_limits::begin(store, &request.email, found.as_ref(), origin).await?;
-    let hash = found.as_ref().and_then(|user| user.password_hash.clone());
-    let matches = store.passwords.matches(&request.password, hash.as_deref()).await;
     let is_hidden = match &found {
         Some(user) => is_hidden(store, user).await?,
         None => false,
     };
-    // as with a wrong password
-    let matches = matches.map(|matches| matches && !is_hidden);
-    if !matches!(matches, Ok(false)) {
-        attempt.take_back().await;
-    }
-    let (Some(user), Some(hash), true) = (found, hash, matches?) else {
+    let attempt = log_in_limits::begin(store, &request.email, found.as_ref(), origin).await?;
+    let hash = found.as_ref().and_then(|user| user.password_hash.clone());
+    // a hidden one is as one with a wrong password
+    let check =
+        async { Ok(store.passwords.matches(&request.password, hash.as_deref()).await? && !is_hidden) };
+    let matches = attempt.outcome(check).await?;
+    let (Some(user), Some(hash), true) = (found, hash, matches) else {
         record(store, SecurityAction::LogInRefused, user_id).await?;
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };

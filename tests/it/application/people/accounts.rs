@@ -259,6 +259,19 @@ async fn a_new_address_requires_the_password_and_is_not_verified(shop: &Shop) {
     log_in(server, "new@example.org", PASSWORD).await;
 }
 
+on_both_engines!(an_address_to_which_nothing_is_sent_is_not_counted);
+async fn an_address_to_which_nothing_is_sent_is_not_counted(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    for number in 0..4 {
+        for email in ["new@example.org", "new@example.org", "ann@example.org"] {
+            let change = json!({"email": email, "current_password": PASSWORD});
+            let user = ann.patch("/v1/me", change).await;
+            assert_eq!(user.expect(200)["email"], email, "{number}");
+        }
+    }
+}
+
 with_both_session_stores!(an_erased_user_cannot_log_in);
 async fn an_erased_user_cannot_log_in(shop: &Shop) {
     let server = shop.server().await;

@@ -5,7 +5,7 @@ use undercroft::application::people::log_in_limits::LogInLimits;
 use undercroft::infrastructure::middleware::TrustedProxies;
 use undercroft::settings::HttpSettings;
 
-use super::{PASSWORD, register};
+use super::{PASSWORD, newcomer, register};
 use crate::support::emails::{emails_to, token_in};
 use crate::support::store::sandbox_emails;
 use crate::support::{Shop, ShopOptions, TestResponse, TestServer};
@@ -61,6 +61,20 @@ async fn log_ins_that_succeed_are_not_counted(shop: &Shop) {
     for _ in 0..9 {
         log_in(&server, "192.0.2.1", "ann@example.org", PASSWORD, "").await.expect(201);
     }
+}
+
+on_both_engines!(requests_that_are_refused_because_of_others_are_not_counted);
+async fn requests_that_are_refused_because_of_others_are_not_counted(shop: &Shop) {
+    let server = limited(shop).await;
+    let ann = newcomer(&server, "ann@example.org").await;
+    let change = json!({"email": "new@example.org", "current_password": PASSWORD});
+    let begin = || server.store.passwords.begin(None, "ann@example.org");
+    let others: Vec<_> = std::iter::from_fn(|| begin().ok()).collect();
+    for _ in 0..4 {
+        assert_eq!(ann.patch("/v1/me", change.clone()).await.problem(429), "too_many_requests");
+    }
+    drop(others);
+    ann.patch("/v1/me", change).await.expect(200);
 }
 
 on_both_engines!(guesses_from_many_addresses_do_not_lock_out_a_known_device);
