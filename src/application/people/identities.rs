@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::application::{IdentityTerms, Store};
 use crate::domain::audit::SecurityAction;
 use crate::domain::events::UserRegistered;
-use crate::domain::user::{Role, User, is_email};
+use crate::domain::user::{Role, User, email_key, is_email};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::middleware::jwt::{Claims, TrustedIssuer};
@@ -79,8 +79,10 @@ async fn link(
     }
     let user = match UserRepository(work).by_email(email).await? {
         Some(user) if terms.links_by_email => {
-            // as it is when it is linked: it may have been erased, or have become an administrator
-            let user = work.lock::<User>(user.id).await?.filter(|user| user.erased_at.is_none());
+            // as it is when it is linked: it may have been erased, have another address, or be an administrator
+            let user = work.lock::<User>(user.id).await?;
+            let has_email = |user: &User| email_key(&user.email) == email_key(email);
+            let user = user.filter(|user| user.erased_at.is_none() && has_email(user));
             // an address that is not verified may have been registered by someone else
             user.filter(|user| user.email_verified_at.is_some() && user.role == Role::Customer)
         }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use undercroft::application::idempotency::{Render, Responder};
 use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector};
 use undercroft::application::selling::holds::{HoldLimit, HoldLimits};
@@ -20,7 +22,9 @@ use undercroft::infrastructure::Infrastructure;
 use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Files, FilesUrl};
 use undercroft::infrastructure::cache::CacheOptions;
 use undercroft::infrastructure::exceptions::Failure;
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Field, Param, StoredResponse};
+use undercroft::infrastructure::repositories::{
+    Database, DatabaseError, Engine, Field, Param, StoredResponse,
+};
 
 /// More than a test holds.
 const MANY: HoldLimit = HoldLimit { orders: 10_000, pieces: 1_000_000 };
@@ -189,4 +193,32 @@ impl Render<OperationOutcome> for Summary {
     fn failure(&self, failure: &Failure) -> StoredResponse {
         Render::<PlacedOrder>::failure(self, failure)
     }
+}
+
+/// Runs a statement in a transaction, which is committed when the token is cancelled.
+pub async fn write_until_committed(
+    database: &Database,
+    sql: &'static str,
+) -> (JoinHandle<Result<(), DatabaseError>>, CancellationToken) {
+    let (begun, complete) = (CancellationToken::new(), CancellationToken::new());
+    let (database, given) = (database.clone(), (begun.clone(), complete.clone()));
+    let writing = tokio::spawn(async move {
+        let written = database.write(given, async move |work, (begun, complete)| {
+            work.script(sql).await?;
+            begun.cancel();
+            match work.engine() {
+                Engine::Postgres => complete.cancelled().await,
+                // on its own thread
+                Engine::Sqlite => {
+                    while !complete.is_cancelled() {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                }
+            }
+            Ok::<_, DatabaseError>(())
+        });
+        written.await
+    });
+    begun.cancelled().await;
+    (writing, complete)
 }

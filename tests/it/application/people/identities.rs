@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
@@ -12,10 +13,11 @@ use tokio::net::TcpListener;
 use undercroft::application::{IdentityTerms, Terms};
 use undercroft::infrastructure::adapters::KeySetClient;
 use undercroft::infrastructure::middleware::jwt::{Algorithm, Expected, TokenSigner, TrustedIssuer};
+use undercroft::infrastructure::repositories::Engine;
 
 use super::{bearer, newcomer};
 use crate::support::forged_tokens::Forger;
-use crate::support::store::{terms, value};
+use crate::support::store::{execute, terms, value, write_until_committed};
 use crate::support::{Shop, ShopOptions, TestClient, TestServer};
 
 /// An issuer on a free port.
@@ -128,6 +130,28 @@ async fn a_subject_is_linked_only_to_a_customer_with_a_verified_address(shop: &S
     refused(&bearer(&server, &issuer.token(shop, "ann", "ann@example.org", false))).await;
     let linked = bearer(&server, &token).get("/v1/me").await.expect(200);
     assert_eq!(linked["id"], ann.get("/v1/me").await.expect(200)["id"]);
+}
+
+on_both_engines!(a_subject_is_not_linked_to_a_customer_who_had_its_address, options(false, true));
+async fn a_subject_is_not_linked_to_a_customer_who_had_its_address(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    newcomer(&server, "ann@example.org").await;
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
+    let change = "UPDATE users SET email = 'new@example.org', email_key = 'new@example.org'";
+    let (changing, complete) = write_until_committed(&shop.database, change).await;
+    let client = bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true));
+    let linking = tokio::spawn(async move { client.get("/v1/me").await });
+    if shop.database.engine() == Engine::Postgres {
+        let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                       AND application_name = current_setting('application_name')";
+        while value::<i64>(&shop.database, waiting, &[]).await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    complete.cancel();
+    changing.await.unwrap().unwrap();
+    assert_eq!(linking.await.unwrap().problem(401), "unauthorized_access");
 }
 
 on_both_engines!(keys_are_fetched_rarely_and_used_while_the_issuer_is_away, options(true, false));

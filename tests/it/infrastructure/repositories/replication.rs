@@ -24,7 +24,7 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, 
 use super::copy::{Target, fill, tables_of_the_migrations};
 use crate::support::import::{ONLINE_RETAIL, import_all};
 use crate::support::orders::Sale;
-use crate::support::store::{execute, value};
+use crate::support::store::{execute, value, write_until_committed};
 use crate::support::{FaultyProxy, Shop, ShopOptions};
 
 /// The longest wait for a condition.
@@ -120,34 +120,6 @@ impl Running {
         let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("the error in time");
         ended.unwrap().unwrap_err()
     }
-}
-
-/// Runs a statement in a transaction, which is committed when the token is cancelled.
-async fn write_until_committed(
-    shop: &Shop,
-    sql: &'static str,
-) -> (JoinHandle<Result<(), DatabaseError>>, CancellationToken) {
-    let (begun, complete) = (CancellationToken::new(), CancellationToken::new());
-    let (database, given) = (shop.database.clone(), (begun.clone(), complete.clone()));
-    let writing = tokio::spawn(async move {
-        let written = database.write(given, async move |work, (begun, complete)| {
-            work.script(sql).await?;
-            begun.cancel();
-            match work.engine() {
-                Engine::Postgres => complete.cancelled().await,
-                // on its own thread
-                Engine::Sqlite => {
-                    while !complete.is_cancelled() {
-                        std::thread::sleep(Duration::from_millis(10));
-                    }
-                }
-            }
-            Ok::<_, DatabaseError>(())
-        });
-        written.await
-    });
-    begun.cancelled().await;
-    (writing, complete)
 }
 
 /// Returns a proxy in front of the database that is on PostgreSQL, and the URLs of source and target through it.

@@ -13,7 +13,8 @@ on_both_engines!(a_replication_that_is_handed_over_meanwhile_is_not_ended, unche
 async fn a_replication_that_is_handed_over_meanwhile_is_not_ended(shop: &Shop) {
     let target = Target::sqlite();
     verified(&shop.url, &target.url).await;
-    let (moving, complete) = write_until_committed(shop, "UPDATE replication SET role = 'moved'").await;
+    let (moving, complete) =
+        write_until_committed(&shop.database, "UPDATE replication SET role = 'moved'").await;
     let url = shop.url.parse().unwrap();
     let ending = tokio::spawn(async move { stop(&url, Context::system()).await });
     if shop.database.engine() == Engine::Postgres {
@@ -44,7 +45,7 @@ async fn no_change_is_applied_after_the_end_has_begun(shop: &Shop) {
     shop.product().create().await;
     let running = Running::start(&shop.url, &target.url).await;
     // the triggers of this table are removed when its writers have ended
-    let (writing, complete) = write_until_committed(shop, "UPDATE users SET name = name").await;
+    let (writing, complete) = write_until_committed(&shop.database, "UPDATE users SET name = name").await;
     let url = shop.url.parse().unwrap();
     let ending = tokio::spawn(async move { stop(&url, Context::system()).await });
     let ended = |error| assert!(matches!(error, ReplicationError::Ended), "{error}");

@@ -81,7 +81,7 @@ async fn lose_network(shop: &Shop, target: &Target) {
     verified(&shop.url, &target.url).await;
     let standby = open(&target.url).await;
     let (proxy, to) = Proxy::before(&target.url).await.unwrap();
-    let (writing, complete) = write_until_committed(shop, "UPDATE products SET name = 'x'").await;
+    let (writing, complete) = write_until_committed(&shop.database, "UPDATE products SET name = 'x'").await;
     let running = Running::begin(&shop.url, &to, Goal::HandOver);
     let locks = "SELECT COUNT(*) FROM pg_locks \
                  WHERE mode = 'AccessExclusiveLock' AND granted AND relation = to_regclass('orders')";

@@ -198,7 +198,7 @@ async fn writes_go_on_if_a_hand_over_cannot_begin(shop: &Shop) {
     let Some(target) = Target::on(other(shop.database.engine())).await else { return };
     let variant = shop.product().stock(1000).create().await;
     verified(&shop.url, &target.url).await;
-    let (writing, complete) = write_until_committed(shop, "UPDATE products SET name = 'x'").await;
+    let (writing, complete) = write_until_committed(&shop.database, "UPDATE products SET name = 'x'").await;
     let outcome = run(&shop.url, &target.url, Goal::HandOver, Watch::new()).await;
     complete.cancel();
     let error = outcome.unwrap_err();
