@@ -1,4 +1,4 @@
-//! A request got its response.
+//! A request got its response, or its client disconnected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,18 @@ use crate::domain::ids::UserId;
 use crate::domain::trace::TraceContext;
 use crate::infrastructure::exceptions::ProblemCode;
 
-/// A request of the HTTP API was received, and got its response: a signal. It has the route instead of the path and no
-/// query, since ids and queries may be personal data.
+/// A request of the HTTP API was received, and got its response, or its client disconnected before: a signal. It
+/// has the
+/// route instead of the path and no query, since ids and queries may be personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiRequestReceivedEvent {
     /// The method.
     pub method: Method,
     /// The path of the route, such as `/v1/products/{id}`; `None` if there is no such route.
     pub route: Option<Arc<str>>,
-    /// The status of the response.
-    pub status: StatusCode,
-    /// The time from the head of the request to that of the response.
+    /// The status of the response; `None` if the client disconnected before it, or the server stopped.
+    pub status: Option<StatusCode>,
+    /// The time from the head of the request to that of the response, or to the end without one.
     pub latency: Duration,
     /// The user, if the route read a valid token.
     pub user_id: Option<UserId>,

@@ -7,8 +7,9 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use http::header::LOCATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::client::{Client, client_address, network};
@@ -26,7 +27,8 @@ const TRACEPARENT: &str = "traceparent";
 
 /// Gives each request an id, which the response has as `x-request-id`, handles it within its trace, logs it in one
 /// line, and emits its signal. The line has the route instead of the path and no query, since ids and queries may be
-/// personal data.
+/// personal data. A request that is dropped before its response, such as one whose client disconnects, has a line and a
+/// signal without a status.
 #[derive(Clone, Debug)]
 pub struct LoggingMiddleware {
     /// The sources of the ids and the times.
@@ -51,59 +53,104 @@ impl Default for LoggingMiddleware {
 
 impl Middleware for LoggingMiddleware {
     async fn respond(&self, mut request: Request, next: impl Next) -> Response {
-        let (began, received_at) = (Instant::now(), self.context.clock.now());
-        let id = self.context.ids.uuid();
-        let caused_by = cause(request.headers());
-        let trace = TraceContext::of_request(id, caused_by, self.sampled);
-        let method = request.method().clone();
-        let route = request.extensions().get::<MatchedPath>().cloned();
-        let is_https = request.extensions().get().is_some_and(|client: &Client| client.is_https);
-        let client = client_address(request.extensions()).zip(self.address_bits);
-        let client = client.map(|(address, bits)| network(address, bits));
-        let order = self.order_in(request.uri().path());
-        let user = RequestUser::default();
-        request.extensions_mut().insert(RequestId(id));
-        request.extensions_mut().insert(user.clone());
+        let mut progress = InProgress::new(self, &request);
+        request.extensions_mut().insert(RequestId(progress.id));
+        request.extensions_mut().insert(progress.user.clone());
 
-        let mut response = in_trace(Some(trace), next.run(request)).await;
+        let mut response = in_trace(Some(progress.trace), next.run(request)).await;
 
         let mut text = Uuid::encode_buffer();
-        let request_id = &*id.hyphenated().encode_lower(&mut text);
-        if let Ok(value) = HeaderValue::from_str(request_id) {
+        if let Ok(value) = HeaderValue::from_str(progress.id.hyphenated().encode_lower(&mut text)) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        let order = order.or_else(|| self.order_in(response.headers().get(LOCATION)?.to_str().ok()?));
-        let route = route.as_ref().map(MatchedPath::as_str);
-        let user_id = user.get().map(|user| user.user_id);
-        let problem = response.extensions().get::<ProblemCode>().cloned();
-        let (status, latency) = (response.status(), began.elapsed());
+        progress.end(Some(&response));
+        response
+    }
+}
+
+/// A request in progress. If it is dropped before its end, then its client disconnected or the server stopped.
+struct InProgress<'a> {
+    logging: &'a LoggingMiddleware,
+    id: Uuid,
+    began: Instant,
+    received_at: Timestamp,
+    trace: TraceContext,
+    caused_by: Option<TraceContext>,
+    method: Method,
+    route: Option<MatchedPath>,
+    is_https: bool,
+    client: Option<IpNet>,
+    order: Option<Uuid>,
+    user: RequestUser,
+    has_ended: bool,
+}
+
+impl<'a> InProgress<'a> {
+    fn new(logging: &'a LoggingMiddleware, request: &Request) -> Self {
+        let id = logging.context.ids.uuid();
+        let caused_by = cause(request.headers());
+        let client = client_address(request.extensions()).zip(logging.address_bits);
+        Self {
+            logging,
+            id,
+            began: Instant::now(),
+            received_at: logging.context.clock.now(),
+            trace: TraceContext::of_request(id, caused_by, logging.sampled),
+            caused_by,
+            method: request.method().clone(),
+            route: request.extensions().get().cloned(),
+            is_https: request.extensions().get().is_some_and(|client: &Client| client.is_https),
+            client: client.map(|(address, bits)| network(address, bits)),
+            order: logging.order_in(request.uri().path()),
+            user: RequestUser::default(),
+            has_ended: false,
+        }
+    }
+
+    /// Writes the line and emits the signal of the request, with its response if there is one.
+    fn end(&mut self, response: Option<&Response>) {
+        self.has_ended = true;
+        let of_response = || self.logging.order_in(response?.headers().get(LOCATION)?.to_str().ok()?);
+        let order = self.order.or_else(of_response);
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        let user_id = self.user.get().map(|user| user.user_id);
+        let problem = response.and_then(|response| response.extensions().get::<ProblemCode>().cloned());
+        let (status, latency) = (response.map(Response::status), self.began.elapsed());
+        let outcome = if response.is_some() { "responded" } else { "abandoned" };
         tracing::info!(
-            %method,
+            method = %self.method,
             route = route.unwrap_or("-"),
-            status = status.as_u16(),
+            status = status.map(|status| status.as_u16()),
             microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
-            client = client.map(|address| tracing::field::display(shown(address))),
-            request_id = %request_id,
-            trace_id = %trace.shown_trace_id(),
+            client = self.client.map(|address| tracing::field::display(shown(address))),
+            request_id = %self.id,
+            trace_id = %self.trace.shown_trace_id(),
             user_id = user_id.map(|user| tracing::field::display(user.0)),
             problem = problem.as_ref().map(|ProblemCode(code)| &**code),
             order_id = order.map(tracing::field::display),
-            "responded"
+            "{outcome}"
         );
-        self.bus.emit(&ApiRequestReceivedEvent {
+        self.logging.bus.emit(&ApiRequestReceivedEvent {
             route: route.map(Arc::from),
-            request_id: id,
-            method,
+            request_id: self.id,
+            method: self.method.clone(),
             status,
             latency,
             user_id,
             problem,
-            is_https,
-            received_at,
-            trace,
-            caused_by,
+            is_https: self.is_https,
+            received_at: self.received_at,
+            trace: self.trace,
+            caused_by: self.caused_by,
         });
-        response
+    }
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end(None);
+        }
     }
 }
 

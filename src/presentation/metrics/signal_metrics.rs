@@ -210,7 +210,7 @@ impl SignalMetrics {
         let labels = RequestLabels {
             method: method_label(&request.method).unwrap_or("other"),
             route: route_label(request.route),
-            status: class_label(request.status),
+            status: request.status.map_or("none", class_label),
         };
         self.requests.get_or_create(&labels).observe(request.latency.as_secs_f64());
         if let Some(ProblemCode(code)) = request.problem {

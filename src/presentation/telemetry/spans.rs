@@ -97,12 +97,13 @@ fn of_request(request: &ApiRequestReceivedEvent) -> Option<Value> {
     }
     let known = method_label(method);
     let named = known.unwrap_or("HTTP");
-    let failed = status.is_server_error();
-    let error = failed.then(|| status.as_u16().to_string());
+    let failed = status.is_some_and(|status| status.is_server_error());
+    let status = status.map(|status| status.as_u16());
+    let error = status.filter(|_| failed).map(|status| status.to_string());
     let attributes = attributes([
         ("http.request.method", known.unwrap_or("_OTHER").into()),
         ("http.route", route.as_deref().into()),
-        ("http.response.status_code", status.as_u16().into()),
+        ("http.response.status_code", status.into()),
         ("url.scheme", if *is_https { "https" } else { "http" }.into()),
         ("error.type", error.into()),
         ("undercroft.request_id", request_id.to_string().into()),

@@ -1,11 +1,13 @@
 //! The signal of each request, with its trace; the id of the request in its response.
 
+use std::future::pending;
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
+use futures_util::FutureExt;
 use http::{Method, Request};
 use undercroft::infrastructure::events::{ApiRequestReceivedEvent, EventBus, Subscription};
 use undercroft::infrastructure::middleware::{Chain, LoggingMiddleware};
@@ -15,7 +17,9 @@ use super::{send, text};
 const CAUSE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn router(sampled: f64) -> (Router, Subscription<ApiRequestReceivedEvent>) {
-    let (routes, bus) = (Router::new().route("/news/{id}", get(async || "news")), EventBus::default());
+    let routes =
+        Router::new().route("/news/{id}", get(async || "news")).route("/slow/{id}", get(pending::<&str>));
+    let bus = EventBus::default();
     let requests = bus.subscribe();
     let logging = Some(LoggingMiddleware { bus, sampled, ..LoggingMiddleware::default() });
     (Chain { logging, ..Chain::default() }.apply(routes), requests)
@@ -37,7 +41,10 @@ async fn each_request_has_an_id_and_a_signal_with_its_route() {
         let response = send(&router, request(method.clone(), path)).await;
         let signal = requests.next().await;
         assert_eq!(text(response.headers(), "x-request-id"), signal.request_id.to_string());
-        assert_eq!((signal.method, signal.route.as_deref(), signal.status.as_u16()), (method, route, status));
+        assert_eq!(
+            (signal.method, signal.route.as_deref(), signal.status.unwrap().as_u16()),
+            (method, route, status)
+        );
         assert!(!signal.trace.is_sampled() && signal.caused_by.is_none());
     }
 }
@@ -58,4 +65,13 @@ async fn a_request_is_in_the_trace_of_its_cause_or_begins_one() {
     send(&router, other).await;
     let signal = requests.next().await;
     assert!(signal.caused_by.is_none() && signal.trace.is_sampled());
+}
+
+#[tokio::test]
+async fn a_request_whose_client_disconnects_has_a_signal_without_a_status() {
+    let (router, mut requests) = router(1.0);
+    assert!(send(&router, request(Method::GET, "/slow/7")).now_or_never().is_none());
+    let signal = requests.next().now_or_never().expect("emitted when the request is dropped");
+    assert_eq!((signal.route.as_deref(), signal.status, signal.problem), (Some("/slow/{id}"), None, None));
+    assert!(requests.next().now_or_never().is_none(), "once");
 }
