@@ -31,7 +31,8 @@ pub struct ErrorHandlingMiddleware {
     /// The longest time from a request to its response, for a service whose server does not limit it by a
     /// [`TimeLimit`].
     pub timeout: Option<Duration>,
-    /// Asked about a refusal of a request that is not safe.
+    /// Asked about a refusal of a request that is not safe, within its time; not about one with status 401, 413, 415 or
+    /// 429.
     pub recheck: Option<Recheck>,
 }
 
@@ -90,29 +91,27 @@ impl Middleware for ErrorHandlingMiddleware {
         let (method, extensions) = (request.method().clone(), request.extensions());
         let (id, is_known) = (extensions.get().copied(), extensions.get::<MatchedPath>().is_some());
         let limit = extensions.get().cloned();
-        let response = match self.handle(request, next, limit).await {
-            Ok(response) => described(response, &method, is_known),
-            Err(failure) => failure.into_response(),
-        };
-        let response = match &self.recheck {
-            Some(recheck) if !method.is_safe() && response.status().is_client_error() => {
-                (recheck.0)().await.map_or_else(Failure::into_response, |()| response)
+        let response = pin!(async {
+            let response = described(next.run(request).await, &method, is_known);
+            match &self.recheck {
+                Some(recheck) if !method.is_safe() && may_be_explained(response.status()) => {
+                    (recheck.0)().await.map_or_else(Failure::into_response, |()| response)
+                }
+                _ => response,
             }
-            _ => response,
-        };
+        });
+        let response = self.handle(response, limit).await.unwrap_or_else(Failure::into_response);
         with_instance(response, || id.map_or_else(|| self.context.ids.uuid(), |RequestId(id)| id))
     }
 }
 
 impl ErrorHandlingMiddleware {
-    /// Returns the response to a request, or the failure of its handler.
+    /// Returns a response, or the failure if it panics or takes too long.
     async fn handle(
         &self,
-        request: Request,
-        next: impl Next,
+        mut response: Pin<&mut impl Future<Output = Response>>,
         limit: Option<TimeLimit>,
     ) -> Result<Response, Failure> {
-        let mut response = pin!(next.run(request));
         let mut alarm = self.timeout.map(|time| Box::pin(sleep(time)));
         poll_fn(|cx| {
             let is_over = alarm.as_mut().is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready());
@@ -131,6 +130,19 @@ impl ErrorHandlingMiddleware {
         })
         .await
     }
+}
+
+/// Returns whether a status is that of a refusal which another state of the service may explain: not one that follows
+/// from the request alone.
+fn may_be_explained(status: StatusCode) -> bool {
+    let follows_from_request = matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::TOO_MANY_REQUESTS
+    );
+    status.is_client_error() && !follows_from_request
 }
 
 /// Returns the response to a route or method that the router does not know, which has no body, as a problem document.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::Path;
 use axum::routing::{get, post};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
@@ -21,6 +22,7 @@ fn router(error_handling: ErrorHandlingMiddleware) -> Router {
         .route("/wait", get(pending::<&str>))
         .route("/broken", get(async || Failure::from(Technical::internal("secret"))))
         .route("/stale", get(stale).post(stale))
+        .route("/status/{code}", post(async |Path(code): Path<u16>| StatusCode::from_u16(code).unwrap()))
         .route("/own", get(async || (StatusCode::NOT_FOUND, "own text")))
         .route("/bare", post(async || StatusCode::NOT_FOUND))
         .route("/languages", get(async |languages: Languages| format!("{languages:?}")));
@@ -91,5 +93,34 @@ async fn a_check_explains_the_refusal_of_a_change() {
     let router = router(ErrorHandlingMiddleware { recheck, ..ErrorHandlingMiddleware::default() });
     for (method, status) in [(Method::POST, 503), (Method::GET, 409)] {
         assert_eq!(read(&router, method, "/stale", "en").await.0, status);
+    }
+}
+
+#[tokio::test]
+async fn a_check_is_asked_only_about_refusals_that_it_may_explain() {
+    let moved = async || Err(Failure::from(NotReady { reason: NotReadyReason::Moved }));
+    let recheck = Some(Recheck::new(moved));
+    let router = router(ErrorHandlingMiddleware { recheck, ..ErrorHandlingMiddleware::default() });
+    for status in [201, 401, 413, 415, 429, 500] {
+        assert_eq!(read(&router, Method::POST, &format!("/status/{status}"), "en").await.0, status);
+    }
+    for status in [400, 403, 404, 409, 412, 422] {
+        assert_eq!(read(&router, Method::POST, &format!("/status/{status}"), "en").await.0, 503, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_is_part_of_the_request() {
+    let timeout = Some(Duration::from_millis(20));
+    for (recheck, status, code) in [
+        (Recheck::new(pending), 504, "timed_out"),
+        (Recheck::new(async || -> Result<(), Failure> { panic!("secret") }), 500, "internal"),
+    ] {
+        let recheck = Some(recheck);
+        let router =
+            router(ErrorHandlingMiddleware { timeout, recheck, ..ErrorHandlingMiddleware::default() });
+        let (found, _, body) = read(&router, Method::POST, "/stale", "en").await;
+        assert_eq!(found, status, "{body}");
+        assert!(body.contains(code) && !body.contains("secret"), "{body}");
     }
 }
