@@ -17,7 +17,9 @@ use super::tag::Tag;
 use super::tiers::CatchUp;
 use crate::domain::events::DurableEvent;
 use crate::infrastructure::events::{ALL_TAGS, CacheInvalidationEvent};
-use crate::infrastructure::repositories::{Connection, Database, DatabaseError, Engine, Json, Outbox};
+use crate::infrastructure::repositories::{
+    Connection, Database, DatabaseError, Engine, Json, Outbox, Publishing,
+};
 
 /// The type of the events.
 const INVALIDATION: &str = CacheInvalidationEvent::TYPE;
@@ -25,8 +27,8 @@ const INVALIDATION: &str = CacheInvalidationEvent::TYPE;
 const BATCH: usize = 500;
 /// The invalidations before the start that are read, so that entries of other processes can be used.
 const BEFORE_START: usize = 2_000;
-/// The looks after which the position of the last transaction that is still open is asked for. It is at each look while
-/// more than a batch was read above the last such position, since each look reads all of it again.
+/// The looks after which the transactions that are still open are asked for. So they are at each look while more than
+/// a batch was read above the position up to which everything is known: each look would read all of it again.
 const LOOKS: u32 = 256;
 
 /// The invalidations of a database.
@@ -49,6 +51,8 @@ struct State {
     /// The invalidations above it that were read: transactions with earlier numbers may still be open.
     read: BTreeSet<i64>,
     looks: u32,
+    /// The transactions that were open before a look that succeeded.
+    publishing: Option<Publishing>,
 }
 
 impl Invalidations {
@@ -94,11 +98,9 @@ impl Invalidations {
     async fn look(&self, state: &mut State) -> Result<(), DatabaseError> {
         let mut connection = self.database.read().await?;
         if self.is_last_gone(&mut connection).await? {
-            tracing::info!(
-                "all caches are emptied: the last known change was purged, or the database was restored"
-            );
+            tracing::info!("all caches are emptied: the last known change was purged, or the database was restored");
             self.drops.restart();
-            (state.complete_to, state.looks) = (None, 0);
+            (state.complete_to, state.publishing, state.looks) = (None, None, 0);
             state.read.clear();
         }
         let mut outbox = Outbox(&mut connection);
@@ -114,21 +116,28 @@ impl Invalidations {
             }
             self.set_complete_to(state, complete_to);
         }
+        let complete_to = state.complete_to.unwrap_or_default();
         state.looks += 1;
-        if state.looks >= LOOKS || state.read.len() >= BATCH {
-            state.looks = 0;
-            let readable = outbox.readable_until().await?;
-            self.read_new(state, &mut connection).await?;
-            self.set_complete_to(state, readable);
-        } else {
-            self.read_new(state, &mut connection).await?;
+        if state.looks < LOOKS && state.read.len() < BATCH {
+            return self.read_new(state, &mut connection, complete_to).await;
         }
+        state.looks = 0;
+        let publishing = outbox.publishing().await?;
+        // what other transactions published was read then
+        let new_after = state.publishing.as_ref().map_or(0, |earlier| publishing.new_after(earlier));
+        self.read_new(state, &mut connection, new_after.max(complete_to)).await?;
+        self.set_complete_to(state, publishing.readable_until());
+        state.publishing = Some(publishing);
         Ok(())
     }
 
-    /// Reads the invalidations that were committed since the last look.
-    async fn read_new(&self, state: &mut State, connection: &mut Connection) -> Result<(), DatabaseError> {
-        let mut after = state.complete_to.unwrap_or_default();
+    /// Reads the invalidations after a position that were committed since the last look.
+    async fn read_new(
+        &self,
+        state: &mut State,
+        connection: &mut Connection,
+        mut after: i64,
+    ) -> Result<(), DatabaseError> {
         loop {
             let found = Outbox(connection).committed_of(INVALIDATION, after, BATCH).await?;
             let is_whole = found.len() == BATCH;

@@ -63,8 +63,8 @@ pub(crate) use database::new_database;
 pub use database::{
     CacheTag, Conditions, Connection, DEFAULT_LIMIT, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due,
     EndedWork, Engine, EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError,
-    ListedByTime, NewEvent, Outbox, Owner, Page, PageRequest, Param, ReadFn, Row, SchemaState, Setup,
-    SigningKey, Table, TagEvent, UnitOfWork, Versioned, WorkFn, current_trace, in_trace, is_cache_tag,
+    ListedByTime, NewEvent, Outbox, Owner, Page, PageRequest, Param, Publishing, ReadFn, Row, SchemaState,
+    Setup, SigningKey, Table, TagEvent, UnitOfWork, Versioned, WorkFn, current_trace, in_trace, is_cache_tag,
     newest_first, next_number,
 };
 pub use database::{NotLive, ReplicationState, Role, copy, replication, sqlite_backup, sqlite_side_files};

@@ -1,5 +1,6 @@
 //! Connections to PostgreSQL that are refused, or that close in the middle of a statement.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -21,6 +22,8 @@ struct Faults {
     refused_when: Arc<Mutex<Option<Condition>>>,
     /// The SQLSTATE with which connections are refused.
     refusal: Arc<Mutex<Option<&'static str>>>,
+    /// How many connections were refused.
+    refused: Arc<AtomicUsize>,
 }
 
 impl Faults {
@@ -55,6 +58,7 @@ impl FaultyProxy {
             while let Ok((mut client, _)) = listener.accept().await {
                 let code = *of_connections.refusal.lock().unwrap();
                 if let Some(code) = code {
+                    of_connections.refused.fetch_add(1, Ordering::Relaxed);
                     refuse(&mut client, code).await;
                     continue;
                 }
@@ -83,6 +87,11 @@ impl FaultyProxy {
     pub fn refuse(&self, code: &'static str) {
         *self.faults.refusal.lock().unwrap() = Some(code);
         self.close();
+    }
+
+    /// Returns how many connections were refused with an error.
+    pub fn refused(&self) -> usize {
+        self.faults.refused.load(Ordering::Relaxed)
     }
 
     /// Closes all connections and refuses new ones as soon as a condition is true, which is checked before each message

@@ -166,3 +166,18 @@ pub(crate) fn events_readable_until(engine: Engine) -> &'static str {
         Engine::Postgres => "SELECT readable_until()",
     }
 }
+
+/// Returns the query for the last position that was assigned.
+pub(crate) fn last_event_position(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "SELECT COALESCE(MAX(seq), 0) FROM outbox",
+        Engine::Postgres => "SELECT last_value FROM outbox_seq_seq",
+    }
+}
+
+/// The query for the numbers of the open transactions that have published, by the last position that was assigned
+/// before (PostgreSQL); `readable_until` of the schema has the reasons.
+pub(crate) const PUBLISHING: &str = "SELECT $1::BIGINT - (($1::BIGINT & 2147483647) - objid::BIGINT + 3221225472) \
+     % 2147483648 + 1073741824 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 \
+     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+     AND classid::BIGINT = 'outbox'::regclass::oid::BIGINT & 2147483647";

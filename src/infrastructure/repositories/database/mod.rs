@@ -78,7 +78,7 @@ pub use self::{
     migrations::SchemaState,
     new_event::NewEvent,
     observed_work::EndedWork,
-    outbox::{EventRange, Outbox},
+    outbox::{EventRange, Outbox, Publishing},
     owner::Owner,
     page::{DEFAULT_LIMIT, ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,

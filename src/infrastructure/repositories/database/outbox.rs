@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::conditions::Conditions;
 use super::connection::Connection;
-use super::dialect;
+use super::dialect::{self, Engine};
 use super::error::DatabaseError;
 use super::param::params;
 use super::row::{Field, FromRow, Json};
@@ -30,6 +30,29 @@ pub struct EventRange<'a> {
     pub unread_by: &'a str,
 }
 
+/// The transactions that may publish events at one moment, as far as it bounds the positions of the events.
+#[derive(Debug, Clone)]
+pub struct Publishing {
+    /// The last position that was assigned: transactions that publish later have later ones.
+    assigned: i64,
+    /// Positions before the events of each open transaction that has published.
+    open: Vec<i64>,
+}
+
+impl Publishing {
+    /// Returns the position up to which every event can be read, as [`Outbox::readable_until`] does.
+    pub fn readable_until(&self) -> i64 {
+        self.open.iter().copied().fold(self.assigned, i64::min)
+    }
+
+    /// Returns the position after which all events are that a statement after an earlier moment could not read yet,
+    /// unless their transaction is still open.
+    pub fn new_after(&self, earlier: &Self) -> i64 {
+        let ended = earlier.open.iter().copied().filter(|position| !self.open.contains(position));
+        ended.fold(earlier.assigned, i64::min)
+    }
+}
+
 impl Outbox<'_> {
     /// The position before all events.
     pub const START: i64 = 0;
@@ -40,6 +63,18 @@ impl Outbox<'_> {
     /// The events are read by a later statement than this one.
     pub async fn readable_until(&mut self) -> Result<i64, DatabaseError> {
         self.0.one(dialect::events_readable_until(self.0.engine()), &[]).await
+    }
+
+    /// Returns the transactions that may publish events now.
+    pub async fn publishing(&mut self) -> Result<Publishing, DatabaseError> {
+        let engine = self.0.engine();
+        let assigned: i64 = self.0.one(dialect::last_event_position(engine), &[]).await?;
+        let open = match engine {
+            // transactions do not overlap
+            Engine::Sqlite => Vec::new(),
+            Engine::Postgres => self.0.all(dialect::PUBLISHING, &params![assigned]).await?,
+        };
+        Ok(Publishing { assigned, open })
     }
 
     /// Returns these columns of the first `limit` events of a range, in their order.

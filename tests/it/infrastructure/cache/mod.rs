@@ -6,6 +6,7 @@ mod checks;
 mod counters;
 mod example;
 mod hit_ratio;
+mod invalidations;
 mod loads;
 mod owners;
 mod second_tier;

@@ -1,0 +1,126 @@
+//! Looks for what transactions dropped: few, each with little work, and none hides what was committed before it.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::cache::{Drops, Invalidations};
+use undercroft::infrastructure::events::CacheInvalidationEvent;
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup};
+
+use crate::support::store::write_until_committed;
+use crate::support::{EmptyPostgres, FaultyProxy, RoundTrips, Shop};
+
+/// More than a look reads at once, six times.
+const MANY: usize = 3_000;
+/// The most round trips of a look.
+const LOOK: u64 = 3;
+/// What a long transaction publishes.
+const LONG: &str = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES (gen_random_uuid(), \
+                    'cache_invalidation', 1, 'product:long', now(), '{\"tags\": [\"product:long\"]}')";
+
+async fn open(url: &str) -> Database {
+    Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap()
+}
+
+/// The invalidations of a database, after the first look.
+async fn caught_up(database: &Database) -> (Arc<Invalidations>, Arc<Drops>) {
+    let drops = Arc::new(Drops::default());
+    let invalidations = Arc::new(Invalidations::new(database.clone(), Arc::clone(&drops)));
+    invalidations.catch_up().await.unwrap();
+    (invalidations, drops)
+}
+
+fn dropped(tag: &str) -> CacheInvalidationEvent {
+    CacheInvalidationEvent { tags: vec![tag.into()] }
+}
+
+/// Publishes invalidations in one transaction.
+async fn publish(database: &Database, count: usize) {
+    let write = database.write(count, async |work, &count| -> Result<(), DatabaseError> {
+        for number in 0..count {
+            work.publish(&dropped(&format!("product:{number}"))).await?;
+        }
+        Ok(())
+    });
+    write.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_transaction_neither_hides_what_it_drops_nor_makes_looks_long() {
+    let Some(schema) = EmptyPostgres::new().await else { return };
+    let (writer, (trips, url)) = (open(&schema.url).await, RoundTrips::before(&schema.url).await);
+    let reader = open(&url).await;
+    let (invalidations, drops) = caught_up(&reader).await;
+    let looks = async || {
+        for _ in 0..3 {
+            invalidations.catch_up().await.unwrap();
+        }
+        trips.take();
+        let before = drops.now();
+        for _ in 0..10 {
+            invalidations.catch_up().await.unwrap();
+        }
+        assert_eq!(drops.now(), before, "nothing is new");
+        trips.take()
+    };
+
+    let (writing, complete) = write_until_committed(&writer, LONG).await;
+    publish(&writer, MANY).await;
+    assert!(looks().await <= 10 * LOOK, "a look reads what is new only");
+
+    // one that is new, while the long one is open
+    let before = drops.now();
+    publish(&writer, 1).await;
+    invalidations.catch_up().await.unwrap();
+    assert!(drops.now() > before);
+
+    let before = drops.now();
+    complete.cancel();
+    writing.await.unwrap().unwrap();
+    invalidations.catch_up().await.unwrap();
+    assert!(drops.now() > before, "what the long transaction dropped");
+    assert!(looks().await <= 10 * LOOK);
+}
+
+on_both_engines!(each_look_reads_what_was_committed_before_it);
+async fn each_look_reads_what_was_committed_before_it(shop: &Shop) {
+    let (invalidations, drops) = caught_up(&shop.database).await;
+    for count in [1, 499, 1, 500, MANY, 1, 1] {
+        let before = drops.now();
+        publish(&shop.database, count).await;
+        invalidations.catch_up().await.unwrap();
+        assert!(drops.now() > before, "{count}");
+        let after = drops.now();
+        invalidations.catch_up().await.unwrap();
+        assert_eq!(drops.now(), after, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn readers_that_wait_share_the_failure_of_a_look() {
+    let Some(schema) = EmptyPostgres::new().await else { return };
+    let (proxy, url) = FaultyProxy::before(&schema.url).await;
+    let database = open(&url).await;
+    let (invalidations, _) = caught_up(&database).await;
+    let attempts = async |readers: usize| {
+        let before = proxy.refused();
+        let mut waiting = JoinSet::new();
+        for _ in 0..readers {
+            let invalidations = Arc::clone(&invalidations);
+            waiting.spawn(async move { invalidations.catch_up().await });
+        }
+        let outcomes = waiting.join_all().await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(DatabaseError::Unavailable(_)))));
+        proxy.refused() - before
+    };
+
+    proxy.refuse("57P03");
+    // over a connection that was open
+    attempts(1).await;
+    // the first begins a look, and the others wait for the next one
+    let connected = attempts(100).await;
+    assert!((1..=4).contains(&connected), "{connected}");
+    proxy.let_in();
+    invalidations.catch_up().await.unwrap();
+}
