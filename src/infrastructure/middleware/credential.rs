@@ -8,7 +8,8 @@
 use std::future::Future;
 
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Uri, request::Parts};
+use http::{HeaderMap, HeaderValue, request::Parts};
+use url::Url;
 
 use super::client::Client;
 use super::cors_middleware::FromNamedOrigin;
@@ -168,19 +169,21 @@ pub fn check_same_site(parts: &Parts) -> Result<(), UnauthorizedAccessException>
     if is_allowed { Ok(()) } else { Err(UnauthorizedAccessException::ForeignOrigin) }
 }
 
-/// Returns whether a browser states that another site caused the request. The host is that which the browser sees, also
-/// behind a proxy.
+/// Returns whether a browser states that another site caused the request. Scheme and host are those that the browser
+/// sees, also behind a trusted proxy.
 fn is_cross_site(parts: &Parts) -> bool {
     let headers = &parts.headers;
     if let Some(site) = headers.get("sec-fetch-site") {
         return site != "same-origin" && site != "none";
     }
     let Some(origin) = headers.get(ORIGIN) else { return false };
-    let origin = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
-    let authority = origin.as_ref().and_then(Uri::authority).map(|authority| authority.as_str().as_bytes());
-    let reported = parts.extensions.get::<Client>().and_then(|client| client.host.as_ref());
-    let host = reported.or(headers.get(HOST)).map(HeaderValue::as_bytes);
-    authority.is_none() || authority != host
+    let client = parts.extensions.get::<Client>();
+    let scheme = if client.is_some_and(|client| client.is_https) { "https" } else { "http" };
+    let host = client.and_then(|client| client.host.as_ref()).or(headers.get(HOST));
+    let own = host.and_then(|host| Url::parse(&format!("{scheme}://{}", host.to_str().ok()?)).ok());
+    let stated = origin.to_str().ok().and_then(|text| Url::parse(text).ok());
+    // an unreadable one is that of no page; scheme, host in lower case, and port are compared
+    stated.zip(own).is_none_or(|(stated, own)| stated.origin() != own.origin())
 }
 
 #[cfg(test)]
@@ -249,6 +252,22 @@ mod tests {
             ("origin", "http://shop.example:8080"),
         ] {
             assert!(token(Method::POST, &[cookie, host, own]).is_ok(), "{own:?}");
+        }
+        for (is_https, host, origin, is_own) in [
+            (true, "shop.example", "https://shop.example", true),
+            (true, "Shop.Example:443", "https://shop.example", true),
+            (false, "shop.example:80", "http://shop.example", true),
+            (false, "[::1]:8080", "http://[::1]:8080", true),
+            (true, "shop.example", "http://shop.example", false),
+            (false, "shop.example", "https://shop.example", false),
+            (true, "shop.example", "https://shop.example:8443", false),
+            (true, "shop.example:80", "http://shop.example", false),
+            (true, "shop.example", "https://shop.example.evil.example", false),
+        ] {
+            let mut asked = parts(Method::POST, &[cookie, ("origin", origin)]);
+            let (address, host) = ([192, 0, 2, 7].into(), Some(host.parse().unwrap()));
+            asked.extensions.insert(Client { address, is_https, host });
+            assert_eq!(Credential::of(&asked).is_ok(), is_own, "{is_https} {asked:?}");
         }
         assert!(token(Method::POST, &[cookie, host]).is_ok(), "not a browser");
         let mut named = parts(Method::POST, &[cookie, host, ("sec-fetch-site", "cross-site")]);

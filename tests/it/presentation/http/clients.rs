@@ -90,8 +90,8 @@ fn an_address_of_ipv4_over_a_socket_of_ipv6_is_found_in_the_network_of_ipv4() {
     assert_eq!(found.address, Ipv4Addr::new(192, 0, 2, 1));
 }
 
-on_both_engines!(the_origin_of_a_page_is_compared_with_the_host_that_the_browser_sees);
-async fn the_origin_of_a_page_is_compared_with_the_host_that_the_browser_sees(shop: &Shop) {
+on_both_engines!(the_origin_of_a_page_is_compared_with_the_one_that_the_browser_sees);
+async fn the_origin_of_a_page_is_compared_with_the_one_that_the_browser_sees(shop: &Shop) {
     let (direct, behind) =
         (shop.server().await.clone(), TestServer::start_with(shop.store.clone(), settings()).await);
     for (server, status) in [(direct, 403), (behind, 204)] {
@@ -103,6 +103,8 @@ async fn the_origin_of_a_page_is_compared_with_the_host_that_the_browser_sees(sh
             .with("origin", "https://shop.example");
         page.delete("/v1/sessions").await.expect(403);
         let reported = page.with("x-forwarded-host", "shop.example");
+        reported.with("x-forwarded-proto", "http").delete("/v1/sessions").await.expect(403);
+        let reported = reported.with("x-forwarded-proto", "https");
         assert_eq!(reported.delete("/v1/sessions").await.status, status);
     }
 }
