@@ -88,9 +88,9 @@ fn describe(document: &mut OpenApi) {
         Some(TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build()).into());
 
     let components = document.components.get_or_insert_default();
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some("The token of a session, or an API key."));
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+        "The token of a session, an access token, an API key, or a token of the identity provider.",
+    ));
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     let cookie = ApiKeyValue::with_description(
         SESSION_COOKIE,

@@ -40,7 +40,7 @@ use crate::domain::permission::Permission;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, UnauthorizedAccessException};
 use crate::infrastructure::middleware::{AuthorizationMiddleware, BodyLimit, PublicResponse, RateClass};
 
-/// The name of the scheme in the API document by which a request sends the token of its session in a header.
+/// The name of the scheme in the API document by which a request sends its credential in a header.
 pub(super) const BEARER: &str = "session_token";
 /// The name of the scheme in the API document by which a browser sends the token of its session in a cookie.
 pub(super) const COOKIE: &str = "session_cookie";
@@ -48,13 +48,14 @@ pub(super) const COOKIE: &str = "session_cookie";
 /// The principals that may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everyone. Tokens are not read.
+    /// Everyone. Credentials are not read.
     Public,
-    /// Everyone. The token of a user is verified.
+    /// Everyone. The credential of a user, if there is one, is verified.
     Anyone,
-    /// Users with a session.
+    /// Users, by a session, an API key, an access token or a token of the identity provider. Some routes take a session
+    /// only.
     LoggedIn,
-    /// Administrators with a session.
+    /// Administrators, by the same; what a route permits then depends on the permissions of the credential.
     Admin,
 }
 
