@@ -8,7 +8,7 @@ use crate::domain::ids::{ProductId, UserId};
 use crate::domain::placed_order::PlacedOrder;
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::guards::{
-    Guard, PaymentFacts, PaymentVerificationGuard, RequiredPayment, SubscriptionFacts,
+    Guard, OrderOwnershipGuard, PaymentFacts, PaymentVerificationGuard, RequiredPayment, SubscriptionFacts,
 };
 use crate::infrastructure::repositories::{
     FileRepository, OrderRepository, PaymentRepository, SubscriptionRepository,
@@ -17,15 +17,15 @@ use crate::infrastructure::repositories::{
 /// The most files of a product that are listed.
 const MAX_FILES: usize = 100;
 
-/// Returns the contents of the products of an order.
+/// Returns the contents of the products of an order to who may see it.
 ///
 /// # Errors
 ///
 /// Those of [`PaymentVerificationGuard`] if the payment of the order is not captured.
-pub async fn contents_of(store: &Store, placed: &PlacedOrder) -> Result<Vec<StoredFile>, Failure> {
-    let payment = placed.payment.clone();
+pub async fn contents_of(store: &Store, own: &OrderOwnershipGuard) -> Result<Vec<StoredFile>, Failure> {
+    let payment = own.payment.clone();
     PaymentVerificationGuard::check(PaymentFacts { payment, required: RequiredPayment::Captured })?;
-    let products: BTreeSet<_> = placed.order.lines.iter().map(|line| line.product_id).collect();
+    let products: BTreeSet<_> = own.order.lines.iter().map(|line| line.product_id).collect();
     let mut connection = store.database().read().await?;
     let mut files = Vec::new();
     for product_id in products {

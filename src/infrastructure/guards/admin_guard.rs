@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Credentials, Guard, Principal};
 use crate::domain::ids::UserId;
-use crate::domain::permission::Permission;
+use crate::domain::permission::{Permission, Resource};
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
@@ -44,8 +44,11 @@ impl Guard for AdminGuard {
     }
 
     fn refusals() -> Vec<Failure> {
-        use UnauthorizedAccessException::{InvalidToken, NotAllowed, NotLoggedIn};
-        [NotLoggedIn, InvalidToken, NotAllowed].map(Failure::from).to_vec()
+        use UnauthorizedAccessException as U;
+        let missing = U::MissingPermission(Permission::read(Resource::Orders));
+        [U::NotLoggedIn, U::InvalidToken, U::NotAllowed, U::OneTimePasswordsNotEnrolled, missing]
+            .map(Failure::from)
+            .to_vec()
     }
 }
 
@@ -72,7 +75,7 @@ impl Deref for AdminGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::permission::{Permissions, Resource};
+    use crate::domain::permission::Permissions;
 
     const REQUIRED: Permission = Permission::write(Resource::Orders);
 

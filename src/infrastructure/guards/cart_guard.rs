@@ -72,6 +72,7 @@ impl Guard for CartGuard {
     fn refusals() -> Vec<Failure> {
         let minimum = Money::zero(Currency::EUR);
         vec![
+            ValidationException::one("", Fault::NotAllowed { allowed: Vec::new() }).into(),
             ValidationException::one("", Fault::TooMany { max_items: 1 }).into(),
             OrderProcessingException::BelowMinimum { minimum }.into(),
         ]

@@ -1,10 +1,12 @@
 //! The guards room: what a request must fulfil before a handler or a use case goes on.
 //!
-//! The value of a guard is the proof that its check succeeded, and has what the code after it needs: the user, the
-//! order, the payment. Nothing else creates one, so that a function that takes a guard cannot be called without the
-//! check. A check is a pure function of its facts: those who load them are an extractor
-//! (`presentation/http/guarded.rs`), once for each request, or a use case, in its transaction. A refused check is a
-//! typed exception; what the principal may not see is a [`NotFound`](crate::infrastructure::exceptions::NotFound).
+//! The value of a guard is the proof that its check succeeded, and nothing else creates one. A handler takes the proof
+//! of who may call it, so that it cannot be called without the check; the proof has what the handler needs of the
+//! facts, such as the user or the order. A use case checks what depends on the rows of its transaction (the age, the
+//! payment, the bounds of the cart) before it goes on, and its proof ends there. A check is a pure function of its
+//! facts: those who load them are an extractor (`presentation/http/guarded.rs`), once for each request, or a use case,
+//! in its transaction. A refused check is a typed exception; what the principal may not see is a
+//! [`NotFound`](crate::infrastructure::exceptions::NotFound).
 //!
 //! [`And`], [`Or`] and [`Not`] combine guards. The room knows nothing of HTTP. Rules that guard money are rules of the
 //! database, too.
@@ -57,7 +59,8 @@ pub trait Guard: Sized {
     /// One of [`refusals`](Self::refusals) if they do not fulfil the guard.
     fn check(facts: Self::Facts) -> Result<Self, Failure>;
 
-    /// Returns an example of each failure of the check, for the API document.
+    /// Returns an example of each failure of the check, for the API document. If the facts have the failure, then it is
+    /// the usual one.
     fn refusals() -> Vec<Failure>;
 }
 

@@ -19,16 +19,14 @@ pub struct SubscriptionFacts {
 /// The proof that the user has a subscription whose time is paid: also one that is paused, cancelled or past due, until
 /// the paid time ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubscriptionGuard {
-    paid_until: Timestamp,
-}
+pub struct SubscriptionGuard(());
 
 impl Guard for SubscriptionGuard {
     type Facts = SubscriptionFacts;
 
     fn check(SubscriptionFacts { paid_until, now, hidden }: SubscriptionFacts) -> Result<Self, Failure> {
         match paid_until {
-            Some(paid_until) if now < paid_until => Ok(Self { paid_until }),
+            Some(paid_until) if now < paid_until => Ok(Self(())),
             Some(ended_at) => Err(SubscriptionExpiredException { ended_at }.into()),
             None => Err(hidden.into()),
         }
@@ -37,13 +35,6 @@ impl Guard for SubscriptionGuard {
     fn refusals() -> Vec<Failure> {
         let ended_at = Timestamp::UNIX_EPOCH;
         vec![NotFound::File.into(), SubscriptionExpiredException { ended_at }.into()]
-    }
-}
-
-impl SubscriptionGuard {
-    /// Returns the end of the paid time.
-    pub fn paid_until(self) -> Timestamp {
-        self.paid_until
     }
 }
 
@@ -57,11 +48,9 @@ mod tests {
         let check = |paid_until: Option<i64>| {
             let facts =
                 SubscriptionFacts { paid_until: paid_until.map(at), now: at(100), hidden: NotFound::File };
-            SubscriptionGuard::check(facts)
-                .map(SubscriptionGuard::paid_until)
-                .map_err(|failure| failure.code())
+            SubscriptionGuard::check(facts).map(drop).map_err(|failure| failure.code())
         };
-        assert_eq!(check(Some(101)), Ok(at(101)));
+        assert_eq!(check(Some(101)), Ok(()));
         assert_eq!(check(Some(100)), Err("subscription_expired"));
         assert_eq!(check(None), Err("file_not_found"));
     }

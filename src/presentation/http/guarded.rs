@@ -85,6 +85,11 @@ pub trait DescribeGuard<By = ()>: Guard {
 
     /// Adds what the facts are loaded from to the description of an operation.
     fn describe(_: &mut OperationDescription<'_>) {}
+
+    /// Returns an example of each failure of the check, with these facts.
+    fn failures() -> Vec<Failure> {
+        Self::refusals()
+    }
 }
 
 /// The principals are those of the first guard.
@@ -94,6 +99,10 @@ impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA,
     fn describe(operation: &mut OperationDescription<'_>) {
         A::describe(operation);
         B::describe(operation);
+    }
+
+    fn failures() -> Vec<Failure> {
+        [A::failures(), B::failures()].concat()
     }
 }
 
@@ -105,6 +114,10 @@ impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA,
         A::describe(operation);
         B::describe(operation);
     }
+
+    fn failures() -> Vec<Failure> {
+        B::failures()
+    }
 }
 
 impl<G: DescribeGuard<By>, By> Policy for Guarded<G, By> {
@@ -112,7 +125,7 @@ impl<G: DescribeGuard<By>, By> Policy for Guarded<G, By> {
 
     fn describe(operation: &mut OperationDescription<'_>) {
         G::describe(operation);
-        for failure in G::refusals() {
+        for failure in G::failures() {
             operation.fails(failure);
         }
     }
