@@ -5,6 +5,7 @@ use axum::extract::Request;
 use axum::response::Response;
 
 use super::credential::LongestCredential;
+use super::jwt::LONGEST_TOKEN;
 use super::surround::{Middleware, Next};
 
 /// Bounds what is read as a credential.
@@ -15,9 +16,9 @@ pub struct AuthenticationMiddleware {
 }
 
 impl Default for AuthenticationMiddleware {
-    /// 8 KiB, which is more than any access token of this store or of common identity providers has.
+    /// The longest JSON Web Token that is read.
     fn default() -> Self {
-        Self { longest: 8 << 10 }
+        Self { longest: LONGEST_TOKEN }
     }
 }
 

@@ -128,23 +128,30 @@ impl<'a> Credential<'a> {
 impl SessionCookie {
     /// Returns the value of `Set-Cookie` with a token, for a number of seconds. With 0 the browser removes the cookie.
     pub fn header(&self, token: &str, seconds: i64) -> Option<HeaderValue> {
-        let (name, attributes) = (self.name, self.same_site.attributes(self.secure));
-        let text = format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; {attributes}");
-        HeaderValue::from_str(&text).ok()
+        self.same_site.header((self.name, token), "/", seconds, self.secure)
     }
 }
 
 impl SameSiteCookie {
-    /// Returns the attributes of a cookie that is sent over HTTPS only, or not.
-    pub fn attributes(self, secure: bool) -> &'static str {
-        match (self, secure) {
+    /// Returns the value of `Set-Cookie` with a name and a value, for requests to a path in a number of seconds, over
+    /// HTTPS only if `secure`.
+    pub fn header(
+        self,
+        (name, value): (&str, &str),
+        path: &str,
+        seconds: i64,
+        secure: bool,
+    ) -> Option<HeaderValue> {
+        let attributes = match (self, secure) {
             (Self::Strict, true) => "SameSite=Strict; Secure",
             (Self::Strict, false) => "SameSite=Strict",
             (Self::Lax, true) => "SameSite=Lax; Secure",
             (Self::Lax, false) => "SameSite=Lax",
             // browsers refuse it without `Secure`
             (Self::None, _) => "SameSite=None; Secure",
-        }
+        };
+        let text = format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; {attributes}");
+        HeaderValue::from_str(&text).ok()
     }
 }
 

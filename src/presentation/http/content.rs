@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
 use super::operation::OperationDescription;
-use super::order_token::{ORDER_TOKEN, OrderToken};
+use super::order_token::OrderToken;
 use super::principal::Anyone;
 use super::query::{self, Path};
 use super::routing::{Access, Argument};
@@ -44,7 +44,7 @@ impl DescribeGuard<FileId> for ContentAccessGuard {
     const ACCESS: Access = Access::Anyone;
 
     fn describe(operation: &mut OperationDescription<'_>) {
-        operation.request_header("Order-Token", "The token of a guest's order, as the checkout returned it.");
+        OrderToken::describe(operation);
         operation.parameters(BoughtWith::into_params(|| None));
         operation.fails_validation();
     }
@@ -58,8 +58,7 @@ impl LoadFacts<ContentAccessGuard, FileId> for AppState {
     async fn load_facts(&self, parts: &mut Parts) -> Result<ContentFacts, Failure> {
         let (product_id, user_id) = requested(parts, self).await?;
         let BoughtWith { order_id, token } = query::parse(&parts.uri)?;
-        let header = parts.headers.get(ORDER_TOKEN).and_then(|value| value.to_str().ok());
-        let token = OrderToken(header.map(str::to_owned).or(token));
+        let token = OrderToken::of(parts, token);
         let orders = match (product_id, order_id, user_id) {
             (None, ..) | (_, None, None) => Vec::new(),
             (Some(_), Some(order_id), _) => own_order(self, order_id, user_id, &token).await?,

@@ -6,18 +6,16 @@ use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::request::Parts;
 
-use super::principal::is_secure;
+use super::principal::{CookieNames, cookie_name, same_site};
 use super::routing::Argument;
 use super::state::AppState;
 use crate::application::people::known_devices::LIFETIME;
 use crate::application::people::log_in_limits::LogInOrigin;
 use crate::infrastructure::middleware::{Client, SameSiteCookie, cookie_value};
-use crate::settings::{CookieSameSite, HttpSettings};
 
 /// The cookie with the token of a known device.
-const DEVICE_COOKIE: &str = "undercroft_device";
-/// The same, if browsers send it over HTTPS only.
-const SECURE_DEVICE_COOKIE: &str = "__Host-undercroft_device";
+const DEVICE_COOKIES: CookieNames =
+    CookieNames { plain: "undercroft_device", secure: "__Host-undercroft_device" };
 
 /// The origin of a request that has a password.
 #[derive(Debug, Clone)]
@@ -30,28 +28,21 @@ impl FromRequestParts<AppState> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
         let address = parts.extensions.get::<Client>().map(|client| client.address);
-        let device = cookie_value(&parts.headers, name_of(&app.http)).map(str::to_owned);
+        let device = cookie_value(&parts.headers, cookie_name(&app.http, DEVICE_COOKIES)).map(str::to_owned);
         Ok(Self(LogInOrigin { address, device }))
     }
 }
 
 /// The value of `Set-Cookie` with the token of a known device.
 pub(super) fn device_cookie(app: &AppState, token: &str) -> Option<HeaderValue> {
-    let same_site = match app.http.cookie_same_site {
-        // the shop is on another site, whose requests send no strict cookies
-        CookieSameSite::None => SameSiteCookie::None,
-        CookieSameSite::Strict | CookieSameSite::Lax => SameSiteCookie::Strict,
+    let same_site = match same_site(&app.http) {
+        // no link of another site leads to where it is read
+        SameSiteCookie::Lax => SameSiteCookie::Strict,
+        // that of a shop on another site, whose requests send no strict cookies, is `None`
+        other => other,
     };
-    let attributes = same_site.attributes(app.http.secure_cookies);
-    let seconds = LIFETIME.as_secs();
-    let name = name_of(&app.http);
+    let name = cookie_name(&app.http, DEVICE_COOKIES);
     // the prefix requires the path of the whole host
-    let path = if is_secure(&app.http) { "/" } else { "/v1/sessions" };
-    let text = format!("{name}={token}; Path={path}; Max-Age={seconds}; HttpOnly; {attributes}");
-    HeaderValue::from_str(&text).ok()
-}
-
-/// Returns the name of the cookie by the settings.
-fn name_of(http: &HttpSettings) -> &'static str {
-    if is_secure(http) { SECURE_DEVICE_COOKIE } else { DEVICE_COOKIE }
+    let path = if name == DEVICE_COOKIES.secure { "/" } else { "/v1/sessions" };
+    same_site.header((name, token), path, LIFETIME.as_secs(), app.http.secure_cookies)
 }

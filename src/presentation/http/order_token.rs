@@ -40,7 +40,7 @@ pub type OwnPayment = Guarded<OrderOwnershipGuard, PaymentId>;
 
 /// The order token of a request, in a header or in the query.
 #[derive(Debug, Clone)]
-pub(super) struct OrderToken(pub(super) Option<String>);
+pub(super) struct OrderToken(Option<String>);
 
 /// The parameter with a token.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -52,13 +52,23 @@ struct OrderTokenParameter {
     token: Option<String>,
 }
 
-impl<Id> DescribeGuard<Id> for OrderOwnershipGuard {
+impl DescribeGuard<OrderId> for OrderOwnershipGuard {
     const ACCESS: Access = Access::Anyone;
 
     fn describe(operation: &mut OperationDescription<'_>) {
-        operation.request_header("Order-Token", "The token of a guest's order, as the checkout returned it.");
-        operation.parameters(OrderTokenParameter::into_params(|| None));
-        operation.fails_validation();
+        Asking::describe(operation);
+    }
+}
+
+impl DescribeGuard<PaymentId> for OrderOwnershipGuard {
+    const ACCESS: Access = Access::Anyone;
+
+    fn describe(operation: &mut OperationDescription<'_>) {
+        Asking::describe(operation);
+    }
+
+    fn failures() -> Vec<Failure> {
+        vec![NotFound::Payment.into()]
     }
 }
 
@@ -86,9 +96,17 @@ struct Asking {
 }
 
 impl Asking {
+    /// Adds what is read to the description of an operation.
+    fn describe(operation: &mut OperationDescription<'_>) {
+        OrderToken::describe(operation);
+        operation.parameters(OrderTokenParameter::into_params(|| None));
+        operation.fails_validation();
+    }
+
     async fn of(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
         let principal = Anyone::from_request_parts(parts, app).await?;
-        Ok(Self { principal, token: OrderToken::of(parts)? })
+        let OrderTokenParameter { token } = query::parse(&parts.uri)?;
+        Ok(Self { principal, token: OrderToken::of(parts, token) })
     }
 
     /// Returns the facts with this order.
@@ -100,11 +118,15 @@ impl Asking {
 }
 
 impl OrderToken {
-    /// Reads the token of a request.
-    fn of(parts: &Parts) -> Result<Self, Failure> {
+    /// Adds the header to the description of an operation.
+    pub(super) fn describe(operation: &mut OperationDescription<'_>) {
+        operation.request_header("Order-Token", "The token of a guest's order, as the checkout returned it.");
+    }
+
+    /// Reads the token of a request: that of the header, or the parameter.
+    pub(super) fn of(parts: &Parts, parameter: Option<String>) -> Self {
         let header = parts.headers.get(ORDER_TOKEN).and_then(|value| value.to_str().ok());
-        let parameter = query::parse::<OrderTokenParameter>(&parts.uri)?.token;
-        Ok(Self(header.map(str::to_owned).or(parameter)))
+        Self(header.map(str::to_owned).or(parameter))
     }
 
     /// Returns whether it is the token of this order.

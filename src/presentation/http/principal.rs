@@ -211,16 +211,31 @@ pub fn session_cookie(app: &AppState, token: &str, seconds: i64) -> Option<Heade
 
 /// The session cookie by the settings.
 pub(super) fn session_cookie_of(http: &HttpSettings) -> SessionCookie {
-    let same_site = match http.cookie_same_site {
-        CookieSameSite::Strict => SameSiteCookie::Strict,
-        CookieSameSite::Lax => SameSiteCookie::Lax,
-        CookieSameSite::None => SameSiteCookie::None,
-    };
-    let name = if is_secure(http) { SECURE_SESSION_COOKIE } else { SESSION_COOKIE };
+    let names = CookieNames { plain: SESSION_COOKIE, secure: SECURE_SESSION_COOKIE };
+    let (name, same_site) = (cookie_name(http, names), same_site(http));
     SessionCookie { name, secure: http.secure_cookies, same_site }
 }
 
-/// Returns whether browsers send the cookies of the store over HTTPS only.
-pub(super) fn is_secure(http: &HttpSettings) -> bool {
-    http.secure_cookies || http.cookie_same_site == CookieSameSite::None
+/// The names of a cookie.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CookieNames {
+    /// The name over HTTP.
+    pub(super) plain: &'static str,
+    /// The name if browsers send it over HTTPS only.
+    pub(super) secure: &'static str,
+}
+
+/// Returns the name of a cookie by the settings.
+pub(super) fn cookie_name(http: &HttpSettings, names: CookieNames) -> &'static str {
+    let is_secure = http.secure_cookies || http.cookie_same_site == CookieSameSite::None;
+    if is_secure { names.secure } else { names.plain }
+}
+
+/// Returns with which requests browsers send the cookies of the store, by the settings.
+pub(super) fn same_site(http: &HttpSettings) -> SameSiteCookie {
+    match http.cookie_same_site {
+        CookieSameSite::Strict => SameSiteCookie::Strict,
+        CookieSameSite::Lax => SameSiteCookie::Lax,
+        CookieSameSite::None => SameSiteCookie::None,
+    }
 }

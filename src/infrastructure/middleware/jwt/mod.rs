@@ -21,7 +21,7 @@ pub use self::keys::{InvalidKeySet, KeySet};
 pub use self::signer::TokenSigner;
 use crate::domain::unique_members::UniqueMembers;
 
-/// The longest token, in bytes.
+/// The longest token, in bytes: more than any access token of this store or of common identity providers has.
 pub const LONGEST_TOKEN: usize = 8 << 10;
 /// The longest key id and subject, in bytes.
 const LONGEST_NAME: usize = 255;
