@@ -74,18 +74,18 @@ impl TrustedIssuer {
 
     /// Returns how long ago the keys were fetched.
     fn age(&self, now: Timestamp) -> Option<SignedDuration> {
-        self.read(|known| known.fetched_at).map(|at| now.duration_since(at))
+        self.with_known(|known| known.fetched_at).map(|at| now.duration_since(at))
     }
 
     /// Returns the keys; none if they are too old.
     fn keys(&self, now: Timestamp) -> Arc<KeySet> {
         let is_usable = self.age(now).is_some_and(|age| age < STALE);
-        if is_usable { self.read(|known| Arc::clone(&known.keys)) } else { Arc::default() }
+        if is_usable { self.with_known(|known| Arc::clone(&known.keys)) } else { Arc::default() }
     }
 
     /// Returns how often the keys were fetched.
     fn fetches(&self) -> u64 {
-        self.read(|known| known.fetches)
+        self.with_known(|known| known.fetches)
     }
 
     /// Fetches the keys, unless that was attempted a short time ago; returns whether there are newer ones than after
@@ -102,11 +102,11 @@ impl TrustedIssuer {
         if self.fetches() != before {
             return true;
         }
-        let attempted_at = self.read(|known| known.attempted_at);
+        let attempted_at = self.with_known(|known| known.attempted_at);
         if attempted_at.is_some_and(|at| now.duration_since(at) < INTERVAL) {
             return false;
         }
-        self.read(|known| known.attempted_at = Some(now));
+        self.with_known(|known| known.attempted_at = Some(now));
         let issuer = self.clone();
         let fetch = spawn_in_trace(async move {
             let _fetching = fetching;
@@ -120,7 +120,7 @@ impl TrustedIssuer {
         let fetched = self.client.fetch(self.name()).await;
         match fetched.map(|body| KeySet::parse(&body)) {
             Ok(Ok(keys)) => {
-                self.read(|known| {
+                self.with_known(|known| {
                     (known.keys, known.fetched_at) = (Arc::new(keys), Some(now));
                     known.fetches += 1;
                 });
@@ -136,7 +136,8 @@ impl TrustedIssuer {
         false
     }
 
-    fn read<T>(&self, read: impl FnOnce(&mut Known) -> T) -> T {
-        read(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Reads or changes what is known.
+    fn with_known<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
+        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
