@@ -23,6 +23,7 @@ use super::read::{Origin, Outcome, Read, ReadStatus, Served};
 use super::shared_tier::{Arrival, Shape, SharedTier};
 use super::tiers::CatchUp;
 use crate::domain::context::Context;
+use crate::infrastructure::repositories::spawn_in_trace;
 
 /// Loads the value of a key.
 type Loader<K, V, E> = Arc<dyn Fn(K) -> BoxFuture<'static, Result<Loaded<V>, E>> + Send + Sync>;
@@ -245,7 +246,7 @@ where
             Joined::Waits(flight) => (flight, false),
             Joined::Begins(load, flight) => {
                 let (cache, key) = (self.clone(), key.clone());
-                tokio::spawn(cache.fly(key, load, flight.began));
+                spawn_in_trace(cache.fly(key, load, flight.began));
                 (flight, true)
             }
         }
