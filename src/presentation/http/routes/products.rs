@@ -201,7 +201,8 @@ fn form_name(currency: Currency, shown: &[&str]) -> String {
 
 /// Says in which languages the texts of the products in a form are.
 fn in_languages(form: Form, shown: &[&str]) -> Result<Form, Failure> {
-    let tags: Vec<_> = BTreeSet::from_iter(shown.iter().copied()).into_iter().collect();
+    let tags: BTreeSet<_> = shown.iter().copied().collect();
+    let tags: Vec<_> = tags.into_iter().collect();
     let languages = HeaderValue::try_from(tags.join(", ")).map_err(Technical::internal)?;
     Ok(Form { languages: Some(languages), ..form })
 }
