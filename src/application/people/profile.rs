@@ -11,7 +11,7 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
 };
-use crate::infrastructure::repositories::{EndedSessions, UnitOfWork, UserTokenRepository};
+use crate::infrastructure::repositories::{ApiKeyRepository, EndedSessions, UnitOfWork, UserTokenRepository};
 
 use super::birth_dates::check_birth_date;
 use super::common_passwords::check_password;
@@ -194,8 +194,9 @@ async fn apply(
         user.password_hash = Some(hash.clone());
         work.record(SecurityAction::PasswordChanged, Some(user.id));
         write_security_notice(work, mailing, "password_changed", (user.id, &user.email)).await?;
-        // who knew the former password may have requested them
+        // who knew the former password may have requested or created them
         UserTokenRepository::end_all_of(work, user.id).await?;
+        ApiKeyRepository::remove_all_of(work, user.id).await?;
     }
     let email_changed = match change.email.as_ref().filter(|email| **email != user.email) {
         Some(email) => change_email(work, mailing, &mut user, email).await?,

@@ -98,7 +98,9 @@ impl Invalidations {
     async fn look(&self, state: &mut State) -> Result<(), DatabaseError> {
         let mut connection = self.database.read().await?;
         if self.is_last_gone(&mut connection).await? {
-            tracing::info!("all caches are emptied: the last known change was purged, or the database was restored");
+            tracing::info!(
+                "all caches are emptied: the last known change was purged, or the database was restored"
+            );
             self.drops.restart();
             (state.complete_to, state.publishing, state.looks) = (None, None, 0);
             state.read.clear();

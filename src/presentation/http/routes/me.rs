@@ -73,7 +73,8 @@ async fn get_account(principal: LoggedIn, if_none_match: IfNoneMatch) -> Respons
 /// Update the account
 ///
 /// A change of the e-mail address or password requires a session and the current password. A new password ends all
-/// other sessions, and gives that of the request a new token, in the header `Session-Token` and the cookie.
+/// other sessions and all API keys of the user, and gives that of the request a new token, in the header `Session-
+/// Token` and the cookie.
 ///
 /// If the store sends e-mails, a new e-mail address gets a token, and the present one a notice; the new one becomes
 /// that of the account when the token is used ("Verify an e-mail address"), which ends the other sessions. If it

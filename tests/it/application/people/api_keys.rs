@@ -155,6 +155,17 @@ async fn a_revoked_key_and_that_of_an_erased_user_end_at_once(shop: &Shop) {
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM api_keys", &[]).await, 0);
 }
 
+on_both_engines!(a_new_password_ends_the_keys);
+async fn a_new_password_ends_the_keys(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let (_, program) = key_of(server, &ann, json!({"name": "program"})).await;
+    program.get("/v1/me").await.expect(200);
+    let change = json!({"password": "another long password 3", "current_password": PASSWORD});
+    ann.patch("/v1/me", change).await.expect(200);
+    assert_eq!(reason(&program.get("/v1/me").await.expect(401)), "invalid_token");
+}
+
 on_both_engines!(a_key_expires_and_its_use_is_recorded_once_in_five_minutes, ShopOptions::manual_clock());
 async fn a_key_expires_and_its_use_is_recorded_once_in_five_minutes(shop: &Shop) {
     let server = shop.server().await;
