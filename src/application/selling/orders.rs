@@ -48,7 +48,8 @@ pub enum CancelledBy {
 /// # Errors
 ///
 /// [`NotFound::Order`]; an [`OrderProcessingException`] if the status of the order forbids it or its buyer may not
-/// cancel it (any more); and [`UnauthorizedAccessException::MissingPermission`] for an administrator who may not refund.
+/// cancel it (any more); and [`UnauthorizedAccessException::MissingPermission`] for an administrator who may not
+/// refund.
 ///
 /// [`UnauthorizedAccessException::MissingPermission`]: crate::infrastructure::exceptions::UnauthorizedAccessException
 pub async fn cancel_once(

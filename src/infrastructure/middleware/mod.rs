@@ -7,8 +7,8 @@
 //! `surround.rs` makes the members one service, `client.rs` finds the client of a request, behind the proxies that the
 //! operator trusts, `credential.rs` reads the credential of a request, and `request.rs` has what members and handlers
 //! tell each other. `jwt/` verifies signed tokens, and `overload_limiter.rs` finds how many requests may be in
-//! progress. `rate_limits/` counts what has a limit, and `sessions/` keeps sessions, which `session_middleware.rs` lets a
-//! service read. The middleware of authorization is not in the list: it surrounds single routes, each of which
+//! progress. `rate_limits/` counts what has a limit, and `sessions/` keeps sessions, which `session_middleware.rs`
+//! lets a service read. The middleware of authorization is not in the list: it surrounds single routes, each of which
 //! requires its own permission.
 //!
 //! # Adding one
