@@ -9,8 +9,8 @@ use super::*;
 const LARGE: usize = 16 << 20;
 
 /// A route with a stream whose chunks the test sends.
-fn streaming() -> (Router, mpsc::UnboundedSender<&'static str>) {
-    let (chunks, receiver) = mpsc::unbounded_channel::<&str>();
+fn streaming() -> (Router, mpsc::Sender<&'static str>) {
+    let (chunks, receiver) = mpsc::channel::<&str>(1);
     let receiver = Arc::new(Mutex::new(Some(receiver)));
     let respond = move || async move {
         let receiver = receiver.lock().unwrap().take().expect("one request");
@@ -49,12 +49,12 @@ async fn a_stream_is_not_cut_off_for_other_connections() {
     let (router, chunks) = streaming();
     let server = Running::start(router, |http| http.max_connections = 1.try_into().unwrap()).await;
     let mut reader = server.connect().await;
-    chunks.send("first,").unwrap();
+    chunks.send("first,").await.unwrap();
     reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
     read_until(&mut reader, "first,\r\n").await;
 
     send_others(&server).await;
-    chunks.send("last").unwrap();
+    chunks.send("last").await.unwrap();
     drop(chunks);
     read_until(&mut reader, "last\r\n0\r\n\r\n").await;
 
@@ -80,7 +80,7 @@ async fn a_shutdown_completes_streams_and_counts_them() {
     let (router, chunks) = streaming();
     let server = Running::start(router, |_| {}).await;
     let mut reader = server.connect().await;
-    chunks.send("first,").unwrap();
+    chunks.send("first,").await.unwrap();
     reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
     read_until(&mut reader, "first,\r\n").await;
 
@@ -88,7 +88,7 @@ async fn a_shutdown_completes_streams_and_counts_them() {
     while TcpStream::connect(server.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    chunks.send("last").unwrap();
+    chunks.send("last").await.unwrap();
     drop(chunks);
     assert!(reader.rest().await.ends_with("last\r\n0\r\n\r\n"));
     assert_eq!(server.stopped().await, DrainReport { served: 1, drained: 1, cut_off: 0 });
@@ -99,7 +99,7 @@ async fn a_response_whose_client_leaves_is_not_drained() {
     let (router, chunks) = streaming();
     let server = Running::start(router, |_| {}).await;
     let mut reader = server.connect().await;
-    chunks.send("first,").unwrap();
+    chunks.send("first,").await.unwrap();
     reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
     read_until(&mut reader, "first,\r\n").await;
 
@@ -108,8 +108,6 @@ async fn a_response_whose_client_leaves_is_not_drained() {
         tokio::task::yield_now().await;
     }
     drop(reader);
-    while chunks.send("more").is_ok() {
-        tokio::task::yield_now().await;
-    }
+    while chunks.send("more").await.is_ok() {}
     assert_eq!(server.stopped().await, DrainReport { served: 1, drained: 0, cut_off: 0 });
 }
