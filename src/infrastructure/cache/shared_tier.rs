@@ -20,9 +20,8 @@ use super::entry::{Entry, History, Loaded, Source};
 use super::policy::Policy;
 use super::tag::Tag;
 
-/// The beginning of the keys with the version of the form of entries, which a name of the store, the name of the
-/// cache, the version of its shape and a digest
-/// follow.
+/// The beginning of the keys with the version of the form of entries, which a name of the store, the name of the cache,
+/// the version of its shape and a digest follow.
 const PREFIX: &str = "undercroft:cache:2";
 /// The bytes of a signature.
 const SIGNATURE: usize = 32;

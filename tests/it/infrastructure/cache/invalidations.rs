@@ -14,7 +14,7 @@ use crate::support::{EmptyPostgres, FaultyProxy, RoundTrips, Shop};
 /// More than a look reads at once, six times.
 const MANY: usize = 3_000;
 /// The most round trips of a look.
-const LOOK: u64 = 3;
+const LOOK: u64 = 4;
 /// What a long transaction publishes.
 const LONG: &str = "INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES (gen_random_uuid(), \
                     'cache_invalidation', 1, 'product:long', now(), '{\"tags\": [\"product:long\"]}')";

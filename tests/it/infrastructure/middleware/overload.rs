@@ -94,7 +94,9 @@ impl Simulation {
             std::mem::take(&mut self.running).into_iter().partition(|(end, _)| *end <= self.now);
         self.running = running;
         self.seen.served += u32::try_from(ended.len()).unwrap();
-        ended.into_iter().for_each(|(_, request)| request.end());
+        for (_, request) in ended {
+            request.end();
+        }
         while self.running.len() < PROCESSORS
             && let Some((arrived, waiting)) = self.queue.pop_front()
         {
