@@ -1,11 +1,23 @@
 //! A service that keeps what it reads: forecasts of towns, from a table with a log of its changes. They are in
 //! memory, and in Redis too if `REDIS_URL` names one, so that further processes need not read them again. A
-//! forecast has the tag of its region; a change of one town drops all forecasts of its region, in every process,
-//! before the next one is read.
+//! forecast has the tags of its town and of its region; a change of one town drops all forecasts of its region, in
+//! every process, before the next one is read. That a town has no forecast is kept, too, until the town gets one.
 //!
-//! `cargo run --example cache` serves `GET /forecasts/bremen` on port 3001, and `PUT /forecasts/bremen` changes it.
+//! What makes this right is the log. It must be durable, the same for all processes, and written in the transaction of
+//! the change; its positions only ever increase. A log in the memory of one process, or one that begins anew, such as
+//! after a backup is restored, leaves old entries in use. Here the table and its log are in memory for brevity: a real
+//! service has both in its database, as the store has its outbox.
+//!
+//! `cargo run --example cache` serves `GET /forecasts/bremen` on port 3001, and `PUT /forecasts/bremen` changes it:
+//!
+//! ```sh
+//! curl http://127.0.0.1:3001/forecasts/bremen
+//! curl -X PUT http://127.0.0.1:3001/forecasts/kiel -H 'content-type: application/json' \
+//!   -d '{"region": "north", "weather": "wind"}'
+//! ```
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,48 +41,60 @@ pub struct Forecast {
     pub weather: String,
 }
 
-/// The table: the forecasts by town, and the regions that were changed, in order. It is the database of the service,
-/// which its processes share.
+/// The table: the forecasts by town, and the log: the names of the tags that each change dropped, in order. It is the
+/// database of the service, which its processes share.
 #[derive(Default)]
 pub struct Table {
-    rows: Mutex<(BTreeMap<String, Forecast>, Vec<String>)>,
+    rows: Mutex<(BTreeMap<String, Forecast>, Log)>,
 }
+
+type Log = Vec<[String; 2]>;
 
 /// A process of the service.
 #[derive(Clone)]
 pub struct Service {
     table: Arc<Table>,
     drops: Arc<Drops>,
-    forecasts: Cached<String, Rendered<Forecast>, String>,
+    forecasts: Cached<String, Rendered<Forecast>, Infallible>,
 }
 
-/// How forecasts are kept: for five minutes at most, in 4 MiB.
+/// How forecasts are kept: for five minutes at most, in 4 MiB of memory, and otherwise as `Policy::named` sets it. The
+/// name is in metrics and keys of Redis. The number is the version of the shape of keys and values: increment it with
+/// each change of `Forecast`, and no process reads what another release has put into Redis.
 const POLICY: Policy =
     Policy { ttl: Duration::from_mins(5), max_bytes: 4 << 20, ..Policy::named("forecast", 1) };
 /// What signs entries in Redis, so that no one else's are read. A real service has a secret of its own.
 const SECRET: &[u8] = b"forecasts";
 
 impl Table {
-    fn read<T>(&self, read: impl FnOnce(&mut (BTreeMap<String, Forecast>, Vec<String>)) -> T) -> T {
+    fn read<T>(&self, read: impl FnOnce(&mut (BTreeMap<String, Forecast>, Log)) -> T) -> T {
         read(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Writes a forecast and the change to the log, in one transaction.
     pub fn write(&self, town: &str, forecast: Forecast) {
         self.read(|(rows, log)| {
-            log.push(forecast.region.clone());
+            log.push([town_tag(town), region_tag(&forecast.region)]);
             rows.insert(town.to_owned(), forecast);
         });
     }
 
-    /// Returns the changes after a position, with the position of the last one.
+    /// Returns the tags of the changes after a position, with the position of the last one: how many there were.
     fn changes_after(&self, position: Position) -> (Vec<Tag>, Position) {
         self.read(|(_, log)| {
             let after = usize::try_from(position.0).unwrap_or(0).min(log.len());
-            let tags = log[after..].iter().map(|region| Tag::of(region)).collect();
+            let tags = log[after..].iter().flatten().map(|tag| Tag::of(tag)).collect();
             (tags, Position(i64::try_from(log.len()).unwrap_or(i64::MAX)))
         })
     }
+}
+
+fn town_tag(town: &str) -> String {
+    format!("town:{town}")
+}
+
+fn region_tag(region: &str) -> String {
+    format!("region:{region}")
 }
 
 impl Service {
@@ -81,12 +105,16 @@ impl Service {
         let source = Arc::clone(&table);
         let forecasts = tiers.cached(POLICY, move |town: String| {
             let source = Arc::clone(&source);
-            async move { load(&source, &town) }
+            async move { Ok(load(&source, &town)) }
         });
         Self { table, drops: tiers.drops, forecasts }
     }
 
     /// Drops what was changed until now, by any process. After that, no entry is older than this call.
+    ///
+    /// The order matters: `set_complete_to` promises that every drop up to the position is known. If it came before
+    /// `drop_tags`, another request would find nothing to drop in between, and use an entry that is older than the
+    /// change.
     fn catch_up(&self) {
         let (tags, position) = self.table.changes_after(self.drops.complete_to());
         if !tags.is_empty() {
@@ -100,19 +128,24 @@ impl Service {
         Router::new().route("/forecasts/{town}", get(forecast).put(change)).with_state(self)
     }
 
-    /// Returns how many forecasts this process read from the table.
+    /// Returns how many forecasts this process read from the table: its loads, also those that
+    /// refreshed an entry, without those that found the entry in Redis.
     pub fn reads_of_the_table(&self) -> u64 {
         let counts = self.forecasts.state().counts;
         counts.loads + counts.refreshes - counts.brought
     }
 }
 
-/// Reads a forecast. What it depends on is its region; a town that is not there yet may come with any change.
-fn load(table: &Table, town: &str) -> Result<Loaded<Rendered<Forecast>>, String> {
+/// Reads a forecast, with the tags that drop it and its size in bytes, which counts for the 4 MiB: an estimate of what
+/// it needs in memory is enough. A town without a forecast is no error but `None`, which is kept for
+/// `Policy::negative_ttl`, five seconds, or until a change has the tag of the town.
+fn load(table: &Table, town: &str) -> Loaded<Rendered<Forecast>> {
     let found = table.read(|(rows, _)| rows.get(town).cloned());
-    let found = found.ok_or_else(|| format!("{town} has no forecast"))?;
-    let (tags, bytes) = (vec![Tag::of(&found.region)], 200);
-    Ok(Loaded { value: Some(Rendered::new(found)), tags, bytes })
+    let mut tags = vec![Tag::of(&town_tag(town))];
+    tags.extend(found.iter().map(|forecast| Tag::of(&region_tag(&forecast.region))));
+    let text = found.as_ref().map_or(0, |forecast| forecast.region.len() + forecast.weather.len());
+    let bytes = u32::try_from(size_of::<Forecast>() + text).unwrap_or(u32::MAX);
+    Loaded { value: found.map(Rendered::new), tags, bytes }
 }
 
 async fn forecast(
@@ -122,7 +155,7 @@ async fn forecast(
     service.catch_up();
     match service.forecasts.value(&town).await {
         Ok((forecast, _)) => Ok(Json(Forecast::clone(&forecast))),
-        Err(LoadError::Failed(reason)) => Err((StatusCode::NOT_FOUND, reason)),
+        Err(LoadError::Missing) => Err((StatusCode::NOT_FOUND, format!("{town} has no forecast"))),
         Err(error) => Err((StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
     }
 }

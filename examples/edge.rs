@@ -3,7 +3,14 @@
 //! at once. Each request is logged, and every error is a problem document in the language of the client: also a handler
 //! that panics, or takes longer than five seconds.
 //!
-//! `cargo run --example edge` serves `GET /news` on port 3000.
+//! `cargo run --example edge` serves `GET /news` on port 3000:
+//!
+//! ```sh
+//! curl -i http://127.0.0.1:3000/news                                          # 401: no credential
+//! curl -i http://127.0.0.1:3000/news -H 'authorization: Bearer ada'           # 401: not that of a member
+//! curl -i http://127.0.0.1:3000/news -H 'authorization: Bearer member-ada'    # 200
+//! for i in $(seq 61); do curl -s -o /dev/null -w '%{http_code}\n' http://127.0.0.1:3000/news; done | tail -1    # 429
+//! ```
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -77,7 +84,10 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     let rate_limiting = Some(RateLimitingMiddleware {
         limiter: RateLimiter::in_process(Context::system().clock),
         general: Some("60/minute".parse()?),
+        // no limit of a user beside that of the address
         user: None,
+        // further limits of an address by name, such as "5/minute" for "log_in": they count only the routes whose
+        // class below is `RateClass::Named` with the name
         named: BTreeMap::new(),
         classes: HashMap::from([("/health".to_owned(), vec![(Method::GET, RateClass::Exempt)])]),
     });
@@ -88,6 +98,8 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
         ..CorsMiddleware::default()
     };
     let overload = Some(OverloadMiddleware {
+        // `None`: the service has no queue of its own, such as one for connections to a database, and only the wait for
+        // a processor is observed; a `LeastWait` observes a queue, too
         limiter: OverloadLimiter::new(Duration::from_millis(5), None),
         priority: |_, route| if route == Some("/health") { Priority::Exempt } else { Priority::Normal },
     });

@@ -12,6 +12,8 @@
 //!   merchant's terms.
 //! - [`presentation`] holds the HTTP API and the command line, [`settings`] what the binary reads at the start.
 //!
+//! CONTRIBUTING.md says how to depend on it, and which example shows which room.
+//!
 //! Open a database with [`infrastructure::repositories::Database::open`], and write with its `write`, which runs an
 //! asynchronous closure in a transaction; the documentation of each room's module is its guide.
 //! `docs/ARCHITECTURE.md` is the map of the whole, and `docs/GLOSSARY.md` defines the words.

@@ -157,6 +157,12 @@ async fn verify_all(
             }
         }
     }
-    let expected = noted.map_or(counted, |noted| counted.max(noted.number));
-    Ok(if check.number == expected { Ok(()) } else { Err(BrokenChain::Cut(check.number)) })
+    let last = check.number;
+    Ok(match noted {
+        _ if last != counted => Err(BrokenChain::Cut(last)),
+        Some(&NotedEntry { number: noted, .. }) if noted > last => {
+            Err(BrokenChain::EndsBeforeNoted { last, noted })
+        }
+        _ => Ok(()),
+    })
 }

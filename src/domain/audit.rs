@@ -256,6 +256,14 @@ pub enum BrokenChain {
     /// Entries after this number, which the counter has, are missing.
     #[error("entry {0} is the last, and the counter of the entries has another number: entries are missing")]
     Cut(i64),
+    /// The log ends before an entry that was noted.
+    #[error("entry {last} is the last, but entry {noted} was noted: entries are missing")]
+    EndsBeforeNoted {
+        /// The number of the last entry.
+        last: i64,
+        /// The number that was noted.
+        noted: i64,
+    },
     /// The entry has another hash than the one that was noted.
     #[error("entry {0} has another hash than the one that was noted")]
     Replaced(i64),

@@ -57,7 +57,8 @@ pub enum DiscountKind {
     },
     /// An amount, but at most the subtotal.
     Fixed {
-        /// The amount.
+        /// The amount, in one currency: with a cart in another one the code is refused, with the reason
+        /// `wrong_currency`. Create a discount for each currency, with a code of its own.
         amount: Money,
     },
 }

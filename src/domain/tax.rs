@@ -124,7 +124,7 @@ impl<'de> Deserialize<'de> for TaxClass {
     }
 }
 
-/// The tax rate of a tax class in a country.
+/// The tax rate of a tax class in a country. Without a rule there is no tax.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaxRule {

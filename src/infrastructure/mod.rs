@@ -41,6 +41,8 @@ pub struct Infrastructure {
     pub broker: Option<Broker>,
     /// The caches of what shoppers read.
     pub caches: Caches,
+    /// The Redis of the caches, if there is one.
+    pub redis: Option<Arc<Redis>>,
     /// Counts what has a rate limit.
     pub limiter: RateLimiter,
     /// The sessions of users.
@@ -75,6 +77,7 @@ impl Infrastructure {
             webhooks,
             broker: None,
             caches,
+            redis: None,
             limiter,
             sessions,
             issuer: None,
@@ -85,9 +88,10 @@ impl Infrastructure {
     /// Keeps the caches by these options, and lets them share their entries with other processes, if there is a Redis.
     #[must_use]
     pub fn with_caches(self, options: CacheOptions, redis: Option<Redis>) -> Self {
-        let shared = redis.map(|redis| self.shared_tier(EntriesInRedis(Arc::new(redis))));
+        let redis = redis.map(Arc::new);
+        let shared = redis.clone().map(|redis| self.shared_tier(EntriesInRedis(redis)));
         let options = CacheOptions { shared: shared.or(options.shared), ..options };
-        Self { caches: Caches::new(&self.database, options), ..self }
+        Self { caches: Caches::new(&self.database, options), redis, ..self }
     }
 
     /// Returns the second tier of the caches in a Redis, signed with a key of the store.

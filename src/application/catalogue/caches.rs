@@ -58,7 +58,7 @@ pub async fn clear(store: &Store, tags: Vec<String>) -> Result<(), Failure> {
         faults.add("/tags", Fault::TooMany { max_items: MOST_TAGS });
     }
     for (number, tag) in tags.iter().enumerate() {
-        if tag != ALL_TAGS && !is_cache_tag(tag) {
+        if !is_tag(tag) {
             faults.add(format!("/tags/{number}"), Fault::Invalid);
         }
     }
@@ -66,6 +66,11 @@ pub async fn clear(store: &Store, tags: Vec<String>) -> Result<(), Failure> {
     let tags = if tags.is_empty() { vec![ALL_TAGS.to_owned()] } else { tags };
     let event = CacheInvalidationEvent { tags };
     store.database().write(event, async |work, event| Ok(work.publish(event).await?)).await
+}
+
+/// Returns whether entries can have a tag, or whether it stands for all of them.
+pub fn is_tag(tag: &str) -> bool {
+    tag == ALL_TAGS || is_cache_tag(tag)
 }
 
 /// Loads the category tree, the newest products, and the first pages of lists, as a shopper without filters asks for

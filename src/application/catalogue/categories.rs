@@ -25,7 +25,7 @@ use crate::application::{Change, Store, check_version};
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateCategory {
-    /// The name in the store's base language.
+    /// The name in the store's base language, English.
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// The readable part of the category's URL. If omitted, it is made from the name.
@@ -37,7 +37,8 @@ pub struct CreateCategory {
     #[serde(default)]
     #[schema(minimum = 0, maximum = 1_000_000_000, default = 0)]
     pub position: i64,
-    /// The tax class of the products in the category. If omitted, that of the parent category applies.
+    /// The tax class of the products in the category, and in the categories below it that have none. If omitted, that
+    /// of the parent category applies; without any, `standard`.
     pub tax_class: Option<TaxClass>,
     /// The name in other languages, by BCP 47 tag.
     #[serde(default)]
@@ -48,13 +49,14 @@ pub struct CreateCategory {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateCategory {
-    /// The name in the store's base language.
+    /// The name in the store's base language, English.
     #[schema(nullable = false, min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// The readable part of the category's URL.
     #[schema(nullable = false, min_length = 1, max_length = 120, example = "t-shirts")]
     pub slug: Option<String>,
-    /// The tax class of the products in the category; `null` is that of the parent category.
+    /// The tax class of the products in the category, and in the categories below it that have none; `null` is that of
+    /// the parent category.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<TaxClass>)]
     pub tax_class: Option<Option<TaxClass>>,

@@ -19,42 +19,47 @@ use super::naming::{check_slug, check_translations};
 use crate::application::active_by_default;
 use crate::application::partial_update::nullable;
 
-/// A product as a merchant describes it.
+/// A product as a merchant describes it. It has no member that only responses have: `id`, `version`, `created_at` and
+/// `updated_at`, and in variants `reserved` and `available`. Remove these to send a product back.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProductInput)]
 pub struct ProductDraft {
-    /// The readable part of the URL, unique in the store. If omitted, a new product's is derived from the name, and
-    /// an existing product's stays.
+    /// The readable part of the URL, unique in the store. If omitted, a new product's is made of the name, up to 60
+    /// characters of it, and the last 6 digits of the product's id, as in `green-tea-1af593`; that of an existing
+    /// product stays.
     #[schema(min_length = 1, max_length = 200)]
     pub slug: Option<String>,
-    /// The name in the store's base language.
+    /// The name in the store's base language, English.
     #[schema(min_length = 1, max_length = 500)]
     pub name: String,
-    /// The description in the store's base language.
+    /// The description in the store's base language, English. If omitted, it is empty, also that of an existing
+    /// product.
     #[serde(default)]
     #[schema(max_length = 50_000, format = "multiline")]
     pub description: String,
-    /// The category that contains the product.
+    /// The category that contains the product. If omitted, the product is in none, also an existing one.
     pub category_id: Option<CategoryId>,
-    /// The kind; `physical` if omitted.
+    /// The kind. If omitted, it is `physical`, also that of an existing product.
     #[serde(default)]
     pub kind: ProductKind,
     /// The interval at which a subscription is charged; required for subscriptions, and for no other kind.
     pub billing_interval: Option<BillingInterval>,
-    /// The age in years that a buyer must have reached.
+    /// The age in years that a buyer must have reached. If omitted, there is none, also for an existing product.
     #[schema(minimum = 1, maximum = 120)]
     pub minimum_age: Option<i64>,
-    /// The tax class; the category's if omitted.
+    /// The tax class. If omitted, it is that of the category, or of the nearest category above it that has one; without
+    /// any, `standard`. The class of an existing product is removed then.
     pub tax_class: Option<TaxClass>,
-    /// Whether shoppers see the product; `true` if omitted.
+    /// Whether shoppers see the product. If omitted, they do, also an existing product that was deactivated.
     #[serde(default = "active_by_default")]
     pub active: bool,
-    /// The names of the options, such as size and colour.
+    /// The names of the options, such as size and colour. If omitted, there are none, also of an existing product.
     #[serde(default)]
     #[schema(max_items = 5)]
     pub options: Vec<String>,
-    /// The texts in other languages, by BCP 47 tag.
+    /// The texts in other languages, by BCP 47 tag. If omitted, there are none: those of an existing product are
+    /// removed, as is a language that is not sent.
     #[serde(default)]
     pub translations: Translations,
     /// The merchant's own values, which shoppers do not see. If omitted, a new product has none, and those of an
@@ -63,7 +68,7 @@ pub struct ProductDraft {
     /// The images, in order. If omitted, a new product has none, and those of an existing product stay.
     #[schema(max_items = 50)]
     pub images: Option<Vec<ProductImage>>,
-    /// The variants, in order.
+    /// The variants, in order. An existing variant that is not sent is deactivated.
     #[schema(min_items = 1, max_items = 200)]
     pub variants: Vec<VariantDraft>,
 }
@@ -78,21 +83,23 @@ pub struct VariantDraft {
     /// The merchant's stock-keeping unit, unique in the store.
     #[schema(min_length = 1, max_length = 200)]
     pub sku: String,
-    /// The value for each of the product's options, in their order.
+    /// One value for each of the product's options, in their order; may be omitted only if the product has no options.
     #[serde(default)]
     #[schema(max_items = 5)]
     pub options: Vec<String>,
-    /// Whether the variant can be bought; `true` if omitted.
+    /// Whether the variant can be bought. If omitted, it can, also an existing one that was deactivated.
     #[serde(default = "active_by_default")]
     pub active: bool,
-    /// The price, for a variant with one price.
+    /// The price, for a variant with one price. A variant has `price`, `prices` or both.
     pub price: Option<Money>,
-    /// The prices, at most one in each currency; with or instead of `price`.
+    /// The prices, at most one in each currency; with or instead of `price`. All prices of an existing variant are
+    /// replaced: a currency that is not sent is removed, and the variant is no longer sold in it.
     #[serde(default)]
     #[schema(max_items = 50)]
     pub prices: Vec<Money>,
     /// The stock of a new variant, in pieces; `null` if they are not counted. If omitted, the pieces of a digital
-    /// product are not counted, and others have 0. The stock of an existing variant stays.
+    /// product are not counted, and others have 0. The stock of an existing variant stays, also if another one is sent:
+    /// `PUT /admin/v1/inventory/{variant_id}` sets it.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000)]
     pub stock: Option<Option<i64>>,
@@ -211,8 +218,7 @@ impl VariantDraft {
     fn options_fault(&self, options: usize, before: &[Self]) -> Option<Fault> {
         match self.options.len() {
             _ if !self.active => None,
-            few if few < options => Some(Fault::TooFew { min_items: options }),
-            many if many > options => Some(Fault::TooMany { max_items: options }),
+            given if given != options => Some(Fault::OptionValues { options }),
             _ => before.iter().any(|other| other.looks_like(self)).then_some(Fault::Duplicate),
         }
     }

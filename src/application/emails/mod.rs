@@ -62,10 +62,10 @@ pub async fn email(store: &Store, id: EmailId) -> Result<Email, Failure> {
 ///
 /// # Errors
 ///
-/// [`NotFound::Email`] if the store does not allow it.
+/// [`NotFound::SandboxEmails`] if the store does not allow it.
 pub async fn in_sandbox(store: &Store, address: &str) -> Result<Vec<Email>, Failure> {
     if !store.terms.sandbox_emails {
-        return Err(NotFound::Email.into());
+        return Err(NotFound::SandboxEmails.into());
     }
     let found = EmailRepository(&mut store.database().read().await?).to_address(address, SHOWN).await?;
     let key = store.database().signing_key();

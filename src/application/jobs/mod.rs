@@ -106,7 +106,9 @@ pub fn job_types(store: &Store) -> Vec<JobType<JobContext>> {
         scheduled("check_consistency", AT_NIGHT, check_consistency).max_attempts(1),
         JobType::new("retry_dead_letters", dead_letters::retry_all)
             .requires(Permission::write(Resource::DeadLetters)),
-        JobType::new(caches::WARM_CACHES, warm_caches).requires(Permission::write(Resource::Caches)),
+        JobType::new(caches::WARM_CACHES, warm_caches)
+            .in_one_piece()
+            .requires(Permission::write(Resource::Caches)),
     ]
 }
 
@@ -200,8 +202,7 @@ async fn check_consistency(context: JobContext) -> Result<usize, Failure> {
 async fn warm_caches(context: JobContext, _: JobRun<NoArguments>) -> Result<usize, Failure> {
     let entries = caches::warm(&context.store).await?;
     tracing::info!(entries, "the caches are warm");
-    // there is nothing left to do
-    Ok(0)
+    Ok(entries)
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub async fn create(
 
 async fn create_in(work: &mut UnitOfWork, granter: Granter, new: &CreateRole) -> Result<StaffRole, Failure> {
     if !StaffRole::is_name(&new.name) {
-        return Err(ValidationException::one("/name", Fault::Invalid).into());
+        return Err(ValidationException::one("/name", Fault::RoleName).into());
     }
     let grantable = Grantable::lock(work, granter).await?;
     let (permissions, now) = (new.permissions.iter().copied().collect(), work.now());

@@ -118,8 +118,7 @@ fn updated(user: User, update: UpdateUser) -> Result<User, Failure> {
     let kept = user.staff_role.clone().filter(|_| role == Role::Admin);
     let staff_role = update.staff_role.unwrap_or(kept);
     if role == Role::Customer && staff_role.is_some() {
-        let none = Fault::NotAllowed { allowed: vec![serde_json::Value::Null] };
-        return Err(ValidationException::one("/staff_role", none).into());
+        return Err(ValidationException::one("/staff_role", Fault::AdministratorsOnly).into());
     }
     Ok(User { role, staff_role, ..user })
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::domain::country::Country;
 use crate::domain::ids::ShippingMethodId;
 use crate::domain::product::Translations;
 use crate::domain::shipping::{ShippingMethod, ShippingRate};
@@ -19,7 +20,8 @@ use crate::application::{Store, active_by_default};
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceTaxRules {
-    /// The tax rules, at most one for each country and tax class.
+    /// The tax rules, at most one for each country and tax class. Without a rule for its tax class in the country of
+    /// the delivery, a product is sold without tax.
     #[schema(max_items = 10_000)]
     pub items: Vec<TaxRule>,
 }
@@ -40,7 +42,7 @@ pub struct ReplaceShippingMethod {
     /// The code by which a checkout chooses the shipping method. A method whose code exists already keeps its id.
     #[schema(min_length = 1, max_length = 64, example = "express")]
     pub code: String,
-    /// The name in the store's base language.
+    /// The name in the store's base language, English.
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// The name in other languages, by BCP 47 tag.
@@ -63,15 +65,35 @@ pub async fn tax_rules(store: &Store) -> Result<Vec<TaxRule>, Failure> {
     Ok(TaxRepository(&mut store.database().read().await?).all().await?)
 }
 
-/// Returns the tax classes in use that no rule names, other than `zero`: what has them is sold without tax. `None` if
-/// there are no rules.
-pub async fn classes_without_rule(store: &Store) -> Result<Option<Vec<TaxClass>>, Failure> {
+/// Tax classes in use without a rule, other than `zero`: what has them is sold without tax.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingTaxRules {
+    /// Those that no rule names.
+    pub everywhere: Vec<TaxClass>,
+    /// Those that a rule of another country names, by each country that has a rule.
+    pub by_country: BTreeMap<Country, Vec<TaxClass>>,
+}
+
+/// Returns the tax classes in use without a rule; `None` if there are no rules.
+pub async fn missing_tax_rules(store: &Store) -> Result<Option<MissingTaxRules>, Failure> {
     let mut connection = store.database().read().await?;
     let mut taxes = TaxRepository(&mut connection);
-    if taxes.all().await?.is_empty() {
+    let rules = taxes.all().await?;
+    if rules.is_empty() {
         return Ok(None);
     }
-    Ok(Some(taxes.classes_without_rule().await?))
+    let is_named = |class: &TaxClass| rules.iter().any(|rule| rule.tax_class == *class);
+    let (named, everywhere): (Vec<_>, Vec<_>) = taxes.classes_in_use().await?.into_iter().partition(is_named);
+    let has_rule = |country: Country, class: &TaxClass| {
+        rules.iter().any(|rule| rule.country == country && rule.tax_class == *class)
+    };
+    let mut by_country: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for country in rules.iter().map(|rule| rule.country).collect::<BTreeSet<_>>() {
+        for class in named.iter().filter(|class| !has_rule(country, class)) {
+            by_country.entry(country).or_default().push(class.clone());
+        }
+    }
+    Ok(Some(MissingTaxRules { everywhere, by_country }))
 }
 
 /// Replaces all tax rules.

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -84,6 +85,17 @@ impl Redis {
     /// Runs a command.
     pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisUnavailable> {
         self.within_time(|mut connection| async move { command.query_async(&mut connection).await }).await
+    }
+
+    /// Checks whether Redis responds, also one that did not, and waits as long as a connection may take.
+    ///
+    /// # Errors
+    ///
+    /// That of the connection or of the command, such as one that requires a password.
+    pub async fn check(&self) -> Result<(), RedisError> {
+        let mut connection = self.connection.clone();
+        let pong = timeout(CONNECT + self.patience.response, cmd("PING").query_async::<String>(&mut connection)).await;
+        pong.map_err(|_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut)))?.map(drop)
     }
 
     async fn within_time<T, F: Future<Output = Result<T, RedisError>>>(

@@ -85,6 +85,11 @@ pub enum Fault {
         /// The least number of items.
         min_items: usize,
     },
+    /// The variant of a product has another number of option values than the product has options.
+    OptionValues {
+        /// The number of the product's options.
+        options: usize,
+    },
     /// The list or object has too many items.
     TooMany {
         /// The greatest number of items.
@@ -141,6 +146,10 @@ pub enum Fault {
     InvalidCursor,
     /// The value is set already, and only an administrator can change it.
     AlreadySet,
+    /// The text cannot be the name of a role of the staff.
+    RoleName,
+    /// The user is no administrator, and only administrators have a role of the staff.
+    AdministratorsOnly,
     /// The value is invalid, and no other fault is more precise.
     Invalid,
 }
@@ -159,6 +168,7 @@ impl Fault {
             Self::TooLong { .. } => "too_long",
             Self::Blank => "blank",
             Self::TooFew { .. } => "too_few",
+            Self::OptionValues { .. } => "option_values",
             Self::TooMany { .. } => "too_many",
             Self::Format { .. } => "format",
             Self::NotAllowed { allowed } if allowed.is_empty() => "none_allowed",
@@ -178,6 +188,8 @@ impl Fault {
             Self::Cycle => "cycle",
             Self::InvalidCursor => "invalid_cursor",
             Self::AlreadySet => "already_set",
+            Self::RoleName => "role_name",
+            Self::AdministratorsOnly => "administrators_only",
             Self::Invalid => "invalid",
         }
     }
@@ -191,6 +203,7 @@ impl Fault {
             Self::TooShort { min_length } => facts([("min_length", json!(min_length))]),
             Self::TooLong { max_length } => facts([("max_length", json!(max_length))]),
             Self::TooFew { min_items } => facts([("min_items", json!(min_items))]),
+            Self::OptionValues { options } => facts([("options", json!(options))]),
             Self::TooMany { max_items } => facts([("max_items", json!(max_items))]),
             Self::Format { format } => facts([("format", json!(format))]),
             Self::NotAllowed { allowed } if allowed.is_empty() => Map::new(),
@@ -216,6 +229,8 @@ impl Fault {
             | Self::Cycle
             | Self::InvalidCursor
             | Self::AlreadySet
+            | Self::RoleName
+            | Self::AdministratorsOnly
             | Self::Invalid => Map::new(),
         }
     }

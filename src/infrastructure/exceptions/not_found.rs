@@ -46,6 +46,8 @@ pub enum NotFound {
     ApiKey,
     /// No such e-mail.
     Email,
+    /// The e-mails of the sandbox are not shown: another machine reaches the store, or sent the request.
+    SandboxEmails,
     /// No such file.
     File,
     /// No such event.
@@ -58,7 +60,7 @@ pub enum NotFound {
 
 impl NotFound {
     /// All variants.
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Route,
         Self::Product,
         Self::Variant,
@@ -78,6 +80,7 @@ impl NotFound {
         Self::Session,
         Self::ApiKey,
         Self::Email,
+        Self::SandboxEmails,
         Self::File,
         Self::Event,
         Self::Subscriber,
@@ -107,6 +110,7 @@ impl Exception for NotFound {
             Self::Session => "session_not_found",
             Self::ApiKey => "api_key_not_found",
             Self::Email => "email_not_found",
+            Self::SandboxEmails => "sandbox_emails_not_found",
             Self::File => "file_not_found",
             Self::Event => "event_not_found",
             Self::Subscriber => "subscriber_not_found",

@@ -42,15 +42,16 @@ impl TaxRepository<'_> {
         self.0.all(&select::<TaxRule>("ORDER BY country, tax_class"), &[]).await
     }
 
-    /// Returns the tax classes of active products and of the categories and shipping methods that no rule names,
-    /// without that of what is not taxed.
-    pub async fn classes_without_rule(&mut self) -> Result<Vec<TaxClass>, DatabaseError> {
+    /// Returns the tax classes of active products, categories and active shipping methods, and that of products whose
+    /// category has none if there is one without a category and a class; without that of what is not taxed.
+    pub async fn classes_in_use(&mut self) -> Result<Vec<TaxClass>, DatabaseError> {
         let sql = "SELECT tax_class FROM (SELECT tax_class FROM products WHERE active \
+                   UNION SELECT CAST($2 AS TEXT) FROM products \
+                   WHERE active AND tax_class IS NULL AND category_id IS NULL \
                    UNION SELECT tax_class FROM categories \
                    UNION SELECT tax_class FROM shipping_methods WHERE active) AS used \
-                   WHERE tax_class IS NOT NULL AND tax_class <> $1 \
-                   AND tax_class NOT IN (SELECT tax_class FROM tax_rules) ORDER BY tax_class";
-        self.0.all(sql, &params![TaxClass::zero().as_str()]).await
+                   WHERE tax_class IS NOT NULL AND tax_class <> $1 ORDER BY tax_class";
+        self.0.all(sql, &params![TaxClass::zero().as_str(), TaxClass::default().as_str()]).await
     }
 
     /// Replaces all rules.

@@ -1,10 +1,10 @@
 //! `undercroft audit`: exports and verifies the audit log.
 
-use std::io::{BufWriter, Write, stdout};
+use std::io::{BufWriter, Write, stderr, stdout};
 
 use clap::{Args, Subcommand};
 
-use super::{CliError, open_store::open_store};
+use super::{CliError, counted, open_store::open_store};
 use crate::application::audit::{AuditExportError, NotedEntry, export, verify};
 use crate::domain::audit::hex;
 use crate::infrastructure::repositories::Setup;
@@ -22,6 +22,8 @@ enum AuditCommand {
     /// Write all entries to standard output as JSON Lines, oldest first
     Export,
     /// Verify that no entry was changed, removed or moved, and print the number and the hash of the last one
+    ///
+    /// Standard output has NUMBER:HASH alone, as `--entry` takes it; standard error says what was verified.
     Verify(Verify),
 }
 
@@ -55,6 +57,9 @@ impl Audit {
             AuditCommand::Verify(Verify { entry }) => match verify(&store, entry).await? {
                 (_, Some(broken)) => Err(CliError::Audit(broken)),
                 (last, None) => {
+                    let entries = counted(last.number.unsigned_abs(), "entry", "entries");
+                    // standard error may be closed
+                    let _ = writeln!(stderr(), "{entries}, none was changed");
                     writeln!(stdout(), "{}:{}", last.number, hex(&last.hash)).map_err(CliError::Output)
                 }
             },

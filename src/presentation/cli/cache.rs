@@ -14,7 +14,7 @@ use crate::application::Store;
 use crate::application::catalogue::caches::{self, Invalidated, WARM_CACHES};
 use crate::application::jobs::job_queue;
 use crate::domain::state::State;
-use crate::infrastructure::cache::EntriesInRedis;
+use crate::infrastructure::cache::{CacheUrl, EntriesInRedis};
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
 
@@ -49,8 +49,15 @@ struct Look {
 struct Clear {
     /// The tags of the entries: `products` (lists and searches), `product:ID`, `categories`, `category:ID`,
     /// `variant:ID` or `discount:ID` [default: everything]
-    #[arg(value_name = "TAG")]
+    #[arg(value_name = "TAG", value_parser = tag)]
     tags: Vec<String>,
+}
+
+/// Reads a tag. Its error says which there are.
+fn tag(text: &str) -> Result<String, &'static str> {
+    const FORMS: &str = "not a tag: `products`, `product:ID`, `categories`, `category:ID`, `variant:ID` or `discount:ID`, \
+                         with an id in small letters";
+    if caches::is_tag(text) { Ok(text.to_owned()) } else { Err(FORMS) }
 }
 
 /// A cache, as it is printed.
@@ -124,12 +131,18 @@ impl Clear {
         let store = open_to_change(settings, "cache clear").await?;
         let what = if self.tags.is_empty() { "everything".to_owned() } else { self.tags.join(", ") };
         caches::clear(&store, self.tags).await.map_err(CliError::Store)?;
-        writeln!(stdout(), "dropped on every server: {what}").map_err(CliError::Output)
+        let in_redis = match settings.cache {
+            CacheUrl::Redis(_) => "\nEntries in Redis are no longer used; they stay until they expire.",
+            CacheUrl::Memory => "",
+        };
+        writeln!(stdout(), "dropped on every server: {what}{in_redis}").map_err(CliError::Output)
     }
 }
 
 async fn warm(settings: &Settings) -> Result<(), CliError> {
     let store = open_to_change(settings, "cache warm").await?;
     let job = job_queue(&store).run(WARM_CACHES, json!({}), None).await.map_err(CliError::Store)?;
-    writeln!(stdout(), "job {} is {}", job.id, job.status.name()).map_err(CliError::Output)
+    let (id, status) = (job.id, job.status.name());
+    writeln!(stdout(), "job {id} is {status}; a server or worker runs it: see `undercroft jobs list`")
+        .map_err(CliError::Output)
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::str::FromStr;
 
 use indicatif::ProgressBar;
@@ -15,13 +16,18 @@ use super::verbosity::{Verbosity, style};
 use super::{CliError, counted};
 use crate::{
     domain::context::Context,
-    infrastructure::repositories::DatabaseUrl,
     infrastructure::repositories::copy::{CopyError, CopyObserver, CopyReport, CopyStep, TableReport, copy},
+    infrastructure::repositories::{DatabaseUrl, sqlite_side_files},
     settings::Settings,
 };
 
 /// The bytes of a hash that are printed, each as two digits.
 const HASH_BYTES: usize = 8;
+
+/// What to do after a copy.
+const NEXT: &str = "Next: set `database` to the target, and copy the folder of `files.url`, whose contents are not in the \
+                    database.\nA folder that is not absolute, such as `file:./files`, is beside the file of SQLite; on \
+                    PostgreSQL it is in the folder in which the store is started.";
 
 /// The arguments of `copy`.
 #[derive(clap::Args, Debug)]
@@ -42,6 +48,15 @@ impl Copy {
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let from = self.from.unwrap_or(settings.database);
         let to = self.to.read()?;
+        if let Some(file) = from.file().filter(|file| is_in_use(file)) {
+            let file = file.display();
+            // standard error may be closed
+            let _ = writeln!(
+                io::stderr(),
+                "warning: a process has {file} open, or ended without closing it: what is written to it from now on \
+                 is not in the copy. Stop the server of the source first"
+            );
+        }
         let report = interruptible(async |stop| {
             let bar = self.verbosity.progress_bar();
             let mut progress = Progress { bar, stop, step: None, rows: 0, of: 0 };
@@ -58,8 +73,15 @@ impl Copy {
             // standard error may be closed
             let _ = writeln!(io::stderr(), "not copied: {name}, which is no table of a store");
         }
-        self.verbosity.print(&summary(&report))
+        self.verbosity.print(&summary(&report))?;
+        self.verbosity.print(NEXT)
     }
+}
+
+/// Returns whether a process has a SQLite database open, or had when it crashed: then there are files beside its file.
+fn is_in_use(file: &Path) -> bool {
+    let [_, beside @ ..] = sqlite_side_files::all(file);
+    beside.iter().any(|file| file.exists())
 }
 
 /// Returns a line for each table with its rows and its hash.

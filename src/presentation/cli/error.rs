@@ -217,7 +217,9 @@ fn copy_exit(error: &CopyError) -> Exit {
         CopyError::Source(error) | CopyError::Target(error) | CopyError::Table { source: error, .. } => {
             database_exit(error)
         }
-        CopyError::Same | CopyError::ForeignTables | CopyError::NotEmpty => Exit::Usage,
+        CopyError::Same | CopyError::ForeignTables | CopyError::NotEmpty | CopyError::ChangedSince => {
+            Exit::Usage
+        }
         CopyError::SourceChanged(_)
         | CopyError::Columns(_)
         | CopyError::WrittenMeanwhile(_)

@@ -180,7 +180,7 @@ pub enum Command {
     Replicate(replicate::Replicate),
     /// Print a settings file with all settings and their defaults, as a start: `undercroft settings > undercroft.toml`
     Settings(settings::PrintSettings),
-    /// Print the `OpenAPI` document of the HTTP API
+    /// Print the OpenAPI document of the HTTP API
     Openapi(openapi::Openapi),
     /// Print the completions of the command line for a shell
     Completions(completions::Completions),

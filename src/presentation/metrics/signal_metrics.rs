@@ -114,6 +114,9 @@ impl SignalMetrics {
             lines: Family::default(),
         };
         metrics.register();
+        for level in ["warn", "error"] {
+            metrics.lines.get_or_create(&LineLabels { level });
+        }
         metrics
     }
 

@@ -61,7 +61,8 @@ impl StateMetrics {
             let _alone = self.0.lock().await;
             read(store).await
         });
-        let read = match read.await {
+        let (read, redis_up) = tokio::join!(read, redis_up(store));
+        let read = match read {
             Ok(Ok(read)) => Some(read),
             Ok(Err(failure)) => {
                 tracing::warn!(failure = %failure.report(), "the metrics of the database cannot be read");
@@ -78,6 +79,10 @@ impl StateMetrics {
 
         let mut registry = registry();
         register_process(&mut registry, store, read.is_some());
+        if let Some(is_up) = redis_up {
+            gauge(&mut registry, "redis_up", "Whether the Redis of the caches responds")
+                .set(i64::from(is_up));
+        }
         if let Some(StoreState { lags, webhooks, jobs }) = read {
             register_subscribers(&mut registry, &lags, store.database().context().clock.now());
             register_webhooks(&mut registry, &webhooks);
@@ -98,6 +103,11 @@ async fn read(store: &Store) -> Result<StoreState, Failure> {
     let (lags, webhooks) = (event_log::lag(store).await?, endpoints::counts(store).await?);
     let mut connection = store.database().read().await?;
     Ok(StoreState { lags, webhooks, jobs: JobRepository(&mut connection).counts().await? })
+}
+
+/// Returns whether the Redis of the caches responds; `None` if there is none.
+async fn redis_up(store: &Store) -> Option<bool> {
+    Some(store.infrastructure.redis.as_ref()?.check().await.is_ok())
 }
 
 fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {

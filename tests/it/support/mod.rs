@@ -155,6 +155,18 @@ async fn postgres_url() -> Option<String> {
     }
 }
 
+/// Whether a program is there; reports that its tests are skipped if it is not and is not required.
+pub fn is_installed(program: &str) -> bool {
+    match std::process::Command::new(program).arg("--version").output() {
+        Ok(_) => true,
+        Err(error) if required() => panic!("{program} is required and cannot be run: {error}"),
+        Err(_) => {
+            report_skipped(&format!("the tests with {program}, which is not there"));
+            false
+        }
+    }
+}
+
 /// Reports that tests are skipped, once for all of them, on standard error: the harness shows the output of a test only
 /// if it fails.
 #[expect(clippy::explicit_write, reason = "the test harness captures eprintln!")]

@@ -126,9 +126,11 @@ impl<C: Clone + Send + Sync + 'static> Attempt<C> {
             // the function may panic before it returns its future
             let piece = async { job_type.run(self.context.clone(), &self.job, ending).await };
             match AssertUnwindSafe(piece).catch_unwind().await {
-                Ok(Ok(0)) => return End::Succeeded,
                 Ok(Ok(count)) => {
                     processed.fetch_add(i64::try_from(count).unwrap_or(i64::MAX), Ordering::Relaxed);
+                    if job_type.is_done_after(count) {
+                        return End::Succeeded;
+                    }
                 }
                 Ok(Err(failure)) => return End::of(&failure),
                 Err(_) => return End::of(&Technical::internal("the function of a job panicked").into()),

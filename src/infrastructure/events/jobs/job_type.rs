@@ -32,6 +32,7 @@ pub struct JobType<C> {
     max_attempts: i64,
     priority: i64,
     completes: bool,
+    is_one_piece: bool,
     required: Option<Permission>,
 }
 
@@ -80,6 +81,7 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
             max_attempts: MAX_ATTEMPTS,
             priority: 0,
             completes: false,
+            is_one_piece: false,
             required: None,
         }
     }
@@ -110,6 +112,14 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
     #[must_use]
     pub fn completing(mut self) -> Self {
         self.completes = true;
+        self
+    }
+
+    /// Calls the function once, and not again until it returns 0: it does the whole work, and returns the number of all
+    /// items.
+    #[must_use]
+    pub fn in_one_piece(mut self) -> Self {
+        self.is_one_piece = true;
         self
     }
 
@@ -182,6 +192,11 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
     /// Returns whether the function can read these arguments.
     pub(super) fn accepts(&self, arguments: &Value) -> bool {
         (self.accepts)(arguments)
+    }
+
+    /// Returns whether the work is done after the function has returned this number of items.
+    pub(super) fn is_done_after(&self, count: usize) -> bool {
+        count == 0 || self.is_one_piece
     }
 
     /// Runs the function once for a job.

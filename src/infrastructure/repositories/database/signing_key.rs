@@ -11,7 +11,7 @@ use super::error::DatabaseError;
 use super::param::params;
 
 /// Reads the secret from the store's own settings.
-const READ: &str = "SELECT value FROM store_settings WHERE key = 'secret'";
+pub(super) const READ_SECRET: &str = "SELECT value FROM store_settings WHERE key = 'secret'";
 
 /// The secret of the store, generated when its database was set up.
 #[derive(Clone, Default)]
@@ -20,7 +20,7 @@ pub struct SigningKey(Arc<[u8]>);
 impl SigningKey {
     /// Reads the secret, and generates it in a new database.
     pub(crate) async fn load(database: &Database) -> Result<Self, DatabaseError> {
-        let found = database.read().await?.first::<String>(READ, &[]).await?;
+        let found = database.read().await?.first::<String>(READ_SECRET, &[]).await?;
         let secret = if let Some(secret) = found {
             secret
         } else {
@@ -30,7 +30,7 @@ impl SigningKey {
                 let sql =
                     "INSERT INTO store_settings (key, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING";
                 work.execute(sql, &params![URL_SAFE_NO_PAD.encode(bytes)]).await?;
-                work.one::<String>(READ, &[]).await
+                work.one::<String>(READ_SECRET, &[]).await
             });
             generated.await?
         };

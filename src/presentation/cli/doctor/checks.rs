@@ -7,11 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{Access, access, statvfs};
 use tokio::net::TcpListener;
 
-use super::super::{Exit, counted, exit::database_exit, open_store::open_store};
-use super::{Finding, LATE, deliveries};
+use super::super::{Exit, counted, exit::database_exit, open_store};
+use super::{Finding, LATE, deliveries, taxes};
 use crate::application::files::{FileCheck, check as check_files};
 use crate::application::people::users;
-use crate::application::selling::rates;
 use crate::application::{Store, audit, consistency as checker};
 use crate::domain::audit::{ChainCheck, hex};
 use crate::domain::context::Context;
@@ -30,12 +29,13 @@ const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
 pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     let mut findings = vec![address(settings).await, files(settings), sandbox(settings)];
     findings.extend(disk(settings));
+    findings.extend(cache(settings).await);
     let (finding, is_usable) = database(settings).await;
     findings.push(finding);
     if !is_usable {
         return findings;
     }
-    match open_store(settings, Setup::ReadOnly).await {
+    match open_store::open_store(settings, Setup::ReadOnly).await {
         Ok(store) => {
             findings.push(clock(&store).await);
             findings.extend(replication(&store).await);
@@ -48,7 +48,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
             findings.extend(deliveries::webhooks(&store).await);
             findings.push(administrator(&store).await);
             findings.push(audit_log(&store).await);
-            findings.push(taxes(&store).await);
+            findings.extend(taxes::taxes(&store).await);
             if books {
                 findings.push(self::books(&store).await);
             }
@@ -65,7 +65,7 @@ async fn address(settings: &Settings) -> Finding {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Finding::warning(
             "address",
             format!("{} is in use", settings.listen),
-            "if this store is not running, set `listen` to another address",
+            "a server of this store, perhaps; if none is running, set `listen` to another address",
         ),
         Err(error) => Finding::problem(
             "address",
@@ -87,6 +87,20 @@ fn files(settings: &Settings) -> Finding {
         return Finding::warning("files", found, advice);
     }
     Finding::ok("files", found)
+}
+
+/// Checks whether the Redis of the settings responds. Without one there is no finding.
+async fn cache(settings: &Settings) -> Option<Finding> {
+    let redis = open_store::redis(&settings.cache)?;
+    Some(match redis.check().await {
+        Ok(()) => Finding::ok("cache", "Redis responds"),
+        Err(error) => Finding::warning(
+            "cache",
+            format!("Redis does not respond: {error}"),
+            "start it, or correct `cache` in the settings; until then each server keeps entries and counts limits \
+             for itself",
+        ),
+    })
 }
 
 /// Checks whether the file of the database is writable and the disk has free space.
@@ -311,16 +325,20 @@ async fn gateways(store: &Store) -> Vec<Finding> {
 
 /// Checks that the sandbox is not public by accident.
 fn sandbox(settings: &Settings) -> Finding {
-    let advice = "set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests";
     match (settings.payments.sandbox, settings.public_address()) {
         (Sandbox::Local, Some(address)) => {
             let found = format!("`serve` does not start, because other machines reach {address}");
+            let advice = "set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests";
             Finding::problem("sandbox", found, advice)
         }
         (Sandbox::Enabled, Some(address)) => {
             let found =
                 format!("enabled, and other machines reach {address}: payments succeed without money");
-            Finding::warning("sandbox", found, advice)
+            Finding::warning(
+                "sandbox",
+                found,
+                "set `payments.sandbox` to \"disabled\", unless this is a store of tests",
+            )
         }
         (Sandbox::Local | Sandbox::Enabled, None) => Finding::ok(
             "sandbox",
@@ -356,20 +374,6 @@ async fn audit_log(store: &Store) -> Finding {
             "the database was written to by other programs: compare the audit log with a backup",
         ),
         Err(error) => Finding::problem("audit", error.to_string(), "check the database"),
-    }
-}
-
-/// Checks that the tax classes in use have rules.
-async fn taxes(store: &Store) -> Finding {
-    match rates::classes_without_rule(store).await {
-        Ok(None) => Finding::ok("taxes", "there are no tax rules: no tax is charged"),
-        Ok(Some(classes)) if classes.is_empty() => Finding::ok("taxes", "each tax class in use has a rule"),
-        Ok(Some(classes)) => {
-            let classes: Vec<_> = classes.iter().map(ToString::to_string).collect();
-            let found = format!("no tax rule names {}: what has it is sold without tax", classes.join(", "));
-            Finding::warning("taxes", found, "add the rules, or correct the tax class")
-        }
-        Err(failure) => Finding::problem("taxes", failure.report().to_string(), "check the database"),
     }
 }
 

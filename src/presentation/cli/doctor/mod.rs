@@ -2,6 +2,7 @@
 
 mod checks;
 mod deliveries;
+mod taxes;
 
 use std::fmt;
 use std::io::{Write, stdout};

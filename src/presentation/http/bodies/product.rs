@@ -145,9 +145,9 @@ pub struct AdminProductBody<'a> {
     id: ProductId,
     /// The readable part of the product's URL.
     slug: &'a str,
-    /// The name in the store's base language.
+    /// The name in the store's base language, English.
     name: &'a str,
-    /// The description in the store's base language.
+    /// The description in the store's base language, English.
     description: &'a str,
     /// The category.
     category_id: Option<CategoryId>,

@@ -38,7 +38,7 @@ struct ShippingMethodBody {
     id: ShippingMethodId,
     /// The code by which a checkout chooses the shipping method.
     code: String,
-    /// The name in the store's base language.
+    /// The name in the store's base language, English.
     name: String,
     /// The name in other languages, by BCP 47 tag.
     translations: Translations,
@@ -74,8 +74,9 @@ async fn list_tax_rules(_: Admin, State(app): State<AppState>) -> HandlerResult<
 
 /// Replace the tax rules
 ///
-/// Tax rules that the request does not contain are removed. If two administrators replace the rules at the same time,
-/// the last request wins. Orders keep the tax that was charged.
+/// Tax rules that the request does not contain are removed. What has a tax class without a rule in a country is sold
+/// there without tax, also if another country has a rule for the class; `undercroft doctor` warns of it. If two
+/// administrators replace the rules at the same time, the last request wins. Orders keep the tax that was charged.
 #[utoipa::path(put, path = "/admin/v1/taxes", tag = "admin-rates", request_body = ReplaceTaxRules,
     responses((status = 200, body = List<TaxRule>)))]
 async fn replace_tax_rules(

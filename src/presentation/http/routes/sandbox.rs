@@ -43,7 +43,7 @@ impl<S: Sync> FromRequestParts<S> for FromThisMachine {
             .any(|name| parts.headers.contains_key(*name));
         let host = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
         let is_own_name = host.is_some_and(|host| !is_other_host(host.host()));
-        if is_near && !passed_proxy && is_own_name { Ok(Self) } else { Err(NotFound::Email.into()) }
+        if is_near && !passed_proxy && is_own_name { Ok(Self) } else { Err(NotFound::SandboxEmails.into()) }
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn routes() -> Routes {
     routes![
         show_payment: [NotFound::Payment],
         decide_payment: [NotFound::Payment],
-        list_sandbox_emails: [NotFound::Email],
+        list_sandbox_emails: [NotFound::SandboxEmails],
     ]
 }
 
@@ -104,7 +104,10 @@ enum Decision {
 
 /// Show the confirmation page of a sandbox payment
 ///
-/// Returns an HTML page on which a shopper approves or declines the payment.
+/// Returns an HTML page on which a shopper approves or declines the payment. It does not lead back to the shop. A
+/// storefront opens the page in a window of its own and asks `GET /v1/orders/{id}`, of a guest with the token of the
+/// order, every second or two, or once the window is closed: the status remains `pending` until the shopper decides,
+/// and is `paid` or `cancelled` afterwards.
 #[utoipa::path(get, path = "/sandbox/3ds/{reference}", tag = "sandbox", params(("reference" = String, Path, description = "The reference of the payment, as in its `action_url`.",
         pattern = r"^[!-~]+$")),
     responses((status = 200, body = String, content_type = "text/html")))]
@@ -130,8 +133,9 @@ async fn show_payment(
 /// List the last e-mails to an address
 ///
 /// Returns up to 20 e-mails, newest first, with the tokens in them: for developers, while a store has no mail
-/// server. Not for e-mails to administrators. Only if no other machine reaches the store, and for requests from this
-/// one; the request fails with `email_not_found` if not.
+/// server. Not for e-mails to administrators. Those about orders are only written if `mail.url` is set; `local:` is
+/// enough. Only if no other machine reaches the store, by `listen`, `public_url` or `http.trusted_proxies`, and for
+/// requests from this one; the request fails with `sandbox_emails_not_found` if not.
 #[utoipa::path(get, path = "/sandbox/emails", tag = "sandbox",
     responses((status = 200, body = List<SandboxEmail>)))]
 async fn list_sandbox_emails(

@@ -111,7 +111,7 @@ async fn an_update_that_the_store_refuses_leaves_the_product_as_it_is(shop: &Sho
     for (file, reason) in [
         (&reserved.replace(r#""amount":1000"#, r#""amount":1"#), "orders have reserved 1 pieces of sku"),
         (&renamed, "invalid input: /variants/2/options duplicate"),
-        (&other_options, "invalid input: /variants/2/options too_few"),
+        (&other_options, "invalid input: /variants/2/options option_values"),
     ] {
         let (report, progress) = update_all(store, file).await;
         let [(_, "refused", detail)] = &progress.rejected[..] else { panic!("{:?}", progress.rejected) };

@@ -228,7 +228,7 @@ async fn without_e_mails_there_are_no_tokens(shop: &Shop) {
         assert_eq!(forget(server, email).await.problem(409), "no_emails");
     }
     let sandbox = server.guest().get("/sandbox/emails?address=ann@example.org").await;
-    assert_eq!(sandbox.problem(404), "email_not_found");
+    assert_eq!(sandbox.problem(404), "sandbox_emails_not_found");
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM user_tokens", &[]).await, 0);
 }
 
@@ -340,7 +340,7 @@ async fn developers_read_e_mails_on_their_own_machine_alone(shop: &Shop) {
         ("via", "1.1 proxy"),
     ] {
         let response = server.guest().with(name, value).get(&path).await;
-        assert_eq!(response.problem(404), "email_not_found", "{name}");
+        assert_eq!(response.problem(404), "sandbox_emails_not_found", "{name}");
     }
     server.guest().with("host", "localhost").get(&path).await.expect(200);
 }

@@ -45,7 +45,9 @@ async fn a_change_drops_the_region_in_every_process() {
     let table = Arc::new(Table::default());
     let processes = [Service::new(Arc::clone(&table), None), Service::new(table, None)];
     let [first, second] = processes.clone().map(Service::routes);
-    assert_eq!(send(&first, Method::GET, "bremen", json!({})).await.0, StatusCode::NOT_FOUND);
+    for _ in 0..2 {
+        assert_eq!(send(&first, Method::GET, "bremen", json!({})).await.0, StatusCode::NOT_FOUND);
+    }
     change(&first, "bremen", "rain").await;
     change(&first, "kiel", "wind").await;
     for service in [&first, &second, &first, &second] {
@@ -55,7 +57,7 @@ async fn a_change_drops_the_region_in_every_process() {
         );
     }
     let reads = processes.iter().map(Service::reads_of_the_table).collect::<Vec<_>>();
-    assert_eq!(reads, [3, 2], "each forecast once, and the one that was not there");
+    assert_eq!(reads, [3, 2], "each forecast once, and that there was none");
 
     change(&second, "bremen", "sun").await;
     for service in [&first, &second] {
@@ -64,6 +66,11 @@ async fn a_change_drops_the_region_in_every_process() {
             (json!("sun"), json!("wind"))
         );
     }
+
+    // a town moves to another region, of which there was no forecast
+    let moved = json!({"region": "south", "weather": "snow"});
+    assert_eq!(send(&second, Method::PUT, "kiel", moved).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(weather(&first, "kiel").await, "snow");
 }
 
 #[tokio::test]

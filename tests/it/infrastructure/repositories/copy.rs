@@ -331,6 +331,11 @@ async fn a_copy_that_is_complete_is_reported_again_until_a_store_changes(shop: &
         assert_eq!(again, CopyReport { resumed: rows, ..first });
 
         let changed = target.open().await.unwrap();
+        execute(&changed, &["UPDATE users SET name = 'changed'"]).await;
+        drop(changed);
+        assert!(matches!(refused(&shop.url, &target.url).await, CopyError::ChangedSince));
+
+        let changed = target.open().await.unwrap();
         execute(&changed, &["UPDATE store_settings SET value = 'changed'"]).await;
         drop(changed);
         assert!(matches!(refused(&shop.url, &target.url).await, CopyError::NotEmpty));

@@ -36,7 +36,8 @@ async fn a_command_is_recorded_and_a_changed_log_is_found() {
 
     let verify =
         |arguments: &[&str]| run(folder.path(), &[&["audit", "verify"], arguments, &database].concat());
-    let (code, last, _) = verify(&[]);
+    let (code, last, counted) = verify(&[]);
+    assert_eq!(counted, "2 entries, none was changed\n");
     assert_eq!((code, last.trim_end()), (Some(0), &*format!("2:{}", entries[1]["hash"].as_str().unwrap())));
     assert_eq!(verify(&["--entry", last.trim_end()]).0, Some(0));
     let another = format!("2:{}", "0".repeat(64));
@@ -44,6 +45,9 @@ async fn a_command_is_recorded_and_a_changed_log_is_found() {
     assert_eq!(code, Some(1), "{errors}");
     assert!(errors.contains("entry 2 has another hash than the one that was noted"), "{errors}");
     assert_eq!(verify(&["--entry", "2"]).0, Some(2));
+    let (code, _, errors) = verify(&["--entry", &format!("999:{}", "0".repeat(64))]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("entry 2 is the last, but entry 999 was noted: entries are missing"), "{errors}");
 
     let url = format!("sqlite:{}", folder.path().join("shop.db").display()).parse().unwrap();
     let opened = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::{run, undercroft};
+use super::{Server, run, undercroft};
 use crate::support::EmptyPostgres;
 use crate::support::import::DEMO;
 
@@ -22,10 +22,30 @@ async fn a_store_is_copied_to_postgres_and_to_a_new_file() {
 
     assert_eq!(first.1, second.1, "the hashes differ");
     assert!(first.1.contains("\nproducts "), "{}", first.1);
-    assert!(first.1.ends_with(": the hashes of source and target are equal\n"), "{}", first.1);
+    assert!(
+        first.1.contains(": the hashes of source and target are equal\nNext: set `database`"),
+        "{}",
+        first.1
+    );
+    assert_eq!(first.2, "", "no process has the source open");
     let export = |database: &str| run(folder.path(), &["export", "--database", database]);
     assert_eq!(export("sqlite:undercroft.db").1, export("sqlite:back.db").1);
     assert_eq!(export("sqlite:undercroft.db").1, export(&postgres.url).1);
+}
+
+#[test]
+fn a_source_that_a_server_has_open_is_a_warning() {
+    let folder = TempDir::new().unwrap();
+    let (server, _) =
+        Server::start(&mut undercroft(folder.path(), &["serve", "--no-demo", "--listen", "127.0.0.1:0"]));
+    let (code, _, errors) = run(folder.path(), &["copy", "--to", "sqlite:other.db"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.starts_with("warning: a process has undercroft.db open"), "{errors}");
+    server.stop();
+
+    let (code, _, errors) = run(folder.path(), &["copy", "--to", "sqlite:other.db"]);
+    assert_eq!(code, Some(2), "the end of the server is an event");
+    assert!(errors.starts_with("undercroft: the source has changed since this copy"), "{errors}");
 }
 
 #[test]

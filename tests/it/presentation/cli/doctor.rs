@@ -101,7 +101,55 @@ fn missing_administrators_and_tax_rules_are_warnings() {
     let (code, text) = doctor(&folder, "sqlite:shop.db");
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("there is no administrator"), "{text}");
-    assert!(text.contains("no tax rule names standrad: what has it is sold without tax"), "{text}");
+    assert!(
+        text.contains("no tax rule names the class `standrad`: what has it is sold without tax"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_class_without_a_rule_in_a_country_is_a_warning() {
+    let folder = TempDir::new().unwrap();
+    let rule = |country: &str, class: &str| {
+        format!(
+            r#"{{"type":"tax_rule","country":"{country}","tax_class":"{class}","basis_points":700,"inclusive":true}}"#
+        )
+    };
+    let books = r#"{"type":"category","id":"b","name":"Books","tax_class":"reduced"}"#;
+    let lines = [rule("DE", "standard"), rule("DE", "reduced"), rule("US", "standard"), books.to_owned()];
+    fs::write(folder.path().join("terms.jsonl"), lines.join("\n")).unwrap();
+    let import = |file: &str| run(folder.path(), &["import", file, "--database", "sqlite:shop.db"]);
+    let (code, _, errors) = import("terms.jsonl");
+    assert_eq!(code, Some(0), "{errors}");
+    let (_, text) = doctor(&folder, "sqlite:shop.db");
+    assert!(
+        text.contains("US has no rule for the class `reduced`: what has it is sold there without tax"),
+        "{text}"
+    );
+    assert!(!text.contains("DE has no rule"), "{text}");
+
+    fs::write(folder.path().join("more.jsonl"), rule("US", "reduced")).unwrap();
+    let (code, _, errors) = import("more.jsonl");
+    assert_eq!(code, Some(0), "{errors}");
+    let (_, text) = doctor(&folder, "sqlite:shop.db");
+    assert!(text.contains("each tax class in use has a rule in each country that has any"), "{text}");
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_respond_is_a_warning() {
+    let folder = TempDir::new().unwrap();
+    let doctor = |url: &str| {
+        let mut command = undercroft(folder.path(), &["doctor", "--listen", "127.0.0.1:0"]);
+        let output = command.env("UNDERCROFT_CACHE", url).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!doctor("memory:").contains("Redis"));
+    let text = doctor("redis://:hush@127.0.0.1:1");
+    assert!(text.contains("warning  cache        Redis does not respond: "), "{text}");
+    assert!(!text.contains("hush"), "{text}");
+    let Some(url) = redis_url().await else { return };
+    assert!(doctor(&url).contains("ok       cache        Redis responds"));
 }
 
 /// Creates an active webhook endpoint.

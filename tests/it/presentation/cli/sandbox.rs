@@ -65,6 +65,7 @@ fn a_public_sandbox_is_a_warning() {
     let (code, text) = doctor(&folder);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("enabled, and other machines reach 0.0.0.0:0"), "{text}");
+    assert!(!text.contains("\"enabled\""), "it is set already: {text}");
 }
 
 #[test]

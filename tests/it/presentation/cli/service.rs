@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Server, create_cart, get, run, signal, undercroft};
+use crate::support::redis::redis_url;
 
 /// Returns the events of ends, oldest first.
 fn ends(folder: &Path) -> Vec<Value> {
@@ -59,6 +60,7 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
         "{text}"
     );
     assert!(!text.contains("undercroft_requests_limit"), "requests are not limited: {text}");
+    assert!(!text.contains("undercroft_redis_up"), "there is none: {text}");
     let version = format!("undercroft_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(metric(&text, &version), Some(1.0), "{text}");
     for (name, value) in [
@@ -72,11 +74,27 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
         ("undercroft_cache_stale_hits_total{cache=\"product\"}", 0.0),
         ("undercroft_cache_entries{cache=\"product\"}", 0.0),
         ("undercroft_cache_size_bytes{cache=\"product\"}", 0.0),
+        ("undercroft_log_lines_total{level=\"error\"}", 0.0),
         ("undercroft_signals_dropped_total{type=\"api_request_received\"}", 0.0),
     ] {
         assert_eq!(metric(&text, name), Some(value), "{name} in {text}");
     }
     server.stop();
+}
+
+#[tokio::test]
+async fn a_metric_says_whether_redis_responds() {
+    let up = |url: &str| {
+        let folder = TempDir::new().unwrap();
+        let arguments = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
+        let (server, _, metrics) = start(undercroft(folder.path(), &arguments).env("UNDERCROFT_CACHE", url));
+        let text = get(&metrics, "/metrics");
+        server.stop();
+        metric(&text, "undercroft_redis_up")
+    };
+    assert_eq!(up("redis://127.0.0.1:1"), Some(0.0));
+    let Some(url) = redis_url().await else { return };
+    assert_eq!(up(&url), Some(1.0));
 }
 
 #[test]

@@ -170,6 +170,8 @@ async fn a_job_loads_what_shoppers_read_first(shop: &Shop) {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    let processed = admin.get(&path).await.expect(200)["processed"].clone();
+    assert_eq!(processed, 5, "the tree, a list, that of the category, and the product by id and slug");
 
     let list = guest.get("/v1/products").await;
     assert_status(&list, HIT);

@@ -11,6 +11,7 @@ use undercroft::domain::ids::UserId;
 use undercroft::domain::permission::{Permission, Permissions};
 
 use super::examples::{document, example, operations};
+use crate::support::http::faults;
 use crate::support::orders::Sale;
 use crate::support::store::execute;
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer};
@@ -264,18 +265,20 @@ async fn a_role_is_created_once_and_refused_if_it_is_not_valid(shop: &Shop) {
     assert_eq!(changed.expect(200)["permissions"], json!([]));
     assert_eq!(root.put("/admin/v1/roles/none", change).await.problem(404), "role_not_found");
 
-    for (body, pointer) in [
-        (json!({"name": "Support", "permissions": []}), "/name"),
-        (json!({"name": "", "permissions": []}), "/name"),
-        (json!({"name": "x", "permissions": ["sheep:read"]}), "/permissions/0"),
-        (json!({"name": "x"}), "/permissions"),
+    for (body, pointer, code) in [
+        (json!({"name": "Support", "permissions": []}), "/name", "role_name"),
+        (json!({"name": "", "permissions": []}), "/name", "too_short"),
+        (json!({"name": "x", "permissions": ["sheep:read"]}), "/permissions/0", "format"),
+        (json!({"name": "x"}), "/permissions", "required"),
     ] {
-        let refused = root.post("/admin/v1/roles", body).await.expect(422);
-        assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+        let refused = root.post("/admin/v1/roles", body).await;
+        assert_eq!(refused.faults(), faults([(pointer, code)]));
     }
     let path = path_of(&customer).await;
-    for change in [json!({"staff_role": "support"}), json!({"role": "admin", "staff_role": "none"})] {
-        let refused = root.patch(&path, change).await.expect(422);
-        assert_eq!(refused["errors"][0]["pointer"], "/staff_role", "{refused}");
+    for (change, code) in [
+        (json!({"staff_role": "support"}), "administrators_only"),
+        (json!({"role": "admin", "staff_role": "none"}), "not_allowed"),
+    ] {
+        assert_eq!(root.patch(&path, change).await.faults(), faults([("/staff_role", code)]));
     }
 }

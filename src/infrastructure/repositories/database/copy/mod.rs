@@ -18,6 +18,7 @@ pub(super) use self::table_hash::TableHash;
 use self::target::{Serial, Target};
 use super::connection::Connection;
 use super::error::DatabaseError;
+use super::signing_key::READ_SECRET;
 use super::{Database, DatabaseUrl, Engine, SchemaState, Setup};
 use crate::domain::context::Context;
 
@@ -44,6 +45,12 @@ pub enum CopyError {
         "the target contains a store; a copy needs an empty database, or its own target if it was interrupted"
     )]
     NotEmpty,
+    /// The target is a complete copy of the source, and one of them has changed since.
+    #[error(
+        "the source has changed since this copy, or the copy was written to. To copy again, begin with an empty \
+         database"
+    )]
+    ChangedSince,
     /// The target is an incomplete copy of other data.
     #[error(
         "the target has an incomplete copy of other data: another store, or this one before a change of {0}. \
@@ -165,11 +172,14 @@ async fn compare_complete<O: CopyObserver>(
     let database = Database::open(to, context, Setup::ReadOnly).await.map_err(CopyError::Target)?;
     let mut target = begin_snapshot(&database).await.map_err(CopyError::Target)?;
     let (tables, not_copied) = plan(source, &mut target).await?;
+    let secret: Option<String> = source.first(READ_SECRET, &[]).await.map_err(CopyError::Source)?;
+    let is_copy = target.first(READ_SECRET, &[]).await.map_err(CopyError::Target)? == secret;
+    let differs = || if is_copy { CopyError::ChangedSince } else { CopyError::NotEmpty };
     let mut all = 0;
     for table in &tables {
         let rows = table.count(source).await.map_err(CopyError::Source)?;
         if rows != table.count(&mut target).await.map_err(CopyError::Target)? {
-            return Err(CopyError::NotEmpty);
+            return Err(differs());
         }
         all += rows;
     }
@@ -179,7 +189,7 @@ async fn compare_complete<O: CopyObserver>(
     let mut comparing = Progress { observer, step: CopyStep::Comparing, rows: 0, of: Some(all) };
     let found = hash(&mut target, &tables, CopyError::Target, &mut comparing).await?;
     if expected != found {
-        return Err(CopyError::NotEmpty);
+        return Err(differs());
     }
     Ok(CopyReport { tables: expected, not_copied, resumed: all })
 }
