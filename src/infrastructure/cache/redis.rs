@@ -94,7 +94,9 @@ impl Redis {
     /// That of the connection or of the command, such as one that requires a password.
     pub async fn check(&self) -> Result<(), RedisError> {
         let mut connection = self.connection.clone();
-        let pong = timeout(CONNECT + self.patience.response, cmd("PING").query_async::<String>(&mut connection)).await;
+        let pong =
+            timeout(CONNECT + self.patience.response, cmd("PING").query_async::<String>(&mut connection))
+                .await;
         pong.map_err(|_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut)))?.map(drop)
     }
 
