@@ -54,7 +54,8 @@ pub(crate) async fn measure(quick: bool) -> Outcome<()> {
 
 /// A hit in memory, beside one of moka.
 async fn hits(rounds: usize) -> Outcome<()> {
-    let (texts, bare) = (texts(Tiers::in_memory(Context::system())), moka::sync::Cache::new(u64::from(KEYS)));
+    let (texts, bare) =
+        (texts(&Tiers::in_memory(Context::system())), moka::sync::Cache::new(u64::from(KEYS)));
     for key in 0..KEYS {
         texts.value(&key).await.map_err(|error| error.to_string())?;
         bare.insert(key, Arc::new(text(key)));
@@ -184,7 +185,7 @@ async fn redis(rounds: usize) -> Outcome<()> {
         Ok(SharedTier::new(Arc::new(EntriesInRedis(Arc::new(Redis::new(url)?))), space.as_bytes()))
     };
     let process = || -> Outcome<Texts> {
-        Ok(texts(Tiers { shared: Some(shared()?), ..Tiers::in_memory(context.clone()) }))
+        Ok(texts(&Tiers { shared: Some(shared()?), ..Tiers::in_memory(context.clone()) }))
     };
     let filling = process()?;
     for_each(0..KEYS, |key| look(&filling, key)).await?;
@@ -277,7 +278,7 @@ async fn memory(entries: u32) -> Outcome<()> {
     Ok(())
 }
 
-fn texts(tiers: Tiers) -> Texts {
+fn texts(tiers: &Tiers) -> Texts {
     let policy = Policy { ttl: Duration::from_hours(1), max_bytes: 1 << 30, ..Policy::named("bench", 1) };
     tiers.cached(policy, async |key| loaded(text(key)))
 }

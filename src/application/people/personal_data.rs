@@ -62,7 +62,6 @@ pub async fn of_user(store: &Store, user_id: UserId) -> Result<PersonalData, Fai
 }
 
 /// Returns what the database has of a user, without the sessions.
-
 async fn read(connection: &mut Connection, user_id: UserId) -> Result<PersonalData, Failure> {
     let user: Option<User> = connection.find(user_id).await?;
     let user = user.ok_or(UserNotFoundException { id: user_id })?;

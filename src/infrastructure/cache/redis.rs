@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// The longest time to connect, which commands do not wait for.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The least time between two errors of Redis in the log.
-const LOGGED: Duration = Duration::from_secs(60);
+const LOGGED: Duration = Duration::from_mins(1);
 
 /// How long Redis is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

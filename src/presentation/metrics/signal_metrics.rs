@@ -115,7 +115,7 @@ impl SignalMetrics {
         };
         metrics.register();
         for level in ["warn", "error"] {
-            metrics.lines.get_or_create(&LineLabels { level });
+            drop(metrics.lines.get_or_create(&LineLabels { level }));
         }
         metrics
     }

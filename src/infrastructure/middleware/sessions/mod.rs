@@ -180,16 +180,14 @@ impl SessionStore {
 
     /// Records that a session is used now, unless a use since `before` is recorded.
     pub async fn record_use(&self, token_hash: &[u8], before: Timestamp) -> Result<(), Failure> {
-        match &self.redis {
-            Some(redis) => Ok(redis.record_use(session_id(token_hash), before, self.now()).await?),
-            None => {
-                let given = (token_hash.to_vec(), before);
-                let write = self.database.write(given, async |work, (token_hash, before)| {
-                    SessionRepository::record_use(work, token_hash, *before).await
-                });
-                Ok(write.await?)
-            }
+        if let Some(redis) = &self.redis {
+            return Ok(redis.record_use(session_id(token_hash), before, self.now()).await?);
         }
+        let given = (token_hash.to_vec(), before);
+        let write = self.database.write(given, async |work, (token_hash, before)| {
+            SessionRepository::record_use(work, token_hash, *before).await
+        });
+        Ok(write.await?)
     }
 
     /// Begins to end the session whose token has this hash. One that is not known, although Redis responds, may come

@@ -27,7 +27,7 @@ async fn order(shop: &Shop, user_id: Option<UserId>, variants: &[VariantId], tok
 }
 
 async fn cancel(sale: &Sale, by: CancelledBy) -> Result<(), Failure> {
-    cancel_once(&sale.store, sale.id, by, Responder::new(None, Summary)).await.map(drop)
+    Box::pin(cancel_once(&sale.store, sale.id, by, Responder::new(None, Summary))).await.map(drop)
 }
 
 /// Asserts that the buyer cannot cancel the paid order, and that nothing is changed.
