@@ -12,9 +12,8 @@ use crate::domain::ids::UserId;
 use crate::domain::trace::TraceContext;
 use crate::infrastructure::exceptions::ProblemCode;
 
-/// A request of the HTTP API was received, and got its response, or its client disconnected before: a signal. It
-/// has the
-/// route instead of the path and no query, since ids and queries may be personal data.
+/// A request of the HTTP API was received, and got its response, or its client disconnected before: a signal. It has
+/// the route instead of the path and no query, since ids and queries may be personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiRequestReceivedEvent {
     /// The method.

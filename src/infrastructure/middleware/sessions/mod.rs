@@ -4,9 +4,8 @@
 //! ask it, for both stores. What ends a session before is decided by the database alone, also for those in Redis: each
 //! has the epoch of its user in which it was begun, and is refused in any other; a single one that was ended has a row.
 //! The query that reads the user of a session looks for both. So Redis may lose, keep or restore what it likes: it
-//! cannot
-//! make an ended session valid. What it has is signed with the secret of the store, so that it cannot make one up
-//! either.
+//! cannot make an ended session valid. What it has is signed with the secret of the store, so that it cannot make one
+//! up either.
 //!
 //! While Redis is away, no session is found and none is missing: requests that have one fail, and can be repeated.
 //! docs/decisions/0031-sessions-in-redis.md has the reasons.
@@ -223,9 +222,8 @@ impl SessionStore {
         }
     }
 
-    /// Does in Redis what a transaction decided that ended the sessions of a user, after its commit. Returns
-    /// whether the
-    /// session that was to go on does: otherwise its user logs in again.
+    /// Does in Redis what a transaction decided that ended the sessions of a user, after its commit. Returns whether
+    /// the session that was to go on does: otherwise its user logs in again.
     pub async fn settle(&self, ended: &EndedSessions) -> bool {
         let Some(redis) = &self.redis else {
             return ended.kept.as_ref().is_some_and(|kept| kept.is_stored);

@@ -20,9 +20,8 @@ use crate::infrastructure::repositories::SigningKey;
 const PATIENCE: Patience =
     Patience { response: Duration::from_millis(500), pause: Duration::from_millis(250), sends_again: true };
 
-/// Keeps a session, and ends the oldest ones of the user if there are too many. The keys are those of the session
-/// and of
-/// the sessions of the user; the arguments the bytes, the time to live in milliseconds, the id, the time of the
+/// Keeps a session, and ends the oldest ones of the user if there are too many. The keys are those of the session and
+/// of the sessions of the user; the arguments the bytes, the time to live in milliseconds, the id, the time of the
 /// beginning, the most sessions, and what comes before an id in a key.
 const PUT: &str = "
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
