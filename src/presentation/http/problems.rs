@@ -20,7 +20,7 @@ const UNEXPECTED: &str = "UnexpectedProblem";
 const FAULT: &str = "Fault";
 
 /// The members that problem documents of one code, or faults of one code, have beside those of all.
-const FACTS: [(&str, &str); 33] = [
+const FACTS: [(&str, &str); 34] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
@@ -46,6 +46,7 @@ const FACTS: [(&str, &str); 33] = [
     ("min_items", "The least number of items, for the code `too_few`."),
     ("min_length", "The least number of characters, for the code `too_short`."),
     ("minimum", "The least value."),
+    ("options", "The number of options of the product, for the code `option_values`."),
     ("permission", "The permission that the administrator does not have, for the reason `not_allowed`."),
     ("products", "The number of products of the category."),
     ("reason", "The reason, for programs."),
