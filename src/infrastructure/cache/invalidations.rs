@@ -158,10 +158,10 @@ impl Invalidations {
     /// Returns whether the last known invalidation is not in the log any more. The file of SQLite cannot be replaced
     /// while it is open; a database of PostgreSQL can be restored under running servers.
     async fn is_last_gone(&self, connection: &mut Connection) -> Result<bool, DatabaseError> {
-        let Some(LogEntry { position, id }) = self.drops.known().last else { return Ok(false) };
         if connection.engine() == Engine::Sqlite {
             return Ok(false);
         }
+        let Some(LogEntry { position, id }) = self.drops.known().last else { return Ok(false) };
         let found = Outbox(connection).id_at(position.0).await?;
         Ok(found.is_none_or(|found| part_of(found) != id))
     }

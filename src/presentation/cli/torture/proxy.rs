@@ -162,6 +162,19 @@ pub(crate) fn move_kafka(sent: &mut [u8], from: u16, to: u16) {
     }
 }
 
+/// Waits as long as the line delays what arrives now; returns its state then, or `None` if the proxy has ended.
+async fn waited(line: &mut watch::Receiver<Line>) -> Option<Line> {
+    let state = *line.borrow();
+    match state {
+        Line::Slow(delay) => tokio::time::sleep(delay).await,
+        Line::Silent => {
+            line.wait_for(|line| *line != Line::Silent).await.ok()?;
+        }
+        Line::Open | Line::Cut | Line::Full | Line::Garbage => {}
+    }
+    Some(state)
+}
+
 /// Passes on what one side sends, with changes, until it closes.
 async fn forward(
     mut from: OwnedReadHalf,
@@ -172,15 +185,8 @@ async fn forward(
     let mut buffer = vec![0; BUFFER];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         change(&mut buffer[..length]);
-        let state = *line.borrow();
-        match state {
-            Line::Slow(delay) => tokio::time::sleep(delay).await,
-            Line::Silent => {
-                if line.wait_for(|line| *line != Line::Silent).await.is_err() {
-                    return;
-                }
-            }
-            Line::Open | Line::Cut | Line::Full | Line::Garbage => {}
+        if waited(&mut line).await.is_none() {
+            return;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
@@ -195,16 +201,7 @@ async fn pass_commands(client: TcpStream, server: TcpStream, mut line: watch::Re
     let (mut commands, mut redis) = (Messages::new(client), Messages::new(server));
     for number in 0_usize.. {
         let Ok(command) = commands.next().await else { return };
-        let state = *line.borrow();
-        match state {
-            Line::Slow(delay) => tokio::time::sleep(delay).await,
-            Line::Silent => {
-                if line.wait_for(|line| *line != Line::Silent).await.is_err() {
-                    return;
-                }
-            }
-            Line::Open | Line::Cut | Line::Full | Line::Garbage => {}
-        }
+        let Some(state) = waited(&mut line).await else { return };
         let set = set_key(&command);
         let reply = match state {
             Line::Full if set.is_some() => FULL.to_vec(),

@@ -38,6 +38,23 @@ async fn read_until(client: &mut Client, end: &str) {
     timeout(PATIENCE, read).await.expect("the chunk in time");
 }
 
+/// Reads the first chunk of the stream.
+async fn reader_of(server: &Running, chunks: &mpsc::Sender<&'static str>) -> Client {
+    let mut reader = server.connect().await;
+    chunks.send("first,").await.unwrap();
+    reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    read_until(&mut reader, "first,\r\n").await;
+    reader
+}
+
+/// Stops a server, and waits until it accepts no connections.
+async fn stop_accepting(server: &Running) {
+    server.stop.cancel();
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn send_others(server: &Running) {
     for _ in 0..40 {
         assert!(server.connect().await.get("/").await.starts_with("HTTP/1.1 200 "));
@@ -48,10 +65,7 @@ async fn send_others(server: &Running) {
 async fn a_stream_is_not_cut_off_for_other_connections() {
     let (router, chunks) = streaming();
     let server = Running::start(router, |http| http.max_connections = 1.try_into().unwrap()).await;
-    let mut reader = server.connect().await;
-    chunks.send("first,").await.unwrap();
-    reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    read_until(&mut reader, "first,\r\n").await;
+    let mut reader = reader_of(&server, &chunks).await;
 
     send_others(&server).await;
     chunks.send("last").await.unwrap();
@@ -79,15 +93,9 @@ async fn a_response_that_is_read_slowly_is_not_cut_off_for_other_connections() {
 async fn a_shutdown_completes_streams_and_counts_them() {
     let (router, chunks) = streaming();
     let server = Running::start(router, |_| {}).await;
-    let mut reader = server.connect().await;
-    chunks.send("first,").await.unwrap();
-    reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    read_until(&mut reader, "first,\r\n").await;
+    let mut reader = reader_of(&server, &chunks).await;
 
-    server.stop.cancel();
-    while TcpStream::connect(server.address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    stop_accepting(&server).await;
     chunks.send("last").await.unwrap();
     drop(chunks);
     assert!(reader.rest().await.ends_with("last\r\n0\r\n\r\n"));
@@ -98,15 +106,9 @@ async fn a_shutdown_completes_streams_and_counts_them() {
 async fn a_response_whose_client_leaves_is_not_drained() {
     let (router, chunks) = streaming();
     let server = Running::start(router, |_| {}).await;
-    let mut reader = server.connect().await;
-    chunks.send("first,").await.unwrap();
-    reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    read_until(&mut reader, "first,\r\n").await;
+    let reader = reader_of(&server, &chunks).await;
 
-    server.stop.cancel();
-    while TcpStream::connect(server.address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    stop_accepting(&server).await;
     drop(reader);
     while chunks.send("more").await.is_ok() {}
     assert_eq!(server.stopped().await, DrainReport { served: 1, drained: 0, cut_off: 0 });
