@@ -142,6 +142,16 @@ pub async fn of_user(store: &Store, user_id: UserId) -> Result<Vec<ApiKey>, Fail
     Ok(ApiKeyRepository(&mut connection).of_user(user_id).await?)
 }
 
+/// Returns a key of a user.
+///
+/// # Errors
+///
+/// [`NotFound::ApiKey`].
+pub async fn own(store: &Store, user_id: UserId, id: ApiKeyId) -> Result<ApiKey, Failure> {
+    let found: Option<ApiKey> = store.database().read().await?.find(id).await?;
+    found.filter(|api_key| api_key.user_id == user_id).ok_or_else(|| NotFound::ApiKey.into())
+}
+
 /// Returns a page of the keys of all users, newest first.
 pub async fn list(
     store: &Store,

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::LOCATION;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Routes {
     routes![
         list_api_keys,
         create_api_key: [Conflict::TooManyApiKeys],
+        get_api_key: [NotFound::ApiKey],
         delete_api_key: [NotFound::ApiKey],
     ]
 }
@@ -79,7 +81,8 @@ async fn list_api_keys(
 /// The operation takes no idempotency key, since the key would have to be stored with it: a repeated request creates a
 /// second key.
 #[utoipa::path(post, path = "/v1/me/api-keys", tag = "api-keys", request_body = CreateApiKey,
-    responses((status = 201, body = ApiKeyWithTextBody)))]
+    responses((status = 201, body = ApiKeyWithTextBody,
+        headers(("Location" = String, description = "The URL of the new resource.")))))]
 async fn create_api_key(
     principal: WithSession,
     State(app): State<AppState>,
@@ -87,8 +90,23 @@ async fn create_api_key(
 ) -> HandlerResult<Response> {
     let owner = (principal.user_id(), principal.permissions);
     let CreatedApiKey { api_key, text } = api_keys::create(&app.store, owner, new).await?;
+    let location = format!("/v1/me/api-keys/{}", api_key.id);
     let body = ApiKeyWithTextBody { api_key: ApiKeyBody::of(&api_key), key: text.expose().to_owned() };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(body)).into_response())
+}
+
+/// Get an API key of the user
+///
+/// Returns the key without its text, which the store does not keep, also if it has expired.
+#[utoipa::path(get, path = "/v1/me/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)),
+    responses((status = 200, body = ApiKeyBody)))]
+async fn get_api_key(
+    principal: WithSession,
+    State(app): State<AppState>,
+    Path(id): Path<ApiKeyId>,
+) -> HandlerResult<Json<ApiKeyBody>> {
+    let found = api_keys::own(&app.store, principal.user_id(), id).await?;
+    Ok(Json(ApiKeyBody::of(&found)))
 }
 
 /// Revoke an API key of the user

@@ -46,6 +46,16 @@ async fn a_key_acts_for_its_user_and_only_its_hash_is_stored(shop: &Shop) {
     assert_eq!(list["items"][0]["name"], "Warehouse");
     assert!(list["items"][0]["last_used_at"].is_string(), "{list}");
     assert!(!list.to_string().contains(text), "{list}");
+    let own = format!("/v1/me/api-keys/{}", created["id"].as_str().unwrap());
+    assert_eq!(response.header("location"), own);
+    assert_eq!(ann.get(&own).await.expect(200), list["items"][0]);
+    for (client, path) in [
+        (&newcomer(server, "bob@example.org").await, own.as_str()),
+        (&server.admin().await, &own),
+        (&ann, "/v1/me/api-keys/01900000-0000-7000-8000-000000000001"),
+    ] {
+        assert_eq!(client.get(path).await.problem(404), "api_key_not_found", "{path}");
+    }
 
     let sql = "SELECT COUNT(*) FROM api_keys WHERE LENGTH(key_hash) = 32 AND hint = $1";
     assert_eq!(value::<i64>(&shop.database, sql, &[text[..12].into()]).await, 1);
@@ -78,6 +88,7 @@ async fn a_key_cannot_change_how_its_user_logs_in(shop: &Shop) {
         (&program, Method::GET, "/v1/me/sessions", None),
         (&program, Method::DELETE, "/v1/me/sessions", None),
         (&program, Method::GET, "/v1/me/api-keys", None),
+        (&program, Method::GET, &own, None),
         (&program, Method::POST, "/v1/me/api-keys", Some(json!({"name": "Another"}))),
         (&program, Method::DELETE, &own, None),
         (&admins, Method::GET, "/admin/v1/api-keys", None),

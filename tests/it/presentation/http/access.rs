@@ -77,6 +77,7 @@ const WITH_SESSION: &[&str] = &[
     "DELETE /v1/me/totp",
     "GET /admin/v1/api-keys",
     "GET /v1/me/api-keys",
+    "GET /v1/me/api-keys/{id}",
     "GET /v1/me/export",
     "GET /v1/me/sessions",
     "PATCH /admin/v1/users/{id}",

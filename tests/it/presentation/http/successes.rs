@@ -1,5 +1,7 @@
 //! Every operation of the API document succeeds on resources that exist, with the response that the document describes.
 
+mod location;
+
 use std::time::Duration;
 
 use http::Method;
@@ -30,6 +32,7 @@ async fn every_operation_succeeds_as_it_is_documented(shop: &Shop) {
         let client = if operation.is_for_administrators() { &admin } else { &user };
         let response = client.send(operation.method.clone(), &request.path, request.body).await;
         faults.extend(faults_of(&operation, &document, &response));
+        faults.extend(location::fault_of(&operation, client, &response).await);
         if operation.is_for_administrators() && operation.method != Method::GET {
             faults.extend(fault_of_audit_log(shop, &operation, &response).await);
         }
