@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::application::Store;
 use crate::domain::api_key::{API_KEY_PREFIX, ApiKeyText};
 use crate::domain::ids::UserId;
-use crate::domain::user::{User, token_hash};
+use crate::domain::user::{Session, User, token_hash};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::guards::{Credentials, Means, Principal};
 
@@ -30,6 +30,25 @@ pub async fn credentials(store: &Store, text: &str) -> Result<Credentials, Failu
 /// Returns the credentials of the token of a session, which a cookie has: it has no API key and no other token.
 pub async fn session_credentials(store: &Store, text: &str) -> Result<Credentials, Failure> {
     Ok(valid(store, by_session(store, &token_hash(text)).await?))
+}
+
+/// Returns the session to which a text belongs, its token or an access token of it; `None` for any other text, and if
+/// the session has ended.
+pub(super) async fn session(store: &Store, text: &str) -> Result<Option<Session>, Failure> {
+    let found = if text.contains('.') {
+        access_tokens::by_text(store, text).await?
+    } else {
+        by_session(store, &token_hash(text)).await?
+    };
+    let Some(principal) = found else { return Ok(None) };
+    match principal.means {
+        Means::Session(session) => Ok(Some(session)),
+        Means::AccessToken { session_id } => {
+            let found = sessions::by_id(store, principal.user.id, session_id).await?;
+            Ok(found.map(|(session, _)| session))
+        }
+        Means::ApiKey(_) | Means::IssuerToken => Ok(None),
+    }
 }
 
 /// Returns the credentials by which a principal authenticated, as they are now.

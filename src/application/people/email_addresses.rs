@@ -1,11 +1,11 @@
 //! The e-mail addresses of accounts: verified and changed by tokens in e-mails.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::users::lock_not_erased;
-use super::{sessions, tokens};
+use super::{authentication, sessions, tokens};
 use crate::application::emails::accounts::{are_sent, write_notice, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
@@ -68,16 +68,23 @@ pub(super) async fn begin_change(
 }
 
 /// Verifies the address to which a token was sent. The token of a change makes it the address of the account, and
-/// ends the sessions of the user, except the one whose token has this hash.
+/// ends the sessions of the user, except the one to which the first of these texts belongs that is a credential of a
+/// session of the user.
+///
+/// # Errors
+///
+/// [`RedisUnavailable`](crate::infrastructure::cache::RedisUnavailable) if the session cannot be looked up, since it
+/// would end otherwise, too.
 pub async fn verify(
     store: &Store,
-    session_hash: Option<Vec<u8>>,
+    credentials: &[SecretString],
     request: VerifyEmail,
 ) -> Result<(), Failure> {
-    if session_hash.is_some() {
-        // otherwise this session would end, too
-        store.sessions().check().await?;
-    }
+    let token = tokens::check(store, &request.token, &PURPOSES).await?;
+    let session_hash = match token.purpose {
+        TokenPurpose::EmailChange => own_session(store, token.user_id, credentials).await?,
+        TokenPurpose::EmailVerification | TokenPurpose::PasswordReset => None,
+    };
     let given = (store.mailing(), session_hash, request);
     let write = store.database().write(given, async |work, (mailing, session_hash, request)| {
         verify_in(work, mailing, session_hash.as_deref(), &request.token).await
@@ -86,6 +93,21 @@ pub async fn verify(
         sessions::settle(store, &ended).await;
     }
     Ok(())
+}
+
+/// Returns the hash of the token of a user's session to which the first of these texts belongs.
+async fn own_session(
+    store: &Store,
+    user_id: UserId,
+    credentials: &[SecretString],
+) -> Result<Option<Vec<u8>>, Failure> {
+    for text in credentials {
+        let session = authentication::session(store, text.expose_secret()).await?;
+        if let Some(session) = session.filter(|session| session.user_id == user_id) {
+            return Ok(Some(session.token_hash));
+        }
+    }
+    Ok(None)
 }
 
 async fn verify_in(

@@ -93,28 +93,33 @@ impl<'a> Credential<'a> {
     /// [`UnauthorizedAccessException::InvalidToken`] if `Authorization` is repeated, of another scheme or too long, and
     /// [`UnauthorizedAccessException::ForeignOrigin`] for a cookie that may not be used with the request.
     pub fn of(parts: &'a Parts) -> Result<Option<Self>, UnauthorizedAccessException> {
-        let longest = parts.extensions.get().map_or(usize::MAX, |LongestCredential(longest)| *longest);
-        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
-        if let Some(value) = values.next() {
-            let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
-            return match bearer {
-                Some((scheme, text))
-                    if scheme.eq_ignore_ascii_case("bearer")
-                        && values.next().is_none()
-                        && text.len() <= longest =>
-                {
-                    Ok(Some(Self::Bearer(text.trim())))
-                }
-                _ => Err(UnauthorizedAccessException::InvalidToken),
-            };
+        if parts.headers.contains_key(AUTHORIZATION) {
+            return Self::bearer(parts).map(Some).ok_or(UnauthorizedAccessException::InvalidToken);
         }
-        let cookie = parts.extensions.get::<SessionCookie>();
-        let text = cookie.and_then(|known| cookie_value(&parts.headers, known.name));
-        let Some(text) = text.filter(|text| text.len() <= longest) else { return Ok(None) };
+        let Some(cookie) = Self::cookie(parts) else { return Ok(None) };
         if !parts.method.is_safe() {
             check_same_site(parts)?;
         }
-        Ok(Some(Self::Cookie(text)))
+        Ok(Some(cookie))
+    }
+
+    /// Reads all that may be a credential of a request, for what is done without one, too: that of `Authorization`,
+    /// and that of the cookie, whichever site caused the request. What cannot be read is skipped.
+    pub fn any_of(parts: &'a Parts) -> impl Iterator<Item = Self> {
+        Self::bearer(parts).into_iter().chain(Self::cookie(parts))
+    }
+
+    fn bearer(parts: &'a Parts) -> Option<Self> {
+        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+        let (scheme, text) = values.next()?.to_str().ok()?.split_once(' ')?;
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer") && values.next().is_none();
+        (is_bearer && text.len() <= longest(parts)).then(|| Self::Bearer(text.trim()))
+    }
+
+    fn cookie(parts: &'a Parts) -> Option<Self> {
+        let cookie = parts.extensions.get::<SessionCookie>()?;
+        let text = cookie_value(&parts.headers, cookie.name)?;
+        (text.len() <= longest(parts)).then_some(Self::Cookie(text))
     }
 
     /// Returns the text.
@@ -153,6 +158,11 @@ impl SameSiteCookie {
         let text = format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; {attributes}");
         HeaderValue::from_str(&text).ok()
     }
+}
+
+/// Returns the greatest length of a credential.
+fn longest(parts: &Parts) -> usize {
+    parts.extensions.get().map_or(usize::MAX, |LongestCredential(longest)| *longest)
 }
 
 /// Returns the value of a cookie.

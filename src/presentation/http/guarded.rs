@@ -124,6 +124,7 @@ impl<G: DescribeGuard<By>, By> Policy for Guarded<G, By> {
     const ACCESS: Access = G::ACCESS;
 
     fn describe(operation: &mut OperationDescription<'_>) {
+        G::ACCESS.describe(operation);
         G::describe(operation);
         for failure in G::failures() {
             operation.fails(failure);

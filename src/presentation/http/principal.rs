@@ -3,6 +3,7 @@
 
 use axum::extract::FromRequestParts;
 use http::{HeaderValue, request::Parts};
+use secrecy::SecretString;
 
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
 use super::operation::OperationDescription;
@@ -56,8 +57,19 @@ pub type AdminWithSession = Guarded<And<AdminGuard, SessionGuard>, ((), ())>;
 #[derive(Debug, Clone)]
 pub struct TokenHolder(pub Option<Vec<u8>>);
 
+/// Any principal, with the texts of the request that may be credentials, none of which is verified or refused: for a
+/// route that needs none.
+#[derive(Debug, Clone)]
+pub struct CredentialHolder(pub Vec<SecretString>);
+
 impl Policy for TokenHolder {
     const ACCESS: Access = Access::Anyone;
+}
+
+impl Policy for CredentialHolder {
+    const ACCESS: Access = Access::Anyone;
+
+    fn describe(_: &mut OperationDescription<'_>) {}
 }
 
 impl Policy for Public {
@@ -125,6 +137,14 @@ impl<S: Sync> FromRequestParts<S> for TokenHolder {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         Ok(Self(Credential::of(parts)?.map(|credential| token_hash(credential.text()))))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for CredentialHolder {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(Self(Credential::any_of(parts).map(|credential| credential.text().into()).collect()))
     }
 }
 

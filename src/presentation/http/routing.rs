@@ -3,11 +3,11 @@
 //! # Adding one
 //!
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
-//! [`TokenHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`]. [`routes!`] takes no
-//! handler that begins with anything else. The other arguments are [`Argument`]s, which add to the API document what
-//! they read and how they fail; the failures of the handler itself are listed in [`routes!`]. The rate of requests to a
-//! route is limited as that of all others, unless [`Routes::limited`] states another class. The module `adding_one`
-//! below is a complete example. The file's `routes` is then listed in `routes/mod.rs`.
+//! [`TokenHolder`], [`CredentialHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`].
+//! [`routes!`] takes no handler that begins with anything else. The other arguments are [`Argument`]s, which add to the
+//! API document what they read and how they fail; the failures of the handler itself are listed in [`routes!`]. The
+//! rate of requests to a route is limited as that of all others, unless [`Routes::limited`] states another class. The
+//! module `adding_one` below is a complete example. The file's `routes` is then listed in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone
@@ -15,6 +15,7 @@
 //! [`Admin`]: super::principal::Admin
 //! [`Guarded`]: super::guarded::Guarded
 //! [`TokenHolder`]: super::principal::TokenHolder
+//! [`CredentialHolder`]: super::principal::CredentialHolder
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -65,7 +66,9 @@ pub trait Policy {
     const ACCESS: Access;
 
     /// Adds to the description of an operation what the policy reads, and how it fails.
-    fn describe(_: &mut OperationDescription<'_>) {}
+    fn describe(operation: &mut OperationDescription<'_>) {
+        Self::ACCESS.describe(operation);
+    }
 }
 
 /// An argument of a handler, which adds to the API document what it reads and how it fails.
@@ -284,7 +287,6 @@ impl Described {
         let Signature { access, describe } = self.signature;
         operation.security = Some(access.security());
         let mut description = OperationDescription::new(operation, is_safe);
-        access.describe(&mut description);
         if let Some(permission) = self.permission {
             description.requires_permission(permission);
         }
@@ -310,8 +312,8 @@ impl Access {
         }
     }
 
-    /// Adds the failures of the policy.
-    fn describe(self, description: &mut OperationDescription<'_>) {
+    /// Adds the failures of a policy that reads credentials.
+    pub(super) fn describe(self, description: &mut OperationDescription<'_>) {
         if self == Self::Public {
             return;
         }

@@ -4,6 +4,7 @@ mod access_tokens;
 mod accounts;
 mod administrators;
 mod api_keys;
+mod email_verifications;
 mod identities;
 mod log_in_limits;
 mod notifications;

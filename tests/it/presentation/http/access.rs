@@ -61,7 +61,7 @@ const ANYONE: &[&str] = &[
 ];
 /// An operation that accepts the token of a session which is not valid any more.
 const LOG_OUT: &str = "DELETE /v1/sessions";
-/// An operation that accepts the token of a session which is not valid any more.
+/// An operation that refuses no credential.
 const VERIFY_EMAIL: &str = "POST /v1/email-verifications";
 /// The operations of users and administrators that require a session: API keys are refused.
 const WITH_SESSION: &[&str] = &[
