@@ -223,10 +223,19 @@ fn partition(principal: &Principal) -> Partition {
     }
 }
 
-/// The value of `Set-Cookie` with the token of a session, for a number of seconds. With 0 the browser removes the
-/// cookie.
+/// The value of `Set-Cookie` with the token of a session, for a number of seconds.
 pub fn session_cookie(app: &AppState, token: &str, seconds: i64) -> Option<HeaderValue> {
     session_cookie_of(&app.http).header(token, seconds)
+}
+
+/// The values of `Set-Cookie` by which the browser removes the cookie of a session, also that of an earlier setting,
+/// which has the other name.
+pub(super) fn removed_session_cookies(app: &AppState) -> impl Iterator<Item = HeaderValue> {
+    let cookie = session_cookie_of(&app.http);
+    [SESSION_COOKIE, SECURE_SESSION_COOKIE].into_iter().filter_map(move |name| {
+        let secure = cookie.secure || name == SECURE_SESSION_COOKIE;
+        SessionCookie { name, secure, ..cookie }.header("", 0)
+    })
 }
 
 /// The session cookie by the settings.

@@ -15,7 +15,9 @@ use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::log_in_origin::{Origin, device_cookie};
-use crate::presentation::http::principal::{Public, TokenHolder, WithSession, session_cookie};
+use crate::presentation::http::principal::{
+    Public, TokenHolder, WithSession, removed_session_cookies, session_cookie,
+};
 use crate::presentation::http::query::Path;
 use crate::presentation::http::rate_classes::LOG_IN;
 use crate::presentation::http::response::HandlerResult;
@@ -161,9 +163,11 @@ async fn delete_all_sessions(principal: WithSession, State(app): State<AppState>
     Ok(logged_out(&app))
 }
 
-/// A response without a body that removes the session's cookie.
+/// A response without a body that removes the session's cookie, by each of its names.
 pub(super) fn logged_out(app: &AppState) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().extend(session_cookie(app, "", 0).map(|cookie| (SET_COOKIE, cookie)));
+    for cookie in removed_session_cookies(app) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     response
 }

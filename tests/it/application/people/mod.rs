@@ -12,6 +12,7 @@ mod one_time_passwords;
 mod personal_data;
 mod preferences;
 mod registrations;
+mod session_cookies;
 mod session_stores;
 mod sessions;
 mod sessions_in_redis;

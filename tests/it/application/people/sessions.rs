@@ -12,11 +12,10 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 use undercroft::application::Terms;
 use undercroft::application::people::passwords::Passwords;
-use undercroft::settings::{CookieSameSite, HttpSettings};
 
 use super::{PASSWORD, bearer, erase, log_in, newcomer, register, try_log_in};
 use crate::support::store::{terms, value};
-use crate::support::{Shop, ShopOptions, TestResponse, TestServer};
+use crate::support::{Shop, ShopOptions, TestResponse};
 
 /// The name and value of the cookie that a response sets, and its attributes.
 fn cookie(response: &TestResponse) -> (String, String) {
@@ -48,34 +47,6 @@ async fn a_session_has_a_token_of_which_only_the_hash_is_stored(shop: &Shop) {
     for stored in connection.all::<Vec<u8>>(sql, &[]).await.unwrap() {
         assert_eq!(stored.len(), 32);
         assert!(!token.as_bytes().windows(8).any(|part| stored.windows(8).any(|stored| stored == part)));
-    }
-}
-
-on_both_engines!(cookies_for_https_belong_to_the_host_alone);
-async fn cookies_for_https_belong_to_the_host_alone(shop: &Shop) {
-    register(shop.server().await, "ann@example.org").await;
-    for http in [
-        HttpSettings { secure_cookies: true, ..HttpSettings::default() },
-        HttpSettings { cookie_same_site: CookieSameSite::None, ..HttpSettings::default() },
-    ] {
-        let server = TestServer::start_with(shop.store.clone(), http).await;
-        let response = try_log_in(&server, "ann@example.org", PASSWORD).await;
-        let token = response.expect(201)["token"].as_str().unwrap().to_owned();
-        let cookies: Vec<_> =
-            response.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
-        assert_eq!(cookies.len(), 2, "{cookies:?}");
-        for (cookie, name) in cookies.iter().zip(["session", "device"]) {
-            assert!(cookie.starts_with(&format!("__Host-undercroft_{name}=")), "{cookie}");
-            assert!(cookie.contains("; Path=/; ") && cookie.ends_with("; Secure"), "{cookie}");
-            assert!(cookie.contains("; HttpOnly; ") && !cookie.contains("Domain"), "{cookie}");
-        }
-        let me = async |name: &str| {
-            let client = server.guest().with("cookie", &format!("{name}={token}"));
-            client.get("/v1/me").await.status
-        };
-        assert_eq!(me("__Host-undercroft_session").await, 200);
-        assert_eq!(me("undercroft_session").await, 401, "any host of the domain may have set it");
-        server.end().await;
     }
 }
 
