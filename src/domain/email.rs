@@ -1,10 +1,19 @@
-//! E-mails to customers and administrators.
+//! E-mails to customers and administrators, and the addresses of e-mails.
 
+use std::borrow::Cow;
+
+use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
 use jiff::{SignedDuration, Timestamp};
+use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use super::ids::{EmailId, UserId, UserTokenId};
 use super::state::states;
+use super::text::{is_invisible, is_line};
+
+/// The greatest length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+const LONGEST_EMAIL: usize = 254;
 
 /// The waits before the attempts after the first: about a day in all.
 const WAITS: [SignedDuration; 6] = [
@@ -77,4 +86,137 @@ impl std::fmt::Debug for Email {
 /// Returns the wait after so many failed attempts; `None` if there is no further one.
 pub fn wait_after(attempts: i64) -> Option<SignedDuration> {
     usize::try_from(attempts - 1).ok().and_then(|failed| WAITS.get(failed)).copied()
+}
+
+/// Returns the key of an e-mail address: two spellings of one address have the same key.
+///
+/// The key is the whole address in NFKC and lower case, with its domain in ASCII: `user@münchen.example` and
+/// `user@xn--mnchen-3ya.example` are one address. The part before the `@` may be case-sensitive (RFC 5321 section 2.4),
+/// but no provider uses that, and accounts for both `Ann@` and `ann@` would allow impersonation.
+pub fn email_key(email: &str) -> String {
+    let lower: String = email.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect();
+    ascii_email(&lower).into_owned()
+}
+
+/// Returns the key that an address with an internationalised domain had in versions that did not convert domains, if
+/// it was written in its own letters; `None` for other addresses. A row of that time keeps this key until the user is
+/// changed, and is found by both.
+pub fn earlier_email_key(key: &str) -> Option<String> {
+    let (local, domain) = key.rsplit_once('@')?;
+    let (unicode, is_domain) = Uts46::new().to_unicode(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow);
+    (is_domain.is_ok() && unicode != domain).then(|| format!("{local}@{unicode}"))
+}
+
+/// Returns an e-mail address with its domain in ASCII (RFC 5890 section 2.3.2.1), with which every mail server delivers
+/// to it; the address itself if its domain is none.
+pub fn ascii_email(email: &str) -> Cow<'_, str> {
+    let converted = email.rsplit_once('@').and_then(|(local, domain)| Some((local, ascii_domain(domain)?)));
+    match converted {
+        Some((_, Cow::Borrowed(_))) | None => email.into(),
+        Some((local, domain)) => format!("{local}@{domain}").into(),
+    }
+}
+
+/// Returns a domain in ASCII, with each label converted by UTS 46; `None` if a label has characters that no domain has,
+/// or is no valid encoding. The lengths of labels are not checked.
+fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
+    Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Ignore).ok()
+}
+
+/// Returns whether a text has the form of an e-mail address: one `@`, no space, no invisible character, by which two
+/// addresses would look alike, before the `@` no dot at an end or after another one (RFC 5321 section 4.1.2), and a
+/// domain with a dot, whose labels are valid in ASCII. Whether the address exists is not checked.
+pub fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let Some(domain) = ascii_domain(domain) else { return false };
+    let is_label =
+        |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
+    text.len().max(local.len() + 1 + domain.len()) <= LONGEST_EMAIL
+        && (1..=64).contains(&local.len())
+        && local.split('.').all(|atom| !atom.is_empty())
+        && is_line(text)
+        && !text.contains(|c: char| c.is_whitespace() || is_invisible(c) || "()<>[]:;,\\\"".contains(c))
+        && !local.contains('@')
+        && domain.split('.').all(is_label)
+        // The last label of an IP address is a number, that of a domain never is.
+        && domain.rsplit_once('.').is_some_and(|(_, top)| !top.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_e_mail_address_has_one_at_sign_and_a_host_with_a_dot() {
+        for good in
+            ["ann@example.org", "a.b+c@sub.example.co.uk", "größe@bücher.example", "o'neil@example.org"]
+        {
+            assert!(is_email(good), "{good}");
+        }
+        let long = format!("{}@example.org", "a".repeat(65));
+        // in ASCII it has more than 63 bytes
+        let letters = (0..20).filter_map(|number| char::from_u32(0x4e00 + number * 7919 % 20_000));
+        let long_label = format!("ann@{}.example", letters.collect::<String>());
+        for bad in [
+            "",
+            "@",
+            "ann",
+            "ann@",
+            "@example.org",
+            "ann@example",
+            "a@b@example.org",
+            ".a@example.org",
+            "a.@example.org",
+            "a..b@example.org",
+            "ann @example.org",
+            "ann@exam ple.org",
+            "ann@.org",
+            "ann@example..org",
+            "ann@-example.org",
+            "ann@127.0.0.1",
+            "ann@example.org, bob@example.org",
+            "ann\n@example.org",
+            "ann\u{202e}@example.org",
+            "a\u{200b}nn@example.org",
+            "a\u{ad}nn@example.org",
+            "ann@exa\u{2060}mple.org",
+            "\u{feff}ann@example.org",
+            "ann@xn--a.example",
+            "ann@b\u{fc}cher%.example",
+            "ann@b\u{e000}cher.example",
+            &long,
+            &long_label,
+        ] {
+            assert!(!is_email(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_spellings_of_a_domain_are_one_address() {
+        let key = "user@xn--mnchen-3ya.example";
+        for spelling in [
+            key,
+            "user@münchen.example",
+            " User@MÜNCHEN.example",
+            "user@mu\u{308}nchen.example",
+            "user@XN--MNCHEN-3YA.Example",
+            "user@münchen\u{3002}example",
+        ] {
+            assert_eq!(email_key(spelling), key, "{spelling}");
+        }
+        assert_eq!(ascii_email("Größe@München.example"), "Größe@xn--mnchen-3ya.example");
+        assert_eq!(ascii_email("Ann@Example.org"), "Ann@example.org");
+        for (other, other_key) in [
+            ("Größe@example.org", "größe@example.org"),
+            ("Ann@a_b.example", "ann@a_b.example"),
+            ("user@munchen.example", "user@munchen.example"),
+            ("user@straße.example", "user@xn--strae-oqa.example"),
+            ("no address", "no address"),
+            ("ann@xn--a.example", "ann@xn--a.example"),
+        ] {
+            assert_eq!(email_key(other), other_key);
+        }
+        assert_eq!(earlier_email_key(key).as_deref(), Some("user@münchen.example"));
+        assert_eq!(earlier_email_key("größe@example.org"), None);
+    }
 }

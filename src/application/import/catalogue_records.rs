@@ -10,8 +10,9 @@ use crate::domain::discount::Discount;
 use crate::domain::events::ProductChanged;
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::TaxRule;
+use crate::domain::user::User;
 use crate::infrastructure::repositories::{
-    CategoryRepository, ProductRepository, SaveError, Table, UnitOfWork,
+    CategoryRepository, ProductRepository, SaveError, Table, UnitOfWork, UserRepository,
 };
 
 use super::bounds;
@@ -131,8 +132,10 @@ pub(super) async fn customer(
 ) -> Outcome {
     bounds::check_customer(customer, options.context.clock.now())?;
     let ImportedCustomer { user, preferences } = customer;
-    let taken = || "another user has the e-mail address".to_owned();
-    let is_added = insert_new(work, user, user.id, taken).await?;
+    let is_added = UserRepository::insert_unique_email(work, user).await?;
+    if !is_added && !work.exists::<User>(user.id).await? {
+        return Err(RecordError::Refused("another user has the e-mail address".to_owned()));
+    }
     if let Some(preferences) = preferences.as_ref().filter(|_| is_added) {
         work.insert(preferences).await?;
     }

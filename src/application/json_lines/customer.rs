@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{LineType, id};
 use crate::application::records::identity::Identity;
 use crate::application::records::{ImportedCustomer, placeholder_email};
+use crate::domain::email::is_email;
 use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
-use crate::domain::user::{Preferences, User, is_email};
+use crate::domain::user::{Preferences, User};
 
 /// The line of a customer.
 #[derive(Debug, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, EmailAlreadyUsedException, Failure};
-use crate::infrastructure::repositories::{EndedSessions, UnitOfWork, UserTokenRepository};
+use crate::infrastructure::repositories::{EndedSessions, UnitOfWork, UserRepository, UserTokenRepository};
 
 /// The purposes of tokens that verify an address.
 const PURPOSES: [TokenPurpose; 2] = [TokenPurpose::EmailVerification, TokenPurpose::EmailChange];
@@ -130,11 +130,6 @@ async fn verify_in(
     }
     user.email_verified_at = Some(work.now());
     work.record(SecurityAction::EmailVerified, Some(user.id));
-    match work.update(&mut user).await {
-        Err(error) if error.is_taken("users_email") => Err(EmailAlreadyUsedException.into()),
-        updated => {
-            updated?;
-            Ok(ended)
-        }
-    }
+    let is_free = UserRepository::update_unique_email(work, &mut user).await?;
+    if is_free { Ok(ended) } else { Err(EmailAlreadyUsedException.into()) }
 }

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::application::{IdentityTerms, Store};
 use crate::domain::audit::SecurityAction;
+use crate::domain::email::{email_key, is_email};
 use crate::domain::events::UserRegistered;
-use crate::domain::user::{Role, User, email_key, is_email};
+use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::middleware::jwt::{Claims, TrustedIssuer};

@@ -13,8 +13,9 @@ use sha2::{Digest, Sha256};
 
 use super::known_devices;
 use crate::application::Store;
+use crate::domain::email::email_key;
 use crate::domain::ids::UserId;
-use crate::domain::user::{User, email_key};
+use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
 

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::domain::context::IdSource;
-use crate::domain::user::email_key;
+use crate::domain::email::email_key;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, TechnicalKind};
 use crate::infrastructure::middleware::Partition;
 use crate::infrastructure::repositories::IdempotencyKey;

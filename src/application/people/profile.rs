@@ -11,7 +11,9 @@ use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
 };
-use crate::infrastructure::repositories::{ApiKeyRepository, EndedSessions, UnitOfWork, UserTokenRepository};
+use crate::infrastructure::repositories::{
+    ApiKeyRepository, EndedSessions, UnitOfWork, UserRepository, UserTokenRepository,
+};
 
 use super::birth_dates::check_birth_date;
 use super::common_passwords::check_password;
@@ -202,9 +204,8 @@ async fn apply(
         Some(email) => change_email(work, mailing, &mut user, email).await?,
         None => false,
     };
-    match work.update(&mut user).await {
-        Err(error) if error.is_taken("users_email") => return Err(EmailAlreadyUsedException.into()),
-        updated => updated?,
+    if !UserRepository::update_unique_email(work, &mut user).await? {
+        return Err(EmailAlreadyUsedException.into());
     }
 
     // After the update: it waits for a concurrent login with the old password, whose session is removed here.

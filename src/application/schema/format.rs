@@ -5,7 +5,7 @@ use utoipa::openapi::{KnownFormat, SchemaFormat};
 use uuid::Uuid;
 
 use crate::domain::{
-    country::Country, language::is_language_tag, money::Currency, tax::TaxClass, user::is_email,
+    country::Country, email::is_email, language::is_language_tag, money::Currency, tax::TaxClass,
 };
 
 /// Returns the name of the format if `text` does not have it.

@@ -10,10 +10,11 @@ use super::database::{
     Conditions, Connection, DatabaseError, Json, ListError, Owner, Page, PageRequest, UnitOfWork,
     data_version, params, select, table,
 };
+use crate::domain::email::{earlier_email_key, email_key};
 use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Permissions};
 use crate::domain::state::State;
-use crate::domain::user::{Role, User, email_key};
+use crate::domain::user::{Role, User};
 
 table! {
     User in "users", key UserId, computed email_key: |user| email_key(&user.email), versioned, listed by created_at,
@@ -48,7 +49,14 @@ pub struct UserRepository<'a>(pub &'a mut Connection);
 impl UserRepository<'_> {
     /// Returns the user with this e-mail address, in any spelling.
     pub async fn by_email(&mut self, email: &str) -> Result<Option<User>, DatabaseError> {
-        self.0.first(&select::<User>("WHERE email_key = $1"), &params![email_key(email)]).await
+        let key = email_key(email);
+        let Some(earlier) = earlier_email_key(&key) else {
+            return self.0.first(&select::<User>("WHERE email_key = $1"), &params![key]).await;
+        };
+        let sql = select::<User>(
+            "WHERE email_key = $1 OR email_key = $2 ORDER BY CASE WHEN email_key = $1 THEN 0 ELSE 1 END LIMIT 1",
+        );
+        self.0.first(&sql, &params![key, earlier]).await
     }
 
     /// Returns the version of the data of a user, which each change of it increments.
@@ -108,7 +116,18 @@ impl UserRepository<'_> {
 
     /// Inserts a user unless another user has the e-mail address; returns whether it was inserted.
     pub async fn insert_unique_email(work: &mut UnitOfWork, user: &User) -> Result<bool, DatabaseError> {
-        work.insert_new(user).await
+        Ok(!is_used_by_earlier_key(work, user).await? && work.insert_new(user).await?)
+    }
+
+    /// Updates a user, who may have another e-mail address, unless another user has it; returns whether it was updated.
+    pub async fn update_unique_email(work: &mut UnitOfWork, user: &mut User) -> Result<bool, DatabaseError> {
+        if is_used_by_earlier_key(work, user).await? {
+            return Ok(false);
+        }
+        match work.update(user).await {
+            Err(error) if error.is_taken("users_email") => Ok(false),
+            updated => updated.map(|()| true),
+        }
     }
 
     /// Replaces the hash of a password by another hash of it. The account does not change.
@@ -130,4 +149,12 @@ impl UserRepository<'_> {
         let user = work.lock::<User>(user_id).await?;
         Ok(user.filter(|user| user.password_hash.as_deref() == Some(password_hash)))
     }
+}
+
+/// Returns whether another user has the e-mail address by [`earlier_email_key`], which is not equal to the key of a new
+/// row, so that no constraint says it.
+async fn is_used_by_earlier_key(work: &mut UnitOfWork, user: &User) -> Result<bool, DatabaseError> {
+    let Some(earlier) = earlier_email_key(&email_key(&user.email)) else { return Ok(false) };
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = $1 AND id <> $2)";
+    work.one(sql, &params![earlier, user.id]).await
 }

@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{CliError, open_store::open_to_change};
 use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::application::people::common_passwords::check_password;
-use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User, is_email};
+use crate::domain::email::is_email;
+use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User};
 use crate::infrastructure::exceptions::{Exception, NotFound};
 use crate::settings::Settings;
 

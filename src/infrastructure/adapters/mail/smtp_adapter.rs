@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::InvalidMail;
-use crate::domain::email::Email;
+use crate::domain::email::{Email, ascii_email};
 use crate::domain::ports::{MailError, Mailer, PortFuture};
 use crate::infrastructure::exceptions::with_causes;
 
@@ -64,7 +64,8 @@ impl SmtpAdapter {
 
     fn message(&self, email: &Email) -> Result<Message, MailError> {
         let refused = |error: String| MailError::Refused(error);
-        let recipient: Mailbox = email.recipient.parse().map_err(|_| refused("no e-mail address".into()))?;
+        let recipient = ascii_email(&email.recipient).parse::<Mailbox>();
+        let recipient = recipient.map_err(|_| refused("no e-mail address".into()))?;
         let domain = self.sender.email.domain();
         Message::builder()
             .from(self.sender.clone())

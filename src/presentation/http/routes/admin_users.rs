@@ -39,7 +39,8 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct UserQuery {
-    /// Only users whose e-mail address begins with this text. Letter case does not matter.
+    /// Only users whose e-mail address begins with this text. Letter case does not matter, nor whether the complete
+    /// labels of an internationalised domain are written in their own letters or in ASCII.
     #[param(min_length = 1, max_length = 254)]
     email: Option<String>,
     /// Only users with this role.

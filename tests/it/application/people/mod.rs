@@ -6,6 +6,7 @@ mod administrators;
 mod api_keys;
 mod email_verifications;
 mod identities;
+mod internationalised_domains;
 mod log_in_limits;
 mod notifications;
 mod one_time_passwords;
