@@ -38,6 +38,9 @@ pub struct RateLimitSettings {
     /// Discount codes from an address.
     #[serde(deserialize_with = "quota")]
     pub discount_code: Option<Quota>,
+    /// Carts that are created from an address.
+    #[serde(deserialize_with = "quota")]
+    pub new_cart: Option<Quota>,
     /// Checkouts from an address.
     #[serde(deserialize_with = "quota")]
     pub checkout: Option<Quota>,
@@ -57,6 +60,7 @@ impl Default for RateLimitSettings {
             sign_up: quota("120/hour"),
             password: quota("30/minute"),
             discount_code: quota("60/minute"),
+            new_cart: quota("120/minute"),
             checkout: quota("120/minute"),
         }
     }

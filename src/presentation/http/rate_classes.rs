@@ -15,6 +15,8 @@ pub(super) const SIGN_UP: RateClass = RateClass::Named("sign_up");
 pub(super) const PASSWORD: RateClass = RateClass::Named("password");
 /// The class of requests with a discount code, which could be guessed.
 pub(super) const DISCOUNT_CODE: RateClass = RateClass::Named("discount_code");
+/// The class of requests that create a cart, which anyone may do.
+pub(super) const NEW_CART: RateClass = RateClass::Named("new_cart");
 /// The class of checkouts.
 pub(super) const CHECKOUT: RateClass = RateClass::Named("checkout");
 
@@ -32,6 +34,7 @@ pub(super) fn limits(
         (SIGN_UP, settings.sign_up),
         (PASSWORD, settings.password),
         (DISCOUNT_CODE, settings.discount_code),
+        (NEW_CART, settings.new_cart),
         (CHECKOUT, settings.checkout),
     ];
     let named: BTreeMap<_, Quota> =

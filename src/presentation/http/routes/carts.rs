@@ -19,7 +19,7 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::{Anyone, LoggedIn};
 use crate::presentation::http::query::Path;
-use crate::presentation::http::rate_classes::DISCOUNT_CODE;
+use crate::presentation::http::rate_classes::{DISCOUNT_CODE, NEW_CART};
 use crate::presentation::http::response::{HandlerResult, StoredResponse, changed, created};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -28,8 +28,8 @@ pub(super) fn routes() -> Routes {
     let discount_code = routes![
         set_cart_discount: [NotFound::Cart, any::<InvalidDiscountCodeException>(), any::<OrderProcessingException>()],
     ];
+    let new_cart = routes![create_cart];
     let others = routes![
-        create_cart,
         get_cart: [NotFound::Cart],
         get_own_cart: [NotFound::Cart],
         add_cart_item: [NotFound::Cart, UnauthorizedAccessException::AgeRestricted, any::<OrderProcessingException>()],
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Routes {
         remove_cart_discount: [NotFound::Cart, any::<OrderProcessingException>()],
         set_cart_delivery: [NotFound::Cart, any::<OrderProcessingException>()],
     ];
-    others.and(discount_code.limited(DISCOUNT_CODE))
+    others.and(new_cart.limited(NEW_CART)).and(discount_code.limited(DISCOUNT_CODE))
 }
 
 /// The cart to create.

@@ -17,6 +17,7 @@ async fn limited(shop: &Shop) -> TestServer {
         sign_up: None,
         password: quota("1/hour"),
         discount_code: quota("1/hour"),
+        new_cart: quota("1/hour"),
         checkout: quota("1/hour"),
         ..RateLimitSettings::default()
     };
@@ -58,9 +59,12 @@ async fn a_class_of_routes_has_a_limit_of_its_own(shop: &Shop) {
 
     let id = uuid::Uuid::nil();
     let (discount, checkout) = (format!("/v1/carts/{id}/discount"), format!("/v1/carts/{id}/checkout"));
-    for (method, path) in
-        [(Method::PATCH, "/v1/me"), (Method::PUT, discount.as_str()), (Method::POST, checkout.as_str())]
-    {
+    for (method, path) in [
+        (Method::PATCH, "/v1/me"),
+        (Method::POST, "/v1/carts"),
+        (Method::PUT, discount.as_str()),
+        (Method::POST, checkout.as_str()),
+    ] {
         assert_ne!(guest.send(method.clone(), path, Some(json!({}))).await.status, 429, "{path}");
         assert_eq!(
             guest.send(method, path, Some(json!({}))).await.problem(429),
