@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::ids::{EmailId, UserId, UserTokenId};
 use super::state::states;
 use super::text::{is_invisible, is_line};
+use super::trace::TraceContext;
 
 /// The greatest length of an e-mail address in bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
 const LONGEST_EMAIL: usize = 254;
@@ -68,6 +69,8 @@ pub struct Email {
     pub ended_at: Option<Timestamp>,
     /// The token that replaces `{token}` in the text when the e-mail is handed to the mail server.
     pub token_id: Option<UserTokenId>,
+    /// The trace of the request or job that caused the e-mail.
+    pub trace: Option<TraceContext>,
 }
 
 impl std::fmt::Debug for Email {

@@ -49,6 +49,8 @@ pub struct Infrastructure {
     pub sessions: SessionStore,
     /// The identity provider whose tokens are accepted, if there is one.
     pub issuer: Option<TrustedIssuer>,
+    /// The share of the traces of jobs that are sampled, from 0 to 1: whether their spans are exported.
+    pub sampled: f64,
     /// Limits the requests that begin by how long they wait, also for the database; `None` if they are not limited.
     pub overload: Option<OverloadLimiter>,
 }
@@ -81,6 +83,7 @@ impl Infrastructure {
             limiter,
             sessions,
             issuer: None,
+            sampled: 0.0,
             overload: Some(overload),
         }
     }

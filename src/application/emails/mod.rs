@@ -137,6 +137,7 @@ async fn write(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<(), Failure> {
         created_at: work.now(),
         ended_at: None,
         token_id: draft.token_id,
+        trace: work.trace(),
     };
     if !work.insert_new(&email).await? {
         return Ok(());

@@ -16,7 +16,9 @@ use crate::infrastructure::events::{
     CallOutcome, EmailDeliveryEvent, EmailOutcome, ThirdPartyApiResponseEvent,
 };
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{EmailAttempt, EmailRepository, UnitOfWork};
+use crate::infrastructure::repositories::{
+    EmailAttempt, EmailRepository, UnitOfWork, current_trace, in_trace,
+};
 
 /// The most e-mails of one piece of the job.
 const BATCH: usize = 100;
@@ -36,13 +38,15 @@ pub(crate) async fn any_due(store: &Store) -> Result<bool, Failure> {
 }
 
 /// Sends the e-mails that are due; returns their number. Once `stop` is cancelled, no further one is begun. After a
-/// crash, one whose outcome was not recorded is sent once more, with the same `Message-ID`.
+/// crash, one whose outcome was not recorded is sent once more, with the same `Message-ID`. Each is sent within the
+/// trace of what caused it.
 pub(crate) async fn send_due(store: &Store, stop: &CancellationToken) -> Result<usize, Failure> {
     if store.infrastructure.mail.is_none() {
         return Ok(0);
     }
     let due = stream::iter(due(store, BATCH).await?).take_until(stop.cancelled());
-    let sent = due.map(|email| send(store, email)).buffer_unordered(CONCURRENCY);
+    let sent = due.map(|email| in_trace(email.trace.or_else(current_trace), send(store, email)));
+    let sent = sent.buffer_unordered(CONCURRENCY);
     let outcomes: Vec<_> = sent.collect().await;
     let count = outcomes.len();
     outcomes.into_iter().collect::<Result<(), _>>()?;
@@ -77,7 +81,7 @@ async fn send(store: &Store, email: Email) -> Result<(), Failure> {
         },
         latency: begun.elapsed(),
         attempt: email.attempts + 1,
-        trace: None,
+        trace: current_trace(),
     });
     let write = store
         .database()

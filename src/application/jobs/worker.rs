@@ -69,7 +69,8 @@ async fn until_live(store: &Store, wanted: bool) {
 /// Runs the worker of a store whose database is live until `stop` is cancelled.
 async fn work_live(store: Store, stop: CancellationToken) {
     let context = JobContext::new(&store);
-    let jobs = JobRunner::new(job_queue(&store), context.clone());
+    let (bus, sampled) = (store.infrastructure.bus.clone(), store.infrastructure.sampled);
+    let jobs = JobRunner::new(job_queue(&store), context.clone()).reporting_to(bus, sampled);
     let broker = store.infrastructure.broker.clone();
     let broker = broker.map(|broker| BrokerTasks::new(context.dispatcher.clone(), broker));
     let working = async {

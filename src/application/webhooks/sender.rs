@@ -15,7 +15,9 @@ use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndp
 use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookError, WebhookMessage, WebhookResponse};
 use crate::infrastructure::events::{CallOutcome, CloudEvent, ThirdPartyApiResponseEvent};
 use crate::infrastructure::exceptions::{Failure, with_causes};
-use crate::infrastructure::repositories::{UnitOfWork, WebhookAttempt, WebhookRepository};
+use crate::infrastructure::repositories::{
+    UnitOfWork, WebhookAttempt, WebhookRepository, current_trace, in_trace,
+};
 
 use crate::application::Store;
 use crate::application::people::notify::notify_admins;
@@ -41,8 +43,8 @@ pub(crate) async fn send(store: &Store) {
             Vec::new()
         });
         for (delivery, endpoint) in begun {
-            let id = endpoint.id;
-            let task = running.spawn(attempt(store.clone(), delivery, endpoint));
+            let (id, trace) = (endpoint.id, CloudEvent::trace_of(&delivery.payload));
+            let task = running.spawn(in_trace(trace, attempt(store.clone(), delivery, endpoint)));
             endpoints.insert(task.id(), id);
         }
 
@@ -94,7 +96,7 @@ async fn lease(
     Ok(begun)
 }
 
-/// Makes an attempt and records its outcome.
+/// Makes an attempt, within the trace of what caused the event, and records its outcome.
 async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpoint) {
     let now = store.now();
     let message = WebhookMessage {
@@ -144,7 +146,7 @@ fn signal(
         outcome,
         latency,
         attempt,
-        trace: None,
+        trace: current_trace(),
     }
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::envelope::Envelope;
 use super::transports::Message;
+use crate::domain::trace::TraceContext;
 
 /// The source of every event, a URI reference: the store, which may be reached by several URLs. Ids are unique among
 /// all stores.
@@ -30,7 +31,7 @@ pub struct CloudEvent<'a> {
     /// An extension attribute: the position of the event among those of the store, with leading zeros, so that texts
     /// have the order of the numbers.
     sequence: String,
-    /// An extension attribute: the trace of the request that published the event.
+    /// An extension attribute: the trace of the request or job that published the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
     data: &'a Value,
@@ -55,6 +56,16 @@ impl<'a> CloudEvent<'a> {
             traceparent: event.trace.map(|trace| trace.to_string()),
             data: &event.data,
         }
+    }
+
+    /// Returns the trace of an event in the JSON format, if it has one.
+    pub fn trace_of(event: &str) -> Option<TraceContext> {
+        /// The members of an event that are read.
+        #[derive(Deserialize)]
+        struct Traced {
+            traceparent: Option<String>,
+        }
+        serde_json::from_str::<Traced>(event).ok()?.traceparent?.parse().ok()
     }
 
     /// Returns the message of a broker.

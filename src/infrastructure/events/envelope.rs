@@ -24,7 +24,7 @@ pub struct Envelope {
     pub occurred_at: Timestamp,
     /// The event's own data.
     pub data: Value,
-    /// The trace of the request that published the event.
+    /// The trace of the request or job that published the event.
     pub trace: Option<TraceContext>,
 }
 

@@ -26,6 +26,7 @@ table! {
     created_at,
     ended_at,
     token_id,
+    trace,
 }
 
 /// Which e-mails a list shows.

@@ -55,6 +55,7 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
         infrastructure = infrastructure.with_broker(transport, settings.events.mode);
     }
     infrastructure.issuer = trusted_issuer(&settings.authentication);
+    infrastructure.sampled = settings.telemetry.sampled();
     let mut store = Store::new(infrastructure, terms(settings, currency));
     store.log_in_limits = log_in_limits(&settings.rate_limits);
     Ok(store)

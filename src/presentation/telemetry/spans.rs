@@ -13,6 +13,7 @@ use super::attributes::{attributes, nanoseconds};
 use crate::application::Store;
 use crate::domain::context::Context;
 use crate::domain::trace::TraceContext;
+use crate::infrastructure::events::jobs::AttemptedJob;
 use crate::infrastructure::events::{
     ApiRequestReceivedEvent, CallOutcome, HandledEvent, Subscription, ThirdPartyApiResponseEvent,
 };
@@ -20,6 +21,7 @@ use crate::infrastructure::repositories::{EndedWork, Engine};
 use crate::presentation::metrics::method_label;
 
 /// The kinds of spans.
+const INTERNAL: u8 = 1;
 const SERVER: u8 = 2;
 const CLIENT: u8 = 3;
 const CONSUMER: u8 = 5;
@@ -33,6 +35,7 @@ pub(super) struct Spans {
     calls: Subscription<ThirdPartyApiResponseEvent>,
     works: Subscription<EndedWork>,
     handled: Subscription<HandledEvent>,
+    jobs: Subscription<AttemptedJob>,
 }
 
 /// What a span has beside its place in the trace.
@@ -53,6 +56,7 @@ impl Spans {
             calls: bus.subscribe(),
             works: bus.subscribe(),
             handled: bus.subscribe(),
+            jobs: bus.subscribe(),
         }
     }
 
@@ -68,6 +72,7 @@ impl Spans {
                     self.child(trace, work.duration, of_work(&work))
                 }),
                 event = self.handled.next() => self.child(event.trace, event.duration, of_handled(&event)),
+                job = self.jobs.next() => Some(self.of_job(&job)),
             };
             if let Some(span) = span {
                 return span;
@@ -82,9 +87,27 @@ impl Spans {
         }
         let mut id = [0; 8];
         self.context.ids.secret(&mut id);
-        let (id, end) = (format!("{:016x}", u64::from_ne_bytes(id).max(1)), self.context.clock.now());
-        let start = end.saturating_sub(signed(duration)).unwrap_or(end);
-        Some(span(&parent.trace_id(), &id, Some(parent.span_id()), (start, end), described))
+        let id = format!("{:016x}", u64::from_ne_bytes(id).max(1));
+        Some(span(&parent.trace_id(), &id, Some(parent.span_id()), self.times(duration), described))
+    }
+
+    /// Returns the span of an attempt of a job, which has just ended: the first of its trace.
+    fn of_job(&self, job: &AttemptedJob) -> Value {
+        let AttemptedJob { name, job_id, attempt, trace, duration, failed } = job;
+        let attributes = attributes([
+            ("undercroft.job_id", job_id.to_string().into()),
+            ("undercroft.attempt", (*attempt).into()),
+            ("error.type", failed.then_some("failed").into()),
+        ]);
+        let described =
+            Described { name: format!("job {name}"), kind: INTERNAL, attributes, failed: *failed };
+        span(&trace.trace_id(), &trace.span_id(), None, self.times(*duration), described)
+    }
+
+    /// Returns the start and the end of what has just ended after this time.
+    fn times(&self, duration: Duration) -> (Timestamp, Timestamp) {
+        let end = self.context.clock.now();
+        (end.saturating_sub(signed(duration)).unwrap_or(end), end)
     }
 }
 
@@ -115,7 +138,7 @@ fn of_request(request: &ApiRequestReceivedEvent) -> Option<Value> {
     Some(span(&trace.trace_id(), &trace.span_id(), parent, (*received_at, end), described))
 }
 
-/// Describes a call of a vendor.
+/// Describes a call of a vendor, a mail server or a webhook endpoint.
 fn of_call(call: &ThirdPartyApiResponseEvent) -> Described {
     let ThirdPartyApiResponseEvent { vendor, operation, status, outcome, attempt, .. } = call;
     let failed = *outcome != CallOutcome::Succeeded;

@@ -78,6 +78,7 @@ async fn pending_for(
             created_at: work.now(),
             ended_at: None,
             token_id: None,
+            trace: None,
         };
         work.insert(&email).await?;
         Ok(email.id)

@@ -17,14 +17,18 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use undercroft::infrastructure::adapters::OtlpUrl;
+use serde_json::{Value, json};
+use undercroft::application::jobs::job_queue;
+use undercroft::infrastructure::adapters::{Mail, OtlpUrl};
 use undercroft::presentation::telemetry::{self, Telemetry};
 use undercroft::settings::{RateLimitSettings, Settings, TelemetrySettings};
 
 use crate::support::http::order_of;
+use crate::support::store::value;
 use crate::support::{Shop, TestServer};
 
+/// Whether the worker has begun to send e-mails.
+const EMAILS_BEGAN: &str = "SELECT COUNT(*) FROM store_settings WHERE key = 'emails_since'";
 const CAUSE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// A collector.
@@ -94,6 +98,18 @@ impl Collector {
         panic!("not all of {names:?} in {:#?}", self.spans.lock().unwrap());
     }
 
+    /// The first span of a name.
+    async fn span(&self, name: &str) -> Span {
+        for _ in 0..1200 {
+            let found = self.spans.lock().unwrap().iter().find(|span| span.name == name).cloned();
+            if let Some(span) = found {
+                return span;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no {name} in {:#?}", self.spans.lock().unwrap());
+    }
+
     /// The first metric of a name that is accepted.
     async fn metric(&self, name: &str, accept: impl Fn(&Metric) -> bool) -> Metric {
         for _ in 0..1200 {
@@ -143,6 +159,11 @@ fn compare(at: &str, sent: &Value, read: &Value, unknown: &mut BTreeSet<String>)
     }
 }
 
+/// The first span of a name.
+fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+    spans.iter().find(|span| span.name == name).unwrap()
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -177,7 +198,7 @@ async fn a_collector_gets_the_spans_of_a_request_and_of_what_it_caused(shop: &Sh
     let checkout = "POST /v1/carts/{id}/checkout";
     let names = [checkout, "authorize sandbox", "transaction", "process order.paid"];
     let spans = collector.spans("4bf92f3577b34da6a3ce929d0e0e4736", &names).await;
-    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let named = |name| named(&spans, name);
     let request = named(checkout);
     assert_eq!(request.kind(), SpanKind::Server);
     assert_eq!(hex(&request.parent_span_id), "00f067aa0ba902b7");
@@ -215,6 +236,47 @@ async fn a_collector_gets_the_spans_of_a_request_and_of_what_it_caused(shop: &Sh
     for personal in ["ann@", "email=", "tok_ok"] {
         assert!(!all.contains(personal), "{personal}");
     }
+}
+
+on_both_engines!(e_mails_and_webhooks_are_in_the_trace_of_their_cause_and_jobs_in_one_of_their_own);
+async fn e_mails_and_webhooks_are_in_the_trace_of_their_cause_and_jobs_in_one_of_their_own(shop: &Shop) {
+    let collector = Collector::start().await;
+    let (settings, mut store) = (collector.settings(), shop.store.clone());
+    let sender = "Shop <shop@example.com>".parse().unwrap();
+    store.infrastructure.mail = Some(Mail::new(&"local:".parse().unwrap(), &sender).unwrap());
+    store.infrastructure.sampled = settings.telemetry.sampled();
+    let telemetry = Telemetry::start(&store, &settings.telemetry, "server");
+    let server = TestServer::start_with_all(store.clone(), settings).await;
+    // nothing listens there
+    let endpoint = json!({"url": "http://127.0.0.1:9/hook", "event_types": ["order.paid"]});
+    server.admin().await.post("/admin/v1/webhook-endpoints", endpoint).await.expect(201);
+    while value::<i64>(&shop.database, EMAILS_BEGAN, &[]).await == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (user, verification) = (server.customer().await, "POST /v1/me/email-verification");
+    let caused = user.with("traceparent", CAUSE);
+    caused.post("/v1/me/email-verification", json!({})).await.expect(202);
+    let spans = collector.spans("4bf92f3577b34da6a3ce929d0e0e4736", &[verification, "send mail"]).await;
+    let (request, sent) = (named(&spans, verification), named(&spans, "send mail"));
+    assert_eq!((sent.kind(), &sent.parent_span_id), (SpanKind::Client, &request.span_id));
+    assert_eq!(text(&sent.attributes, "error.type"), "");
+
+    let caused = user.with("traceparent", &CAUSE.replace("4bf9", "5cf9"));
+    order_of(&caused, shop.product().create().await).await;
+    let names = ["process order.paid", "send mail", "deliver webhook"];
+    let spans = collector.spans("5cf92f3577b34da6a3ce929d0e0e4736", &names).await;
+    let [handled, sent, delivered] = names.map(|name| named(&spans, name));
+    assert_eq!(sent.parent_span_id, handled.parent_span_id);
+    assert_eq!(delivered.parent_span_id, handled.parent_span_id);
+    assert_eq!(text(&delivered.attributes, "error.type"), "unavailable");
+
+    job_queue(&store).run("check_consistency", json!({}), None).await.unwrap();
+    let job = collector.span("job check_consistency").await;
+    assert_eq!((job.kind(), job.parent_span_id.len()), (SpanKind::Internal, 0));
+    let spans = collector.spans(&hex(&job.trace_id), &["transaction"]).await;
+    assert!(spans.iter().all(|span| *span == job || span.parent_span_id == job.span_id), "{spans:#?}");
+    server.end().await;
+    telemetry::end(telemetry).await;
 }
 
 #[tokio::test]

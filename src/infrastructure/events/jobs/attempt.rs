@@ -8,14 +8,16 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::attempted_job::{AttemptedJob, Reports};
 use super::job_queue::JobQueue;
 use super::job_type::JobType;
 use super::leases::{HOLD, RENEWAL};
 use crate::domain::job::{Job, JobStatus};
+use crate::domain::trace::TraceContext;
 use crate::infrastructure::events::background_job_completed_event::BackgroundJobCompletedEvent;
 use crate::infrastructure::events::backoff::retry_at;
 use crate::infrastructure::exceptions::{Failure, Kind, Technical};
-use crate::infrastructure::repositories::{JobRelease, JobRepository, UnitOfWork};
+use crate::infrastructure::repositories::{JobRelease, JobRepository, UnitOfWork, in_trace};
 
 /// The attempts of which each may end with its process, also if the type allows fewer.
 const TAKEOVERS: i64 = 3;
@@ -41,17 +43,36 @@ enum End {
 pub(super) struct Attempt<C> {
     pub(super) queue: JobQueue<C>,
     pub(super) context: C,
+    pub(super) reports: Reports,
     pub(super) job: Job,
     /// The time before the lease was taken.
     pub(super) leased: Instant,
 }
 
 impl<C: Clone + Send + Sync + 'static> Attempt<C> {
-    /// Makes the attempt and records its end; returns whether the job was released because `stop` was cancelled.
+    /// Makes the attempt in a trace of its own, and records its end; returns whether the job was released because
+    /// `stop` was cancelled.
     pub(super) async fn make(self, stop: &CancellationToken) -> bool {
+        let id = self.queue.database().context().ids.uuid();
+        let trace = TraceContext::of_request(id, None, self.reports.sampled);
+        in_trace(Some(trace), self.make_in(trace, stop)).await
+    }
+
+    async fn make_in(self, trace: TraceContext, stop: &CancellationToken) -> bool {
         let Some(job_type) = self.queue.job_type(&self.job.name) else { return false };
-        let processed = AtomicI64::new(0);
-        let Some(end) = self.run(job_type, &processed, stop).await else {
+        let (processed, began) = (AtomicI64::new(0), Instant::now());
+        let end = self.run(job_type, &processed, stop).await;
+        if trace.is_sampled() {
+            self.reports.bus.emit(&AttemptedJob {
+                name: job_type.name(),
+                job_id: self.job.id,
+                attempt: self.job.attempts,
+                trace,
+                duration: began.elapsed(),
+                failed: matches!(end, None | Some(End::Failed { .. })),
+            });
+        }
+        let Some(end) = end else {
             tracing::warn!(job = %self.job.id, name = job_type.name(), "the lease of a job was lost; another process runs it");
             return false;
         };

@@ -11,11 +11,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempt;
+use super::attempted_job::Reports;
 use super::job_queue::JobQueue;
 use super::job_type::{JobType, Schedule};
 use super::leases::Leases;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus};
+use crate::infrastructure::events::event_bus::EventBus;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::JobRepository;
 
@@ -34,6 +36,7 @@ const CONDITION: Duration = Duration::from_secs(5);
 pub struct JobRunner<C> {
     queue: JobQueue<C>,
     context: C,
+    reports: Reports,
     leases: Leases,
     /// The next look at jobs that had no work.
     without_work: HashMap<JobId, Instant>,
@@ -58,11 +61,19 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
         Self {
             queue,
             context,
+            reports: Reports::default(),
             leases: Leases::default(),
             without_work: HashMap::new(),
             running: HashMap::new(),
             attempts: JoinSet::new(),
         }
+    }
+
+    /// Emits an [`AttemptedJob`](super::AttemptedJob) by a bus for this share of the attempts, from 0 to 1: those whose
+    /// trace is sampled.
+    #[must_use]
+    pub fn reporting_to(self, bus: EventBus, sampled: f64) -> Self {
+        Self { reports: Reports { bus, sampled }, ..self }
     }
 
     /// Runs the jobs that are due until `stop` is cancelled. Then it drops those that are running and releases them, so
@@ -155,11 +166,9 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
 
     fn spawn(&mut self, job: Job, stop: &CancellationToken) {
         let Some(name) = self.queue.job_type(&job.name).map(JobType::name) else { return };
-        let (id, given) = (job.id, (self.queue.clone(), self.context.clone(), stop.clone()));
-        let task = self.attempts.spawn(async move {
-            let (queue, context, stop) = given;
-            begin(queue, context, job, &stop).await
-        });
+        let (id, stop) = (job.id, stop.clone());
+        let (queue, context, reports) = (self.queue.clone(), self.context.clone(), self.reports.clone());
+        let task = self.attempts.spawn(async move { begin((queue, context, reports), job, &stop).await });
         self.running.insert(task.id(), (id, name));
     }
 }
@@ -167,8 +176,7 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
 /// Makes an attempt of a job if it has work and can be leased. A scheduled one without work is looked at again after
 /// its interval.
 async fn begin<C: Clone + Send + Sync + 'static>(
-    queue: JobQueue<C>,
-    context: C,
+    (queue, context, reports): (JobQueue<C>, C, Reports),
     job: Job,
     stop: &CancellationToken,
 ) -> Outcome {
@@ -191,7 +199,7 @@ async fn begin<C: Clone + Send + Sync + 'static>(
     let (id, leased) = (job.id, Instant::now());
     match lease(&queue, job).await {
         Ok(Some(job)) => {
-            let attempt = Attempt { queue, context, job, leased };
+            let attempt = Attempt { queue, context, reports, job, leased };
             Outcome::Ended { released: attempt.make(stop).await }
         }
         Ok(None) => NOT_BEGUN,

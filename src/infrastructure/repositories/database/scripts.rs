@@ -83,4 +83,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "sessions_elsewhere",
         script: include_str!("../../../../migrations/0018_sessions_elsewhere.sql"),
     },
+    Migration {
+        version: 19,
+        name: "email_traces",
+        script: include_str!("../../../../migrations/0019_email_traces.sql"),
+    },
 ];

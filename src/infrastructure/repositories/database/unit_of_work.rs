@@ -157,6 +157,11 @@ impl UnitOfWork {
         self.context = context;
     }
 
+    /// Returns the trace that its events belong to.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace
+    }
+
     /// Lets what follows belong to a trace.
     pub fn set_trace(&mut self, trace: Option<TraceContext>) {
         self.trace = trace;

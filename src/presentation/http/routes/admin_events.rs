@@ -95,7 +95,8 @@ struct EventBody {
     /// The data of the event.
     #[schema(value_type = Object)]
     data: Value,
-    /// The id of the trace of the request that published the event, which the log has too; `null` if no request did.
+    /// The id of the trace of the request or job that published the event, which the log has too for a request; `null`
+    /// if neither did.
     trace_id: Option<String>,
 }
 

@@ -42,7 +42,7 @@ async fn cancelled_during_checkout(shop: &Shop) -> Sale {
 
 on_both_engines!(a_charge_after_the_cancellation_is_refunded);
 async fn a_charge_after_the_cancellation_is_refunded(shop: &Shop) {
-    let sale = cancelled_during_checkout(shop).await;
+    let sale = Box::pin(cancelled_during_checkout(shop)).await;
     sale.recover().await;
     let payment = sale.payment().await;
     assert_eq!((payment.status, payment.refunded.amount), (PaymentStatus::Refunded, 1000));

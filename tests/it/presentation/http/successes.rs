@@ -356,7 +356,7 @@ impl Resources<'_> {
     async fn failed_email(&self) -> String {
         const INSERT: &[&str] = &[
             "INSERT INTO emails SELECT id, NULL, 'order_paid', 'a@example.com', 's', 'b', 'failed', 7, NULL, 'refused', \
-             created_at, created_at, NULL, NULL FROM users ORDER BY created_at LIMIT 1 ON CONFLICT (id) DO UPDATE SET \
+             created_at, created_at, NULL, NULL, NULL FROM users ORDER BY created_at LIMIT 1 ON CONFLICT (id) DO UPDATE SET \
              status = 'failed', due_at = NULL",
         ];
         execute(&self.shop.database, INSERT).await;

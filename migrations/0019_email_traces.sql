@@ -1,0 +1,2 @@
+-- the trace context of what caused the e-mail (W3C Trace Context)
+ALTER TABLE emails ADD COLUMN trace TEXT;
