@@ -48,7 +48,8 @@ pub(crate) async fn measure(quick: bool) -> Outcome<()> {
     let shop = Shop::open(&url).await?;
     misses(&shop, rounds).await?;
     changes(&shop, &url, rounds).await?;
-    redis(rounds).await?;
+    // as requests of a server, the readers of Redis run on a thread of the runtime
+    tokio::spawn(redis(rounds)).await??;
     memory(if quick { 100_000 } else { 1_000_000 }).await
 }
 
@@ -60,23 +61,16 @@ async fn hits(rounds: usize) -> Outcome<()> {
         texts.value(&key).await.map_err(|error| error.to_string())?;
         bare.insert(key, Arc::new(text(key)));
     }
-    let (mut own, mut raw) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let looks = (0..KEYS * 50).map(|look| look.wrapping_mul(7_919) % KEYS);
-        let began = own_cpu()?;
+    let looks = (0..KEYS * 50).map(|look| look.wrapping_mul(7_919) % KEYS);
+
+    let raw = async |_| looks.clone().try_for_each(|key| bare.get(&key).map(drop).ok_or("not kept".into()));
+    let own = async |_| {
         for key in looks.clone() {
-            bare.get(&key).ok_or("not kept")?;
+            look(&texts, key).await?;
         }
-        let between = own_cpu()?;
-        for key in looks {
-            texts.get(&key).await.map_err(|error| error.to_string())?;
-        }
-        let ended = own_cpu()?;
-        raw.push(each(between.saturating_sub(began), KEYS as usize * 50));
-        own.push(each(ended.saturating_sub(between), KEYS as usize * 50));
-    }
-    compare("hit in memory, of moka's", own, raw, "≤ 1.5");
-    Ok(())
+        Ok(())
+    };
+    compare("hit in memory, of moka's", "≤ 1.5", (rounds, looks.len()), raw, own).await
 }
 
 /// A request that is counted, beside one of governor.
@@ -86,54 +80,39 @@ async fn limits(rounds: usize) -> Outcome<()> {
     let limit = RateLimit { name: "bench", quota: "1000000/second".parse::<Quota>()? };
     let bare = Governor::hashmap(GovernorQuota::per_second(1_000_000.try_into()?));
     let clients: Vec<_> = (0..1_000).map(|_| context.ids.uuid()).collect();
-    let (mut own, mut raw) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let began = own_cpu()?;
-        repeat(&clients, |client| bare.check_key(client).is_ok())?;
-        let between = own_cpu()?;
-        for _ in 0..500 {
-            for client in &clients {
-                let decision = limiter.count(limit, Partition::User(*client)).await;
-                decision.is_allowed.then_some(()).ok_or("refused")?;
-            }
-        }
-        let ended = own_cpu()?;
-        raw.push(each(between.saturating_sub(began), 500 * clients.len()));
-        own.push(each(ended.saturating_sub(between), 500 * clients.len()));
-    }
-    compare("request counted, of governor's", own, raw, "");
-    Ok(())
-}
+    let requests = || std::iter::repeat_n(&clients, 500).flatten();
 
-fn repeat(clients: &[Uuid], check: impl Fn(&Uuid) -> bool) -> Outcome<()> {
-    for _ in 0..500 {
-        for client in clients {
-            check(client).then_some(()).ok_or("refused")?;
+    let raw =
+        async |_| requests().try_for_each(|client| bare.check_key(client).map_err(|_| "refused".into()));
+    let own = async |_| {
+        for client in requests() {
+            count(&limiter, limit, *client).await?;
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    compare("request counted, of governor's", "", (rounds, requests().count()), raw, own).await
 }
 
 /// A product that is not in memory, beside one that is read without a cache.
 async fn misses(shop: &Shop, rounds: usize) -> Outcome<()> {
-    let (mut own, mut raw) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let caches = Caches::new(shop.store.database(), CacheOptions::default());
-        let began = own_cpu()?;
+    let new = || Caches::new(shop.store.database(), CacheOptions::default());
+    let caches: Vec<_> = std::iter::repeat_with(new).take(rounds).collect();
+
+    let raw = async |_| {
         for id in &shop.products {
             read(shop.store.database(), *id).await?;
         }
-        let between = own_cpu()?;
+        Ok(())
+    };
+    let own = async |round: usize| {
         for id in &shop.products {
-            let found = caches.current().await?.product.value(&ProductName::Id(*id)).await;
+            let found = caches[round].current().await?.product.value(&ProductName::Id(*id)).await;
             found.map_err(|error| error.to_string())?;
         }
-        let ended = own_cpu()?;
-        raw.push(each(between.saturating_sub(began), shop.products.len()));
-        own.push(each(ended.saturating_sub(between), shop.products.len()));
-    }
-    compare("product not in memory, of one without a cache", own, raw, "≤ 1.2");
-    Ok(())
+        Ok(())
+    };
+    let name = "product not in memory, of one without a cache";
+    compare(name, "≤ 1.2", (rounds, shop.products.len()), raw, own).await
 }
 
 async fn read(database: &Database, id: ProductId) -> Outcome<ProductView> {
@@ -145,18 +124,9 @@ async fn read(database: &Database, id: ProductId) -> Outcome<ProductView> {
 /// A change of a product with its invalidation, beside one without.
 async fn changes(shop: &Shop, url: &str, rounds: usize) -> Outcome<()> {
     let plain = Database::open(&url.parse()?, Context::system(), Setup::IfEmpty).await?;
-    let (mut own, mut raw) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let began = own_cpu()?;
-        change(&plain, &shop.products).await?;
-        let between = own_cpu()?;
-        change(shop.store.database(), &shop.products).await?;
-        let ended = own_cpu()?;
-        raw.push(each(between.saturating_sub(began), CHANGES));
-        own.push(each(ended.saturating_sub(between), CHANGES));
-    }
-    compare("product changed, of one without invalidation", own, raw, "≤ 1.1");
-    Ok(())
+    let raw = async |_| change(&plain, &shop.products).await;
+    let own = async |_| change(shop.store.database(), &shop.products).await;
+    compare("product changed, of one without invalidation", "≤ 1.1", (rounds, CHANGES), raw, own).await
 }
 
 async fn change(database: &Database, products: &[ProductId]) -> Outcome<()> {
@@ -190,12 +160,12 @@ async fn redis(rounds: usize) -> Outcome<()> {
     let filling = process()?;
     for_each(0..KEYS, |key| look(&filling, key)).await?;
     let keys: Vec<String> = (0..KEYS).map(|key| format!("{space}:{key}")).collect();
-    for_each(keys.iter(), |key| set(connection.clone(), key)).await?;
+    for_each(keys.clone().into_iter(), |key| set(connection.clone(), key)).await?;
 
     let (mut own, mut raw) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let began = Instant::now();
-        for_each(keys.iter(), |key| get(connection.clone(), key)).await?;
+        let (names, began) = (keys.clone().into_iter(), Instant::now());
+        for_each(names, |key| get(connection.clone(), key)).await?;
         raw.push(rate(keys.len(), began.elapsed()));
         let (texts, began) = (process()?, Instant::now());
         for_each(0..KEYS, |key| look(&texts, key)).await?;
@@ -210,8 +180,8 @@ async fn redis(rounds: usize) -> Outcome<()> {
     let limit = RateLimit { name: "bench", quota: "1000000/second".parse::<Quota>()? };
     let clients: Vec<_> = (0..KEYS).map(|_| context.ids.uuid()).collect();
     let began = Instant::now();
-    for_each(clients.iter(), |client| count(&limiter, limit, *client)).await?;
-    let counted = rate(clients.len(), began.elapsed());
+    for_each(clients.into_iter(), |client| count(&limiter, limit, client)).await?;
+    let counted = rate(KEYS as usize, began.elapsed());
     println!("  {counted:9.0} requests counted at Redis in a second: {:.2} of GET", counted / raw);
     remove(connection, &keys).await
 }
@@ -237,12 +207,12 @@ async fn count(limiter: &RateLimiter, limit: RateLimit, client: Uuid) -> Outcome
     decision.is_allowed.then_some(()).ok_or("refused".into())
 }
 
-async fn set(mut connection: MultiplexedConnection, key: &str) -> Outcome<()> {
+async fn set(mut connection: MultiplexedConnection, key: String) -> Outcome<()> {
     let mut command = ::redis::cmd("SET");
     Ok(command.arg(key).arg(text(0)).arg("EX").arg(600).query_async(&mut connection).await?)
 }
 
-async fn get(mut connection: MultiplexedConnection, key: &str) -> Outcome<()> {
+async fn get(mut connection: MultiplexedConnection, key: String) -> Outcome<()> {
     let found: Option<Vec<u8>> = ::redis::cmd("GET").arg(key).query_async(&mut connection).await?;
     found.map(drop).ok_or("not kept".into())
 }
@@ -296,8 +266,25 @@ fn short(key: u32) -> String {
     format!("{key:0>100}")
 }
 
-/// Prints the processor time of an operation, and its ratio to that of the library below.
-fn compare(name: &str, own: Vec<f64>, raw: Vec<f64>, aim: &str) {
-    let (own, raw) = (median(own) * 1e6, median(raw) * 1e6);
+/// Prints the processor time of an operation beside that of the library below it, each run so many times in a round.
+async fn compare(
+    name: &str,
+    aim: &str,
+    (rounds, times): (usize, usize),
+    raw: impl AsyncFn(usize) -> Outcome<()>,
+    own: impl AsyncFn(usize) -> Outcome<()>,
+) -> Outcome<()> {
+    let (mut raws, mut owns) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let began = own_cpu()?;
+        raw(round).await?;
+        let between = own_cpu()?;
+        own(round).await?;
+        let ended = own_cpu()?;
+        raws.push(each(between.saturating_sub(began), times));
+        owns.push(each(ended.saturating_sub(between), times));
+    }
+    let (raw, own) = (median(raws) * 1e6, median(owns) * 1e6);
     println!("  {own:9.0} ns for a {name} {raw:.0} ns: {:.2} times  {aim}", own / raw);
+    Ok(())
 }

@@ -24,6 +24,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+/// That of the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The result of a measurement; an error ends it and is printed.
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 

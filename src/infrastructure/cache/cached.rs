@@ -18,12 +18,12 @@ use super::counters::Counters;
 use super::drops::{Drops, Stamp};
 use super::entry::{Entry, History, Loaded, Source};
 use super::flights::{Flight, Flights, Joined, Load};
-use super::policy::Policy;
+use super::policy::{Jitter, Policy};
 use super::read::{Origin, Outcome, Read, ReadStatus, Served};
 use super::shared_tier::{Arrival, Shape, SharedTier};
 use super::tiers::CatchUp;
 use crate::domain::context::Context;
-use crate::infrastructure::repositories::spawn_in_trace;
+use crate::infrastructure::repositories::{spawn_in_trace, start_in_trace};
 
 /// Loads the value of a key.
 type Loader<K, V, E> = Arc<dyn Fn(K) -> BoxFuture<'static, Result<Loaded<V>, E>> + Send + Sync>;
@@ -61,6 +61,7 @@ struct Inner<K, V, E> {
     check: Option<CatchUp>,
     context: Context,
     counters: Arc<Counters>,
+    jitter: Jitter,
     /// Names keys in the log.
     hasher: RandomState,
 }
@@ -104,8 +105,9 @@ where
             if is_within(now, entry.fresh_until, inner.policy.stale) {
                 inner.counters.stale.add(1);
                 // the outcome is put into the cache; no one waits for it
-                if self.join(key, Stamp::default()).1 {
+                if let Joined::Begins(load, flight) = self.join(key, Stamp::default()) {
                     inner.counters.refreshes.add(1);
+                    spawn_in_trace(self.clone().fly(key.clone(), load, flight.began));
                 }
                 return Ok(self.checked(key, Arc::clone(entry), Outcome::Stale).await);
             }
@@ -205,12 +207,17 @@ where
         let fallback = known.filter(|entry| is_within(now, entry.loaded_at, inner.policy.fail_safe));
         let limit = if fallback.is_some() { inner.policy.soft_timeout } else { inner.policy.hard_timeout };
         let loaded = async {
-            let (flight, begins) = self.join(key, Stamp::default());
+            let (flight, begins) = self.join_or_load(key, Stamp::default());
             let counter = if begins { &inner.counters.loads } else { &inner.counters.waits };
             counter.add(1);
             match flight.outcome().await {
                 Some(Ok(entry)) if !entry.began_since(asked) && !entry.is_current(&inner.drops) => {
-                    let (flight, begins) = self.join(key, asked);
+                    // another reader that waited may have loaded it meanwhile
+                    let kept = inner.entries.get(key).filter(|entry| entry.is_current(&inner.drops));
+                    if let Some(entry) = kept {
+                        return (Some(Ok(entry)), true);
+                    }
+                    let (flight, begins) = self.join_or_load(key, asked);
                     inner.counters.refreshes.add(begins.into());
                     (flight.outcome().await, !begins)
                 }
@@ -238,15 +245,18 @@ where
         }
     }
 
+    /// Joins the load of a key that began at a moment or later, if there is one.
+    fn join(&self, key: &K, since: Stamp) -> Joined<K, V, LoadError<E>> {
+        self.0.flights.join(key, since, || self.0.drops.now())
+    }
+
     /// Joins the load of a key; begins one, which the second value says, if there is none that began at a moment or
-    /// later.
-    fn join(&self, key: &K, since: Stamp) -> (Flight<V, LoadError<E>>, bool) {
-        let inner = &*self.0;
-        match inner.flights.join(key, since, || inner.drops.now()) {
+    /// later. It does not end with this reader: it goes on in a task of its own, unless it need not wait.
+    fn join_or_load(&self, key: &K, since: Stamp) -> (Flight<V, LoadError<E>>, bool) {
+        match self.join(key, since) {
             Joined::Waits(flight) => (flight, false),
             Joined::Begins(load, flight) => {
-                let (cache, key) = (self.clone(), key.clone());
-                spawn_in_trace(cache.fly(key, load, flight.began));
+                start_in_trace(self.clone().fly(key.clone(), load, flight.began));
                 (flight, true)
             }
         }
@@ -258,7 +268,9 @@ where
         let history = self.history(began, Source::Load);
         let arrived = match &inner.shared {
             Some(shared) => {
-                shared.bring(&inner.policy, &key, &inner.drops, (began, inner.context.clock.now())).await
+                let moment = (began, inner.context.clock.now());
+                // boxed, as is the other use below: most loads have no shared store
+                Box::pin(shared.bring(&inner.policy, &key, &inner.drops, moment)).await
             }
             None => Arrival::ToLoad(None),
         };
@@ -282,7 +294,7 @@ where
                 let entry = self.keep(key.clone(), entry);
                 flight.end(Ok(Arc::clone(&entry)));
                 if let Some(shared) = inner.shared.as_ref().filter(|_| self.keeps(&entry)) {
-                    shared.put(&inner.policy, &key, &entry, history.known).await;
+                    Box::pin(shared.put(&inner.policy, &key, &entry, history.known)).await;
                 }
             }
             Err(error) => {
@@ -302,9 +314,7 @@ where
 
     fn entry(&self, loaded: Loaded<V>, history: History) -> Entry<V> {
         let inner = &*self.0;
-        let mut random = [0; 4];
-        inner.context.ids.secret(&mut random);
-        let fresh = inner.policy.fresh_for(loaded.value.is_none(), u32::from_le_bytes(random));
+        let fresh = inner.policy.fresh_for(loaded.value.is_none(), inner.jitter.next());
         let now = inner.context.clock.now();
         Entry::new(loaded, history, now, later(now, fresh))
     }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::drops::Stamp;
 use super::entry::Entry;
@@ -16,12 +16,19 @@ pub(super) type Outcome<V, E> = Result<Arc<Entry<V>>, E>;
 pub(super) struct Flight<V, E> {
     /// The moment at which it began.
     pub(super) began: Stamp,
-    outcome: watch::Receiver<Option<Outcome<V, E>>>,
+    end: Arc<End<V, E>>,
+}
+
+/// The end of a load.
+struct End<V, E> {
+    /// `None` if the load did not come to an end.
+    outcome: OnceLock<Option<Outcome<V, E>>>,
+    came: Notify,
 }
 
 impl<V, E> Clone for Flight<V, E> {
     fn clone(&self) -> Self {
-        Self { began: self.began, outcome: self.outcome.clone() }
+        Self { began: self.began, end: Arc::clone(&self.end) }
     }
 }
 
@@ -29,7 +36,7 @@ impl<V, E> Clone for Flight<V, E> {
 pub(super) struct Load<K: Eq + Hash, V, E> {
     flights: Arc<Flights<K, V, E>>,
     key: K,
-    outcome: watch::Sender<Option<Outcome<V, E>>>,
+    end: Arc<End<V, E>>,
 }
 
 /// The loads in progress of a cache.
@@ -62,34 +69,40 @@ impl<K: Eq + Hash + Clone, V, E> Flights<K, V, E> {
         if let Some(flight) = flights.get(key).filter(|flight| flight.began >= since) {
             return Joined::Waits(flight.clone());
         }
-        let (sender, receiver) = watch::channel(None);
-        let flight = Flight { began: now(), outcome: receiver };
+        let end = Arc::new(End { outcome: OnceLock::new(), came: Notify::new() });
+        let flight = Flight { began: now(), end: Arc::clone(&end) };
         flights.insert(key.clone(), flight.clone());
-        let load = Load { flights: Arc::clone(self), key: key.clone(), outcome: sender };
+        let load = Load { flights: Arc::clone(self), key: key.clone(), end };
         Joined::Begins(load, flight)
     }
 }
 
 impl<V: Clone, E: Clone> Flight<V, E> {
     /// Waits for the outcome; `None` if the task of the load did not come to an end.
-    pub(super) async fn outcome(mut self) -> Option<Outcome<V, E>> {
-        let outcome = self.outcome.wait_for(Option::is_some).await.ok()?;
-        outcome.clone()
+    pub(super) async fn outcome(self) -> Option<Outcome<V, E>> {
+        let came = self.end.came.notified();
+        if self.end.outcome.get().is_none() {
+            came.await;
+        }
+        self.end.outcome.get()?.clone()
     }
 }
 
 impl<K: Eq + Hash, V, E> Load<K, V, E> {
     /// Ends the load.
     pub(super) fn end(self, outcome: Outcome<V, E>) {
-        self.outcome.send_replace(Some(outcome));
+        // it has no other yet
+        let _ = self.end.outcome.set(Some(outcome));
     }
 }
 
 impl<K: Eq + Hash, V, E> Drop for Load<K, V, E> {
     fn drop(&mut self) {
+        // unless it came to its end
+        let _ = self.end.outcome.set(None);
+        self.end.came.notify_waiters();
         let mut flights = self.flights.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_own = |flight: &Flight<V, E>| flight.outcome.same_channel(&self.outcome.subscribe());
-        if flights.get(&self.key).is_some_and(is_own) {
+        if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.end, &self.end)) {
             flights.remove(&self.key);
         }
     }

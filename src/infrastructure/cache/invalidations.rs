@@ -3,11 +3,12 @@
 //! A reader first reads the invalidations that were committed since the last look, so that no entry is used that a
 //! transaction dropped before the reader came, whichever process committed it. Readers that come while a look is in
 //! progress share the next one: on PostgreSQL a busy process looks some thousand times a second, however many
-//! readers it has. Nothing has to be delivered, and so nothing can be lost or late.
+//! readers it has. On SQLite no look is needed as long as nothing was committed, which a read of a few bytes tells.
+//! Nothing has to be delivered, and so nothing can be lost or late.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use super::tiers::CatchUp;
 use crate::domain::events::DurableEvent;
 use crate::infrastructure::events::{ALL_TAGS, CacheInvalidationEvent};
 use crate::infrastructure::repositories::{
-    Connection, Database, DatabaseError, Engine, Json, Outbox, Publishing,
+    CommitMark, Connection, Database, DatabaseError, Engine, Json, Outbox, Publishing,
 };
 
 /// The type of the events.
@@ -38,6 +39,8 @@ pub struct Invalidations {
     /// The number of readers that came.
     came: AtomicU64,
     state: Mutex<State>,
+    /// The mark of the commits before the last look that succeeded.
+    looked_at: std::sync::Mutex<Option<CommitMark>>,
 }
 
 #[derive(Default)]
@@ -58,7 +61,8 @@ struct State {
 impl Invalidations {
     /// Returns the invalidations of a database, which drop what is in `drops`.
     pub fn new(database: Database, drops: Arc<Drops>) -> Self {
-        Self { database, drops, came: AtomicU64::new(0), state: Mutex::default() }
+        let (came, state, looked_at) = Default::default();
+        Self { database, drops, came, state, looked_at }
     }
 
     /// Drops what was invalidated by transactions that were committed before this call. All who came before a look
@@ -68,6 +72,10 @@ impl Invalidations {
     ///
     /// [`DatabaseError`] if the database cannot be read. Nothing that is kept can be trusted then.
     pub async fn catch_up(&self) -> Result<(), DatabaseError> {
+        let mark = self.database.commit_mark();
+        if mark.is_some() && mark == *self.looked_at() {
+            return Ok(());
+        }
         let own = self.came.fetch_add(1, SeqCst) + 1;
         let mut state = self.state.lock().await;
         if state.served >= own {
@@ -77,13 +85,20 @@ impl Invalidations {
             return Err(error.clone());
         }
         // the look begins now, after all of these came
-        let came = self.came.load(SeqCst);
+        let (came, mark) = (self.came.load(SeqCst), self.database.commit_mark());
         let looked = self.look(&mut state).await;
         match &looked {
-            Ok(()) => state.served = came,
+            Ok(()) => {
+                state.served = came;
+                *self.looked_at() = mark;
+            }
             Err(error) => state.failed = Some((came, error.clone())),
         }
         looked
+    }
+
+    fn looked_at(&self) -> MutexGuard<'_, Option<CommitMark>> {
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what catches up for the check mode, which concludes nothing if the database cannot be read.

@@ -1,6 +1,9 @@
 //! How a cache keeps its entries.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
+
+use crate::domain::context::Context;
 
 /// What differs between caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +60,38 @@ impl Policy {
     }
 }
 
+/// The random numbers by which entries of a cache end at different times: multiples of the golden ratio, which are spread
+/// evenly (Knuth, "The Art of Computer Programming", volume 3, section 6.4), after a random one.
+pub(super) struct Jitter(AtomicU32);
+
+impl Jitter {
+    /// 2^32 divided by the golden ratio.
+    const STEP: u32 = 0x9e37_79b9;
+
+    pub(super) fn new(context: &Context) -> Self {
+        let mut first = [0; 4];
+        context.ids.secret(&mut first);
+        Self(AtomicU32::new(u32::from_le_bytes(first)))
+    }
+
+    pub(super) fn next(&self) -> u32 {
+        self.0.fetch_add(Self::STEP, Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_few_random_numbers_are_spread_over_the_whole_range() {
+        let jitter = Jitter::new(&Context::system());
+        let mut numbers: Vec<_> = std::iter::repeat_with(|| jitter.next()).take(20).collect();
+        numbers.sort_unstable();
+        let (first, last) = (numbers[0], numbers[19]);
+        let between = numbers.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(between.chain([first.wrapping_sub(last)]).all(|gap| gap < u32::MAX / 10), "{numbers:?}");
+    }
 
     #[test]
     fn the_jitter_takes_away_at_most_its_part() {

@@ -72,8 +72,8 @@ pub trait SharedStore: Send + Sync {
 #[derive(Clone)]
 pub struct SharedTier {
     store: Arc<dyn SharedStore>,
-    /// The key of the signatures.
-    secret: Arc<[u8]>,
+    /// Begins a signature: with the key.
+    signing: Hmac<Sha256>,
     /// The beginning of all keys of this store.
     prefix: Arc<str>,
 }
@@ -92,9 +92,10 @@ pub(super) struct Turn(String);
 impl SharedTier {
     /// Returns the tier over a store, with the key of its signatures.
     pub fn new(store: Arc<dyn SharedStore>, secret: &[u8]) -> Self {
-        let name = sign(secret, "store", &[]);
+        let signing = signing(secret);
+        let name = sign(&signing, "store", &[]);
         let number = name.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-        Self { store, secret: secret.into(), prefix: format!("{PREFIX}:{number:016x}:").into() }
+        Self { store, signing, prefix: format!("{PREFIX}:{number:016x}:").into() }
     }
 
     /// Returns the beginning of the keys of this store, which no other one that uses the same Redis has.
@@ -170,7 +171,7 @@ impl SharedTier {
     /// The key in the store: it has the shape's version, and no data of a person.
     fn key(&self, policy: &Policy, key: &impl Display) -> String {
         let name = format!("{}:{}", policy.name, policy.shape);
-        let digest = sign(&self.secret, &name, key.to_string().as_bytes());
+        let digest = sign(&self.signing, &name, key.to_string().as_bytes());
         let number = digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
         format!("{}{name}:{number:032x}", self.prefix)
     }
@@ -195,7 +196,7 @@ impl SharedTier {
         if let Some(value) = entry.value() {
             value.write(&mut bytes);
         }
-        let signature = sign(&self.secret, key, &bytes[SIGNATURE..]);
+        let signature = sign(&self.signing, key, &bytes[SIGNATURE..]);
         bytes[..SIGNATURE].copy_from_slice(&signature);
         bytes
     }
@@ -203,7 +204,7 @@ impl SharedTier {
     /// Reads an entry; `None` if it is damaged, or something that it depends on was dropped.
     fn read<V: Shape>(&self, key: &str, bytes: &[u8], drops: &Drops, began: Stamp) -> Option<Entry<V>> {
         let (signature, rest) = bytes.split_at_checked(SIGNATURE)?;
-        mac(&self.secret, key, rest).verify_slice(signature).ok()?;
+        mac(&self.signing, key, rest).verify_slice(signature).ok()?;
         let mut rest = Reader(rest);
         let [complete_to, loaded_at, fresh_until] = [rest.number()?, rest.number()?, rest.number()?];
         let last = match rest.take()? {
@@ -232,13 +233,18 @@ impl SharedTier {
     }
 }
 
-fn sign(secret: &[u8], key: &str, bytes: &[u8]) -> [u8; SIGNATURE] {
-    mac(secret, key, bytes).finalize().into_bytes().into()
+fn signing(secret: &[u8]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let signing = Hmac::new_from_slice(secret).expect("a key of any length");
+    signing
 }
 
-fn mac(secret: &[u8], key: &str, bytes: &[u8]) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key of any length");
+fn sign(signing: &Hmac<Sha256>, key: &str, bytes: &[u8]) -> [u8; SIGNATURE] {
+    mac(signing, key, bytes).finalize().into_bytes().into()
+}
+
+fn mac(signing: &Hmac<Sha256>, key: &str, bytes: &[u8]) -> Hmac<Sha256> {
+    let mut mac = signing.clone();
     mac.update(&(key.len() as u64).to_le_bytes());
     mac.update(key.as_bytes());
     mac.update(bytes);

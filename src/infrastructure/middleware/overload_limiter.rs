@@ -17,12 +17,17 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const SAMPLES: u32 = 3;
 /// The time between two probes.
 const PROBES: Duration = Duration::from_millis(1);
-/// The part of itself by which the limit increases after an interval without a queue.
+/// The part of itself by which the limit increases after an interval without a queue. It doubles with every second such
+/// interval that follows, up to the greatest: after the load has changed, the limit may be far too low.
 const INCREASE: f64 = 1.0 / 32.0;
+const MOST_INCREASE: f64 = 1.0 / 16.0;
 /// The part that is taken away after an interval in which a queue did not get shorter.
 const DECREASE: f64 = 1.0 / 16.0;
 /// How far what was served in an interval may be below the limit by chance.
 const VARIATION: f64 = 1.25;
+/// The part of the limit that is left at least after an interval: in one that was spent on what had begun before, next
+/// to nothing may be served.
+const LEFT: f64 = 0.75;
 /// The lowest limit, in requests a second.
 const LEAST: f64 = 20.0;
 /// The time over which requests may begin at once that were not used before.
@@ -94,6 +99,8 @@ struct State {
     seen_at: Duration,
     /// The wait of the interval before.
     wait: Duration,
+    /// The intervals without a queue since the last one with a queue.
+    calm: i32,
     interval: Interval,
 }
 
@@ -251,7 +258,10 @@ impl State {
         let seconds = now.saturating_sub(began).as_secs_f64();
         let (begun, served) = (f64::from(begun) / seconds, f64::from(served) / seconds);
         if wait > target {
-            let base = self.limit.map_or(begun.max(served), |limit| limit.min(served * VARIATION));
+            self.calm = 0;
+            let base = self
+                .limit
+                .map_or(begun.max(served), |limit| limit.min((served * VARIATION).max(limit * LEFT)));
             let is_shorter = self.limit.is_some() && wait < self.wait;
             let limit = if is_shorter { base } else { base * (1.0 - DECREASE) }.max(LEAST);
             self.limit = Some(limit);
@@ -259,8 +269,10 @@ impl State {
             let queued = limit * wait.min(INTERVAL).as_secs_f64();
             (self.allowed, self.allowed_at) = (self.allowed.min(-queued), now);
         } else {
-            let is_calm = now > self.refused_at + CALM;
-            self.limit = self.limit.filter(|_| !is_calm).map(|limit| limit * (1.0 + INCREASE));
+            let is_over = now > self.refused_at + CALM;
+            let increase = (INCREASE * 2_f64.powi(self.calm / 2)).min(MOST_INCREASE);
+            self.limit = self.limit.filter(|_| !is_over).map(|limit| limit * (1.0 + increase));
+            self.calm = self.calm.saturating_add(1);
         }
         self.wait = wait;
 

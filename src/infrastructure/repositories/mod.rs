@@ -61,14 +61,14 @@ pub use category_repository::{CategoryRepository, TreeError};
 #[cfg(test)]
 pub(crate) use database::new_database;
 pub use database::{
-    CacheTag, Conditions, Connection, DEFAULT_LIMIT, Database, DatabaseError, DatabaseLoad, DatabaseUrl, Due,
-    EndedWork, Engine, EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json, ListError,
-    ListedByTime, NewEvent, Outbox, Owner, Page, PageRequest, Param, Publishing, ReadFn, Row, SchemaState,
-    Setup, SigningKey, Table, TagEvent, UnitOfWork, Versioned, WorkFn, current_trace, in_trace, is_cache_tag,
-    newest_first, next_number,
+    CacheTag, CommitMark, Conditions, Connection, DEFAULT_LIMIT, Database, DatabaseError, DatabaseLoad,
+    DatabaseUrl, Due, EndedWork, Engine, EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json,
+    ListError, ListedByTime, NewEvent, Outbox, Owner, Page, PageRequest, Param, Publishing, ReadFn, Row,
+    SchemaState, Setup, SigningKey, Table, TagEvent, UnitOfWork, Versioned, WorkFn, current_trace, in_trace,
+    is_cache_tag, newest_first, next_number,
 };
 pub use database::{NotLive, ReplicationState, Role, copy, replication, sqlite_backup, sqlite_side_files};
-pub(crate) use database::{from_row, next_number_ahead, params, read_column, spawn_in_trace};
+pub(crate) use database::{from_row, next_number_ahead, params, read_column, spawn_in_trace, start_in_trace};
 pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};
 pub use digest_repository::{Digest, DigestRepository};
 pub use discount_repository::DiscountRepository;

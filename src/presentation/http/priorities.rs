@@ -6,9 +6,9 @@ use crate::application::Store;
 use crate::infrastructure::middleware::{OverloadMiddleware, Priority};
 use crate::settings::OverloadSettings;
 
-/// Where a shopper or a payment has begun something, by the beginnings of paths. To create a cart is not yet among
-/// them.
-const BEGUN: [&str; 4] = ["/v1/carts/", "/v1/me/cart", "/v1/payments/", "/sandbox/3ds/"];
+/// Where a shopper begins to buy, and what follows, by the beginnings of paths. Whoever was let browse can buy: if the
+/// first cart were refused as often as browsing, most of what was accepted before it would have been in vain.
+const BEGUN: [&str; 4] = ["/v1/carts", "/v1/me/cart", "/v1/payments/", "/sandbox/3ds/"];
 /// What administrators do.
 const ADMINISTRATION: &str = "/admin/";
 /// What tells whether the server lives.
@@ -50,7 +50,7 @@ mod tests {
     fn checkouts_come_before_browsing_and_that_before_what_administrators_read() {
         let of = |method, path| priority(&method, Some(path));
         assert_eq!(of(Method::POST, "/v1/carts/{id}/checkout"), Priority::High);
-        assert_eq!(of(Method::POST, "/v1/carts"), Priority::Normal);
+        assert_eq!(of(Method::POST, "/v1/carts"), Priority::High);
         assert_eq!(of(Method::GET, "/v1/products"), Priority::Normal);
         assert_eq!(of(Method::GET, "/admin/v1/orders"), Priority::Low);
         assert_eq!(of(Method::POST, "/admin/v1/products"), Priority::Normal);

@@ -10,7 +10,7 @@ use moka::notification::RemovalCause;
 use super::{Cached, Inner};
 use crate::infrastructure::cache::counters::Counters;
 use crate::infrastructure::cache::entry::{Entry, Loaded};
-use crate::infrastructure::cache::policy::Policy;
+use crate::infrastructure::cache::policy::{Jitter, Policy};
 use crate::infrastructure::cache::shared_tier::Shape;
 use crate::infrastructure::cache::tiers::Tiers;
 
@@ -83,6 +83,7 @@ where
             is_latest: Arc::new(move |key| Box::pin(is_latest(key))),
             counters,
             hasher: RandomState::new(),
+            jitter: Jitter::new(&context),
             policy,
             drops,
             shared: shared.filter(|_| V::IS_SHARED),

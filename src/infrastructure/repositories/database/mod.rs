@@ -35,6 +35,7 @@ mod sealing;
 mod signing_key;
 mod sqlite;
 pub mod sqlite_backup;
+mod sqlite_commits;
 mod sqlite_file;
 mod sqlite_pool;
 pub mod sqlite_side_files;
@@ -58,7 +59,7 @@ use crate::domain::context::Context;
 
 pub(crate) use self::audit::SERIES as AUDIT_SERIES;
 pub(crate) use self::counters::next_number_ahead;
-pub(crate) use self::current_trace::spawn_in_trace;
+pub(crate) use self::current_trace::{spawn_in_trace, start_in_trace};
 pub(crate) use self::data_versions::data_version;
 pub(crate) use self::dialect::lock_rows;
 pub(crate) use self::param::params;
@@ -85,6 +86,7 @@ pub use self::{
     role::{ReplicationState, Role},
     row::{Field, FromRow, Json, Row},
     signing_key::SigningKey,
+    sqlite_commits::CommitMark,
     table::{Table, Versioned},
     unit_of_work::{ReadFn, UnitOfWork, WorkFn},
     url::{DatabaseUrl, InvalidDatabaseUrl},
@@ -219,6 +221,15 @@ impl Database {
     /// transactions.
     pub fn statements() -> u64 {
         connection::statements()
+    }
+
+    /// Returns what the next commit of any process changes; `None` if only a read can tell whether there was one: on
+    /// PostgreSQL, and on SQLite if the database was opened for reading.
+    pub fn commit_mark(&self) -> Option<CommitMark> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.commit_mark(),
+            Backend::Postgres(_) => None,
+        }
     }
 
     /// Returns the notification of each commit that published events: by this process, and by others while

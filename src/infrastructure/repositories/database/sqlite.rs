@@ -7,7 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, ffi};
@@ -20,6 +20,7 @@ use super::load::DatabaseLoad;
 use super::param::Param;
 use super::queue_wait::QueueWait;
 use super::row::Row;
+use super::sqlite_commits::{CommitHeader, CommitMark};
 use super::sqlite_file::{self, OpenFile};
 use super::sqlite_pool::{ReadAccess, Readers, open, open_reader, unavailable};
 
@@ -53,6 +54,8 @@ pub(crate) struct SqliteDatabase {
     /// The waits of the units for the writer.
     waits: Arc<QueueWait>,
     readers: Arc<Readers>,
+    /// `None` if it was opened for reading.
+    header: Option<Arc<CommitHeader>>,
 }
 
 impl SqliteDatabase {
@@ -61,24 +64,23 @@ impl SqliteDatabase {
     pub(crate) fn open(path: &Path, instance: u32) -> Result<Self, DatabaseError> {
         sqlite_file::create(path)?;
         sqlite_file::check(path)?;
-        let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // A cache of 16 MB holds the pages that a large unit of work changes until it commits. The journal of its
-        // savepoint is kept in memory too (temp_store) instead of in a file.
-        writer.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;",
-        )?;
+        let (writer, header) = CommitHeader::open_with(path, || open_writer(path))?;
+        let header = Arc::new(header);
         sqlite_file::begin_instance(&writer, path, instance)?;
         let file = OpenFile::at(path)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let waits = Arc::new(QueueWait::new());
-        let waited = Arc::clone(&waits);
-        let thread = std::thread::Builder::new()
+        let (waited, kept) = (Arc::clone(&waits), Arc::clone(&header));
+        let thread = thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_loop(writer, &file, receiver, &waited))
+            .spawn(move || {
+                write_loop(writer, &file, receiver, &waited);
+                drop(kept);
+            })
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
-        let readers = Readers::new(path, ReadAccess::BesideWriter, Vec::new());
-        Ok(Self { writer: Some(sender), thread: Some(thread), waits, readers: Arc::new(readers) })
+        let readers = Readers::new(path, ReadAccess::BesideWriter, Vec::new(), Some(Arc::clone(&header)));
+        let readers = Arc::new(readers);
+        Ok(Self { writer: Some(sender), thread: Some(thread), waits, readers, header: Some(header) })
     }
 
     /// Opens an existing file for reading. Neither the file nor the changes in its FILE-wal are written.
@@ -87,9 +89,9 @@ impl SqliteDatabase {
             sqlite_file::check(path)?;
         }
         let access = ReadAccess::alone(path);
-        let readers = Readers::new(path, access, vec![open_reader(path, access)?]);
+        let readers = Arc::new(Readers::new(path, access, vec![open_reader(path, access)?], None));
         let waits = Arc::new(QueueWait::new());
-        Ok(Self { writer: None, thread: None, waits, readers: Arc::new(readers) })
+        Ok(Self { writer: None, thread: None, waits, readers, header: None })
     }
 
     /// Returns a connection for reads.
@@ -109,6 +111,13 @@ impl SqliteDatabase {
     /// Returns the least wait of a unit or a reader since the last call, the longer one of both.
     pub(crate) fn take_least_wait(&self) -> Option<Duration> {
         self.waits.take().max(self.readers.take_least_wait())
+    }
+
+    /// Returns what the next commit of any process changes; `None` if that is not known without a read.
+    pub(crate) fn commit_mark(&self) -> Option<CommitMark> {
+        // without the connection of the writer, SQLite may create another FILE-shm
+        let has_writer = self.writer.as_ref().is_some_and(|writer| !writer.is_closed());
+        self.header.as_ref().filter(|_| has_writer)?.mark()
     }
 
     /// Returns a connection that writes beside the writer, without checking foreign keys.
@@ -139,7 +148,7 @@ impl Drop for SqliteDatabase {
         drop(self.writer.take());
         let Some(thread) = self.thread.take() else { return };
         // a unit that the writer completes may own the last clone of the database
-        if thread.thread().id() != std::thread::current().id() {
+        if thread.thread().id() != thread::current().id() {
             // a writer that panicked leaves its changes in the log
             let _ = thread.join();
         }
@@ -147,10 +156,24 @@ impl Drop for SqliteDatabase {
     }
 }
 
+/// Opens the connection of the writer.
+fn open_writer(path: &Path) -> Result<Connection, DatabaseError> {
+    let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // A cache of 16 MB holds the pages that a large unit of work changes until it commits. The journal of its savepoint
+    // is kept in memory too (temp_store) instead of in a file. The first read creates FILE-shm.
+    writer.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY; SELECT 1 FROM sqlite_schema",
+    )?;
+    Ok(writer)
+}
+
 /// Runs units and commits them in groups until the database is dropped.
 fn write_loop(connection: Connection, file: &OpenFile, mut units: mpsc::Receiver<Queued>, waits: &QueueWait) {
     let mut connection = SqliteConnection { connection: Some(connection), home: None };
     while let Some(first) = units.blocking_recv() {
+        // if no processor is free, others send units first: a larger group costs less for each
+        thread::yield_now();
         let mut group = Vec::new();
         let committed = match file.check().and_then(|()| connection.script("BEGIN IMMEDIATE")) {
             Ok(()) => {

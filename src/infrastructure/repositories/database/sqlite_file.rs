@@ -53,7 +53,8 @@ pub(super) fn check_writable(path: &Path) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-fn unusable(path: &Path, error: &io::Error) -> DatabaseError {
+/// Returns the error of a file that cannot be used.
+pub(super) fn unusable(path: &Path, error: &io::Error) -> DatabaseError {
     let text = format!("{}: {error}", path.display());
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DatabaseError::ReadOnly(text),
@@ -75,14 +76,15 @@ fn check_one_name(path: &Path) -> Result<(), DatabaseError> {
 }
 
 /// Which file a path leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileId {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct FileId {
     device: u64,
     number: u64,
 }
 
 impl FileId {
-    fn of(path: &Path) -> io::Result<Self> {
+    /// Returns the file to which a path leads.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let file = fs::metadata(path)?;
         Ok(Self { device: file.dev(), number: file.ino() })
     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::error::DatabaseError;
 use super::queue_wait::QueueWait;
+use super::sqlite_commits::CommitHeader;
 use super::sqlite_file;
 
 /// The most read-only connections.
@@ -29,12 +30,19 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
     waits: QueueWait,
+    /// It is dropped after the connections.
+    _header: Option<Arc<CommitHeader>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path, access: ReadAccess, idle: Vec<Connection>) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        access: ReadAccess,
+        idle: Vec<Connection>,
+        header: Option<Arc<CommitHeader>>,
+    ) -> Self {
         let (permits, waits) = (Arc::new(Semaphore::new(READERS)), QueueWait::new());
-        Self { path: path.to_owned(), access, idle: Mutex::new(idle), permits, waits }
+        Self { path: path.to_owned(), access, idle: Mutex::new(idle), permits, waits, _header: header }
     }
 
     /// Returns the path of the file.
@@ -146,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_waits_for_a_connection_and_not_for_ever() {
-        let readers = Readers::new(Path::new("/nonexistent"), ReadAccess::BesideWriter, Vec::new());
+        let readers = Readers::new(Path::new("/nonexistent"), ReadAccess::BesideWriter, Vec::new(), None);
         let mut permits = Vec::new();
         for _ in 0..READERS {
             permits.push(readers.permit(Duration::ZERO).await.unwrap());
