@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use governor::{Quota as GovernorQuota, RateLimiter as Governor};
 use redis::aio::MultiplexedConnection;
+use undercroft::application::catalogue::caches::clear;
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::ProductId;
 use undercroft::domain::product::{Product, ProductView};
@@ -63,8 +64,8 @@ async fn hits(rounds: usize) -> Outcome<()> {
     }
     let looks = (0..KEYS * 50).map(|look| look.wrapping_mul(7_919) % KEYS);
 
-    let raw = async |_| looks.clone().try_for_each(|key| bare.get(&key).map(drop).ok_or("not kept".into()));
-    let own = async |_| {
+    let raw = async || looks.clone().try_for_each(|key| bare.get(&key).map(drop).ok_or("not kept".into()));
+    let own = async || {
         for key in looks.clone() {
             look(&texts, key).await?;
         }
@@ -82,9 +83,8 @@ async fn limits(rounds: usize) -> Outcome<()> {
     let clients: Vec<_> = (0..1_000).map(|_| context.ids.uuid()).collect();
     let requests = || std::iter::repeat_n(&clients, 500).flatten();
 
-    let raw =
-        async |_| requests().try_for_each(|client| bare.check_key(client).map_err(|_| "refused".into()));
-    let own = async |_| {
+    let raw = async || requests().try_for_each(|client| bare.check_key(client).map_err(|_| "refused".into()));
+    let own = async || {
         for client in requests() {
             count(&limiter, limit, *client).await?;
         }
@@ -95,22 +95,23 @@ async fn limits(rounds: usize) -> Outcome<()> {
 
 /// A product that is not in memory, beside one that is read without a cache.
 async fn misses(shop: &Shop, rounds: usize) -> Outcome<()> {
-    let new = || Caches::new(shop.store.database(), CacheOptions::default());
-    let caches: Vec<_> = std::iter::repeat_with(new).take(rounds).collect();
-
-    let raw = async |_| {
+    let caches = Caches::new(shop.store.database(), CacheOptions::default());
+    let raw = async || {
         for id in &shop.products {
             read(shop.store.database(), *id).await?;
         }
         Ok(())
     };
-    let own = async |round: usize| {
+    // as in a server that has run for a while, entries take the place of others that were dropped
+    let own = async || {
+        clear(&shop.store, Vec::new()).await.map_err(|failure| failure.report().to_string())?;
         for id in &shop.products {
-            let found = caches[round].current().await?.product.value(&ProductName::Id(*id)).await;
+            let found = caches.current().await?.product.value(&ProductName::Id(*id)).await;
             found.map_err(|error| error.to_string())?;
         }
         Ok(())
     };
+    own().await?;
     let name = "product not in memory, of one without a cache";
     compare(name, "≤ 1.2", (rounds, shop.products.len()), raw, own).await
 }
@@ -124,8 +125,8 @@ async fn read(database: &Database, id: ProductId) -> Outcome<ProductView> {
 /// A change of a product with its invalidation, beside one without.
 async fn changes(shop: &Shop, url: &str, rounds: usize) -> Outcome<()> {
     let plain = Database::open(&url.parse()?, Context::system(), Setup::IfEmpty).await?;
-    let raw = async |_| change(&plain, &shop.products).await;
-    let own = async |_| change(shop.store.database(), &shop.products).await;
+    let raw = async || change(&plain, &shop.products).await;
+    let own = async || change(shop.store.database(), &shop.products).await;
     compare("product changed, of one without invalidation", "≤ 1.1", (rounds, CHANGES), raw, own).await
 }
 
@@ -271,15 +272,15 @@ async fn compare(
     name: &str,
     aim: &str,
     (rounds, times): (usize, usize),
-    raw: impl AsyncFn(usize) -> Outcome<()>,
-    own: impl AsyncFn(usize) -> Outcome<()>,
+    raw: impl AsyncFn() -> Outcome<()>,
+    own: impl AsyncFn() -> Outcome<()>,
 ) -> Outcome<()> {
     let (mut raws, mut owns) = (Vec::new(), Vec::new());
-    for round in 0..rounds {
+    for _ in 0..rounds {
         let began = own_cpu()?;
-        raw(round).await?;
+        raw().await?;
         let between = own_cpu()?;
-        own(round).await?;
+        own().await?;
         let ended = own_cpu()?;
         raws.push(each(between.saturating_sub(began), times));
         owns.push(each(ended.saturating_sub(between), times));

@@ -97,15 +97,29 @@ pub fn wait_after(attempts: i64) -> Option<SignedDuration> {
 /// `user@xn--mnchen-3ya.example` are one address. The part before the `@` may be case-sensitive (RFC 5321 section 2.4),
 /// but no provider uses that, and accounts for both `Ann@` and `ann@` would allow impersonation.
 pub fn email_key(email: &str) -> String {
-    let lower: String = email.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect();
-    ascii_email(&lower).into_owned()
+    ascii_email(&lower_case(email)).into_owned()
 }
 
-/// Returns the key that an address with an internationalised domain had in versions that did not convert domains, if
-/// it was written in its own letters; `None` for other addresses. A row of that time keeps this key until the user is
-/// changed, and is found by both.
-pub fn earlier_email_key(key: &str) -> Option<String> {
-    let (local, domain) = key.rsplit_once('@')?;
+/// Returns the keys by which the account of an e-mail address is stored. The first one is that of the spelling itself,
+/// with its domain in its own letters or in ASCII; there is a second one for the other spelling of an internationalised
+/// domain. An account is stored by the spelling in which its user wrote the address, so that one which was created
+/// before the two were the same keeps its key.
+pub fn stored_email_keys(email: &str) -> (String, Option<String>) {
+    let lower = lower_case(email);
+    let ascii = ascii_email(&lower).into_owned();
+    let Some(unicode) = unicode_email(&ascii) else { return (lower, None) };
+    let is_ascii = lower.rsplit_once('@').is_some_and(|(_, domain)| domain.is_ascii());
+    if is_ascii { (ascii, Some(unicode)) } else { (unicode, Some(ascii)) }
+}
+
+/// Returns an address in NFKC and lower case.
+fn lower_case(email: &str) -> String {
+    email.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect()
+}
+
+/// Returns an address with its internationalised domain in its own letters; `None` for other addresses.
+fn unicode_email(ascii: &str) -> Option<String> {
+    let (local, domain) = ascii.rsplit_once('@')?;
     let (unicode, is_domain) = Uts46::new().to_unicode(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow);
     (is_domain.is_ok() && unicode != domain).then(|| format!("{local}@{unicode}"))
 }
@@ -219,7 +233,9 @@ mod tests {
         ] {
             assert_eq!(email_key(other), other_key);
         }
-        assert_eq!(earlier_email_key(key).as_deref(), Some("user@münchen.example"));
-        assert_eq!(earlier_email_key("größe@example.org"), None);
+        let (ascii, unicode) = (key.to_owned(), "user@münchen.example".to_owned());
+        assert_eq!(stored_email_keys(key), (ascii.clone(), Some(unicode.clone())));
+        assert_eq!(stored_email_keys(" User@MÜNCHEN\u{3002}Example"), (unicode, Some(ascii)));
+        assert_eq!(stored_email_keys("Größe@example.org"), ("größe@example.org".to_owned(), None));
     }
 }

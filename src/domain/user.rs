@@ -29,7 +29,7 @@ pub const LONGEST_PASSWORD: usize = 128;
 pub struct User {
     /// The id.
     pub id: UserId,
-    /// The e-mail address, as the user wrote it. Users are found by its [`email_key`](super::email::email_key).
+    /// The e-mail address, as the user wrote it. Users are found by its [keys](super::email::stored_email_keys).
     pub email: String,
     /// The name; empty if the user gave none.
     pub name: String,

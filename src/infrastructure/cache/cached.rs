@@ -45,6 +45,15 @@ pub enum LoadError<E> {
     Missing,
 }
 
+/// Where a load begins.
+#[derive(Clone, Copy)]
+enum Start {
+    /// In the task of the reader, and it goes on in a task of its own if it has to wait.
+    InPlace,
+    /// In a task of its own: the reader has something to show.
+    InTask,
+}
+
 /// A cache. Clones share the entries.
 pub struct Cached<K, V, E>(Arc<Inner<K, V, E>>);
 
@@ -105,9 +114,8 @@ where
             if is_within(now, entry.fresh_until, inner.policy.stale) {
                 inner.counters.stale.add(1);
                 // the outcome is put into the cache; no one waits for it
-                if let Joined::Begins(load, flight) = self.join(key, Stamp::default()) {
+                if self.join_or_load(key, Stamp::default(), Start::InTask).1 {
                     inner.counters.refreshes.add(1);
-                    spawn_in_trace(self.clone().fly(key.clone(), load, flight.began));
                 }
                 return Ok(self.checked(key, Arc::clone(entry), Outcome::Stale).await);
             }
@@ -205,19 +213,25 @@ where
         let (asked, now) = (inner.drops.now(), inner.context.clock.now());
         let was_kept = known.is_some();
         let fallback = known.filter(|entry| is_within(now, entry.loaded_at, inner.policy.fail_safe));
-        let limit = if fallback.is_some() { inner.policy.soft_timeout } else { inner.policy.hard_timeout };
+        // a reader that need not wait longer must not run the load itself
+        let (limit, start) = match &fallback {
+            Some(_) => (inner.policy.soft_timeout, Start::InTask),
+            None => (inner.policy.hard_timeout, Start::InPlace),
+        };
         let loaded = async {
-            let (flight, begins) = self.join_or_load(key, Stamp::default());
+            let (flight, begins) = self.join_or_load(key, Stamp::default(), start);
             let counter = if begins { &inner.counters.loads } else { &inner.counters.waits };
             counter.add(1);
             match flight.outcome().await {
                 Some(Ok(entry)) if !entry.began_since(asked) && !entry.is_current(&inner.drops) => {
                     // another reader that waited may have loaded it meanwhile
-                    let kept = inner.entries.get(key).filter(|entry| entry.is_current(&inner.drops));
-                    if let Some(entry) = kept {
+                    let is_usable = |entry: &Arc<Entry<V>>| {
+                        entry.is_current(&inner.drops) && inner.context.clock.now() < entry.fresh_until
+                    };
+                    if let Some(entry) = inner.entries.get(key).filter(is_usable) {
                         return (Some(Ok(entry)), true);
                     }
-                    let (flight, begins) = self.join_or_load(key, asked);
+                    let (flight, begins) = self.join_or_load(key, asked, start);
                     inner.counters.refreshes.add(begins.into());
                     (flight.outcome().await, !begins)
                 }
@@ -245,18 +259,18 @@ where
         }
     }
 
-    /// Joins the load of a key that began at a moment or later, if there is one.
-    fn join(&self, key: &K, since: Stamp) -> Joined<K, V, LoadError<E>> {
-        self.0.flights.join(key, since, || self.0.drops.now())
-    }
-
     /// Joins the load of a key; begins one, which the second value says, if there is none that began at a moment or
-    /// later. It does not end with this reader: it goes on in a task of its own, unless it need not wait.
-    fn join_or_load(&self, key: &K, since: Stamp) -> (Flight<V, LoadError<E>>, bool) {
-        match self.join(key, since) {
+    /// later. It does not end with this reader.
+    fn join_or_load(&self, key: &K, since: Stamp, start: Start) -> (Flight<V, LoadError<E>>, bool) {
+        let inner = &*self.0;
+        match inner.flights.join(key, since, || inner.drops.now()) {
             Joined::Waits(flight) => (flight, false),
             Joined::Begins(load, flight) => {
-                start_in_trace(self.clone().fly(key.clone(), load, flight.began));
+                let load = self.clone().fly(key.clone(), load, flight.began);
+                match start {
+                    Start::InPlace => start_in_trace(load),
+                    Start::InTask => drop(spawn_in_trace(load)),
+                }
                 (flight, true)
             }
         }
@@ -269,7 +283,7 @@ where
         let arrived = match &inner.shared {
             Some(shared) => {
                 let moment = (began, inner.context.clock.now());
-                // boxed, as is the other use below: most loads have no shared store
+                // boxed, as is the other use below: the future of a load without a shared store stays small
                 Box::pin(shared.bring(&inner.policy, &key, &inner.drops, moment)).await
             }
             None => Arrival::ToLoad(None),

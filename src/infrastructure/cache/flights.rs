@@ -21,9 +21,9 @@ pub(super) struct Flight<V, E> {
 
 /// The end of a load.
 struct End<V, E> {
-    /// `None` if the load did not come to an end.
+    /// `None` if the load was dropped before it had one.
     outcome: OnceLock<Option<Outcome<V, E>>>,
-    came: Notify,
+    ended: Notify,
 }
 
 impl<V, E> Clone for Flight<V, E> {
@@ -69,7 +69,7 @@ impl<K: Eq + Hash + Clone, V, E> Flights<K, V, E> {
         if let Some(flight) = flights.get(key).filter(|flight| flight.began >= since) {
             return Joined::Waits(flight.clone());
         }
-        let end = Arc::new(End { outcome: OnceLock::new(), came: Notify::new() });
+        let end = Arc::new(End { outcome: OnceLock::new(), ended: Notify::new() });
         let flight = Flight { began: now(), end: Arc::clone(&end) };
         flights.insert(key.clone(), flight.clone());
         let load = Load { flights: Arc::clone(self), key: key.clone(), end };
@@ -80,9 +80,9 @@ impl<K: Eq + Hash + Clone, V, E> Flights<K, V, E> {
 impl<V: Clone, E: Clone> Flight<V, E> {
     /// Waits for the outcome; `None` if the task of the load did not come to an end.
     pub(super) async fn outcome(self) -> Option<Outcome<V, E>> {
-        let came = self.end.came.notified();
+        let ended = self.end.ended.notified();
         if self.end.outcome.get().is_none() {
-            came.await;
+            ended.await;
         }
         self.end.outcome.get()?.clone()
     }
@@ -100,7 +100,7 @@ impl<K: Eq + Hash, V, E> Drop for Load<K, V, E> {
     fn drop(&mut self) {
         // unless it came to its end
         let _ = self.end.outcome.set(None);
-        self.end.came.notify_waiters();
+        self.end.ended.notify_waiters();
         let mut flights = self.flights.0.lock().unwrap_or_else(PoisonError::into_inner);
         if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.end, &self.end)) {
             flights.remove(&self.key);

@@ -39,7 +39,7 @@ pub struct Invalidations {
     /// The number of readers that came.
     came: AtomicU64,
     state: Mutex<State>,
-    /// The mark of the commits before the last look that succeeded.
+    /// The mark that was read before the last look that succeeded.
     looked_at: std::sync::Mutex<Option<CommitMark>>,
 }
 
@@ -61,8 +61,13 @@ struct State {
 impl Invalidations {
     /// Returns the invalidations of a database, which drop what is in `drops`.
     pub fn new(database: Database, drops: Arc<Drops>) -> Self {
-        let (came, state, looked_at) = Default::default();
-        Self { database, drops, came, state, looked_at }
+        Self {
+            database,
+            drops,
+            came: AtomicU64::new(0),
+            state: Mutex::default(),
+            looked_at: std::sync::Mutex::default(),
+        }
     }
 
     /// Drops what was invalidated by transactions that were committed before this call. All who came before a look
@@ -120,6 +125,8 @@ impl Invalidations {
             (state.complete_to, state.publishing, state.looks) = (None, None, 0);
             state.read.clear();
         }
+        // on SQLite transactions do not overlap, and a look follows a commit
+        let is_sqlite = connection.engine() == Engine::Sqlite;
         let mut outbox = Outbox(&mut connection);
         if state.complete_to.is_none() {
             let complete_to = outbox.readable_until().await?;
@@ -135,7 +142,7 @@ impl Invalidations {
         }
         let complete_to = state.complete_to.unwrap_or_default();
         state.looks += 1;
-        if state.looks < LOOKS && state.read.len() < BATCH {
+        if !is_sqlite && state.looks < LOOKS && state.read.len() < BATCH {
             return self.read_new(state, &mut connection, complete_to).await;
         }
         state.looks = 0;

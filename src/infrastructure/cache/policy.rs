@@ -60,8 +60,8 @@ impl Policy {
     }
 }
 
-/// The random numbers by which entries of a cache end at different times: multiples of the golden ratio, which are spread
-/// evenly (Knuth, "The Art of Computer Programming", volume 3, section 6.4), after a random one.
+/// The random numbers by which entries of a cache end at different times: multiples of the golden ratio after a random
+/// one, which are spread evenly (Knuth, "The Art of Computer Programming", volume 3, section 6.4).
 pub(super) struct Jitter(AtomicU32);
 
 impl Jitter {

@@ -17,10 +17,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const SAMPLES: u32 = 3;
 /// The time between two probes.
 const PROBES: Duration = Duration::from_millis(1);
-/// The part of itself by which the limit increases after an interval without a queue. It doubles with every second such
-/// interval that follows, up to the greatest: after the load has changed, the limit may be far too low.
+/// The part of itself by which the limit increases after an interval without a queue.
 const INCREASE: f64 = 1.0 / 32.0;
-const MOST_INCREASE: f64 = 1.0 / 16.0;
+/// That after a further such interval: when the load has changed, the limit may be far too low.
+const FURTHER_INCREASE: f64 = 1.0 / 16.0;
 /// The part that is taken away after an interval in which a queue did not get shorter.
 const DECREASE: f64 = 1.0 / 16.0;
 /// How far what was served in an interval may be below the limit by chance.
@@ -42,7 +42,7 @@ const LOGGED: Duration = Duration::from_secs(10);
 pub enum Priority {
     /// It is never refused, and does not count: for health checks.
     Exempt,
-    /// For what a shopper or a payment has begun.
+    /// For buying and paying.
     High,
     /// For what shoppers browse.
     Normal,
@@ -99,8 +99,8 @@ struct State {
     seen_at: Duration,
     /// The wait of the interval before.
     wait: Duration,
-    /// The intervals without a queue since the last one with a queue.
-    calm: i32,
+    /// Whether there was no queue in the interval before.
+    was_calm: bool,
     interval: Interval,
 }
 
@@ -258,21 +258,23 @@ impl State {
         let seconds = now.saturating_sub(began).as_secs_f64();
         let (begun, served) = (f64::from(begun) / seconds, f64::from(served) / seconds);
         if wait > target {
-            self.calm = 0;
-            let base = self
-                .limit
-                .map_or(begun.max(served), |limit| limit.min((served * VARIATION).max(limit * LEFT)));
+            self.was_calm = false;
+            let base = self.limit.map_or(begun.max(served), |limit| limit.min(served * VARIATION));
+            let least = self.limit.map_or(LEAST, |limit| LEAST.max(limit * LEFT));
             let is_shorter = self.limit.is_some() && wait < self.wait;
-            let limit = if is_shorter { base } else { base * (1.0 - DECREASE) }.max(LEAST);
+            let limit = if is_shorter { base } else { base * (1.0 - DECREASE) }.max(least);
             self.limit = Some(limit);
             // what is in the queue has to leave it before others of normal priority begin
             let queued = limit * wait.min(INTERVAL).as_secs_f64();
             (self.allowed, self.allowed_at) = (self.allowed.min(-queued), now);
         } else {
             let is_over = now > self.refused_at + CALM;
-            let increase = (INCREASE * 2_f64.powi(self.calm / 2)).min(MOST_INCREASE);
-            self.limit = self.limit.filter(|_| !is_over).map(|limit| limit * (1.0 + increase));
-            self.calm = self.calm.saturating_add(1);
+            let increase = if self.was_calm { FURTHER_INCREASE } else { INCREASE };
+            // one that is far above what arrives need not increase
+            let has_use = |limit: f64| begun * 2.0 >= limit;
+            let increased = |limit| if has_use(limit) { limit * (1.0 + increase) } else { limit };
+            self.limit = self.limit.filter(|_| !is_over).map(increased);
+            self.was_calm = true;
         }
         self.wait = wait;
 

@@ -10,14 +10,14 @@ use super::database::{
     Conditions, Connection, DatabaseError, Json, ListError, Owner, Page, PageRequest, UnitOfWork,
     data_version, params, select, table,
 };
-use crate::domain::email::{earlier_email_key, email_key};
+use crate::domain::email::stored_email_keys;
 use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Permissions};
 use crate::domain::state::State;
 use crate::domain::user::{Role, User};
 
 table! {
-    User in "users", key UserId, computed email_key: |user| email_key(&user.email), versioned, listed by created_at,
+    User in "users", key UserId, computed email_key: |user| stored_email_keys(&user.email).0, versioned, listed by created_at,
     owned by |user| Owner::User(user.id);
     id,
     email,
@@ -47,16 +47,17 @@ pub struct UserFilter {
 pub struct UserRepository<'a>(pub &'a mut Connection);
 
 impl UserRepository<'_> {
-    /// Returns the user with this e-mail address, in any spelling.
+    /// Returns the user with this e-mail address, in any spelling. If two users have it, who registered when their
+    /// spellings were not the same yet, it is that of this spelling.
     pub async fn by_email(&mut self, email: &str) -> Result<Option<User>, DatabaseError> {
-        let key = email_key(email);
-        let Some(earlier) = earlier_email_key(&key) else {
+        let (key, other) = stored_email_keys(email);
+        let Some(other) = other else {
             return self.0.first(&select::<User>("WHERE email_key = $1"), &params![key]).await;
         };
         let sql = select::<User>(
             "WHERE email_key = $1 OR email_key = $2 ORDER BY CASE WHEN email_key = $1 THEN 0 ELSE 1 END LIMIT 1",
         );
-        self.0.first(&sql, &params![key, earlier]).await
+        self.0.first(&sql, &params![key, other]).await
     }
 
     /// Returns the version of the data of a user, which each change of it increments.
@@ -78,7 +79,7 @@ impl UserRepository<'_> {
         let mut conditions = Conditions::default();
         if let Some(prefix) = &filter.email_prefix {
             // A range, not LIKE: both engines can use the index, and there are no wildcards to escape.
-            let from = email_key(prefix);
+            let (from, _) = stored_email_keys(prefix);
             let to = format!("{from}{}", char::MAX);
             conditions = conditions.compare("email_key >=", from).compare("email_key <", to);
         }
@@ -116,12 +117,12 @@ impl UserRepository<'_> {
 
     /// Inserts a user unless another user has the e-mail address; returns whether it was inserted.
     pub async fn insert_unique_email(work: &mut UnitOfWork, user: &User) -> Result<bool, DatabaseError> {
-        Ok(!is_used_by_earlier_key(work, user).await? && work.insert_new(user).await?)
+        Ok(!is_used_in_other_spelling(work, user).await? && work.insert_new(user).await?)
     }
 
     /// Updates a user, who may have another e-mail address, unless another user has it; returns whether it was updated.
     pub async fn update_unique_email(work: &mut UnitOfWork, user: &mut User) -> Result<bool, DatabaseError> {
-        if is_used_by_earlier_key(work, user).await? {
+        if is_used_in_other_spelling(work, user).await? {
             return Ok(false);
         }
         match work.update(user).await {
@@ -151,10 +152,11 @@ impl UserRepository<'_> {
     }
 }
 
-/// Returns whether another user has the e-mail address by [`earlier_email_key`], which is not equal to the key of a new
-/// row, so that no constraint says it.
-async fn is_used_by_earlier_key(work: &mut UnitOfWork, user: &User) -> Result<bool, DatabaseError> {
-    let Some(earlier) = earlier_email_key(&email_key(&user.email)) else { return Ok(false) };
-    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = $1 AND id <> $2)";
-    work.one(sql, &params![earlier, user.id]).await
+/// Returns whether another user has the e-mail address in the other spelling of its domain, of which no constraint
+/// knows, unless the user has it already.
+async fn is_used_in_other_spelling(work: &mut UnitOfWork, user: &User) -> Result<bool, DatabaseError> {
+    let (key, Some(other)) = stored_email_keys(&user.email) else { return Ok(false) };
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = $1 AND id <> $2) \
+               AND NOT EXISTS (SELECT 1 FROM users WHERE email_key = $3 AND id = $2)";
+    work.one(sql, &params![other, user.id, key]).await
 }

@@ -6,9 +6,9 @@ use crate::application::Store;
 use crate::infrastructure::middleware::{OverloadMiddleware, Priority};
 use crate::settings::OverloadSettings;
 
-/// Where a shopper begins to buy, and what follows, by the beginnings of paths. Whoever was let browse can buy: if the
-/// first cart were refused as often as browsing, most of what was accepted before it would have been in vain.
-const BEGUN: [&str; 4] = ["/v1/carts", "/v1/me/cart", "/v1/payments/", "/sandbox/3ds/"];
+/// Where shoppers buy and pay, by the beginnings of paths. To create a cart is among them: if it were refused as often
+/// as browsing, most of what was accepted before it would have been in vain.
+const BUYING: [&str; 4] = ["/v1/carts", "/v1/me/cart", "/v1/payments/", "/sandbox/3ds/"];
 /// What administrators do.
 const ADMINISTRATION: &str = "/admin/";
 /// What tells whether the server lives.
@@ -25,7 +25,7 @@ pub fn overload(settings: OverloadSettings, store: &Store) -> Option<OverloadMid
 fn priority(method: &Method, route: Option<&str>) -> Priority {
     match route {
         Some(path) if path.starts_with(HEALTH) => Priority::Exempt,
-        Some(path) if BEGUN.iter().any(|begun| path.starts_with(begun)) => Priority::High,
+        Some(path) if BUYING.iter().any(|start| path.starts_with(start)) => Priority::High,
         Some(path) if path.starts_with(ADMINISTRATION) && method.is_safe() => Priority::Low,
         Some(_) => Priority::Normal,
         None => Priority::Low,
@@ -41,7 +41,7 @@ mod tests {
     fn the_paths_of_each_priority_exist() {
         let document = routes::all().into_document();
         let exists = |start: &str| document.paths.paths.keys().any(|path| path.starts_with(start));
-        for start in BEGUN.into_iter().chain([ADMINISTRATION, HEALTH]) {
+        for start in BUYING.into_iter().chain([ADMINISTRATION, HEALTH]) {
             assert!(exists(start) || start == "/sandbox/3ds/", "{start}");
         }
     }

@@ -27,8 +27,8 @@ where
     tokio::spawn(in_trace(current_trace(), future))
 }
 
-/// Runs a future within the trace of the present task: what does not have to wait in this task, the rest in a task of its
-/// own. A panic ends the future alone.
+/// Runs a future within the trace of the present task: what does not have to wait in this task, the rest in a task of
+/// its own. A panic ends the future alone.
 pub(crate) fn start_in_trace<F>(future: F)
 where
     F: Future<Output = ()> + Send + 'static,

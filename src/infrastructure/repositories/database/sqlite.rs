@@ -64,19 +64,18 @@ impl SqliteDatabase {
     pub(crate) fn open(path: &Path, instance: u32) -> Result<Self, DatabaseError> {
         sqlite_file::create(path)?;
         sqlite_file::check(path)?;
-        let (writer, header) = CommitHeader::open_with(path, || open_writer(path))?;
-        let header = Arc::new(header);
+        // declared before the connection, so that it is closed after it
+        let (header, writer) = CommitHeader::open_with(path, || open_writer(path))?;
         sqlite_file::begin_instance(&writer, path, instance)?;
         let file = OpenFile::at(path)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let waits = Arc::new(QueueWait::new());
-        let (waited, kept) = (Arc::clone(&waits), Arc::clone(&header));
+        let waited = Arc::clone(&waits);
+        let writer =
+            SqliteConnection { connection: Some(writer), home: None, _header: Some(Arc::clone(&header)) };
         let thread = thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || {
-                write_loop(writer, &file, receiver, &waited);
-                drop(kept);
-            })
+            .spawn(move || write_loop(writer, &file, receiver, &waited))
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
         let readers = Readers::new(path, ReadAccess::BesideWriter, Vec::new(), Some(Arc::clone(&header)));
         let readers = Arc::new(readers);
@@ -98,7 +97,11 @@ impl SqliteDatabase {
     pub(crate) async fn reader(&self) -> Result<SqliteConnection, DatabaseError> {
         let permit = self.readers.permit(QUEUE_WAIT).await?;
         let connection = self.readers.take()?;
-        Ok(SqliteConnection { connection: Some(connection), home: Some((Arc::clone(&self.readers), permit)) })
+        Ok(SqliteConnection {
+            connection: Some(connection),
+            home: Some((Arc::clone(&self.readers), permit)),
+            _header: None,
+        })
     }
 
     /// Returns the connections that read, and the units of work that wait for the writer.
@@ -124,7 +127,7 @@ impl SqliteDatabase {
     pub(crate) fn unchecked_writer(&self) -> Result<SqliteConnection, DatabaseError> {
         let connection = open(self.readers.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF")?;
-        Ok(SqliteConnection { connection: Some(connection), home: None })
+        Ok(SqliteConnection { connection: Some(connection), home: None, _header: self.header.clone() })
     }
 
     /// Sends a unit of work to the writer.
@@ -169,8 +172,12 @@ fn open_writer(path: &Path) -> Result<Connection, DatabaseError> {
 }
 
 /// Runs units and commits them in groups until the database is dropped.
-fn write_loop(connection: Connection, file: &OpenFile, mut units: mpsc::Receiver<Queued>, waits: &QueueWait) {
-    let mut connection = SqliteConnection { connection: Some(connection), home: None };
+fn write_loop(
+    mut connection: SqliteConnection,
+    file: &OpenFile,
+    mut units: mpsc::Receiver<Queued>,
+    waits: &QueueWait,
+) {
     while let Some(first) = units.blocking_recv() {
         // if no processor is free, others send units first: a larger group costs less for each
         thread::yield_now();
@@ -252,6 +259,8 @@ pub(crate) struct SqliteConnection {
     connection: Option<Connection>,
     /// The pool to which the connection returns; `None` for that of the writer.
     home: Option<(Arc<Readers>, OwnedSemaphorePermit)>,
+    /// It is dropped after the connection.
+    _header: Option<Arc<CommitHeader>>,
 }
 
 impl SqliteConnection {

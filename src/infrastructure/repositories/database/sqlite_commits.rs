@@ -2,16 +2,19 @@
 //!
 //! Each commit, of any process, writes the header of the index of the write-ahead log: with a counter, the number of
 //! frames and their checksum, and the salts of the log. It is at the beginning of FILE-shm, twice, the second copy
-//! before the first. A commit is complete when both are written: as long as both are what they were, there is no other.
+//! written before the first. A commit is complete when both are written: as long as both are what they were, there is
+//! no other.
 //!
 //! To close FILE-shm would end the locks of all connections of this process to the database
 //! (<https://www.sqlite.org/howtocorrupt.html>, section 2.2). So all [`CommitHeader`]s of a file share one descriptor,
 //! which is closed with the last of them, and connections that write are opened together with one.
 //!
-//! docs/decisions/0033-commits-are-seen-in-the-index-of-the-log.md has the reasons. Source: <https://www.sqlite.org/walformat.html>, section 2.
+//! docs/decisions/0033-commits-are-seen-in-the-index-of-the-log.md has the reasons.
+//!
+//! Source: <https://www.sqlite.org/walformat.html>, section 2.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -41,11 +44,13 @@ impl CommitHeader {
     pub(super) fn open_with<C>(
         path: &Path,
         open: impl FnOnce() -> Result<C, DatabaseError>,
-    ) -> Result<(C, Self), DatabaseError> {
+    ) -> Result<(Arc<Self>, C), DatabaseError> {
         // the last header of the same file must not be closed between the two
         let mut files = files();
         let connection = open()?;
-        let index = sqlite_side_files::shared_memory(path);
+        // SQLite keeps its files beside the file to which a symbolic link leads
+        let path = fs::canonicalize(path).map_err(|error| unusable(path, &error))?;
+        let index = sqlite_side_files::shared_memory(&path);
         let failed = |error| unusable(&index, &error);
         let id = FileId::of(&index).map_err(failed)?;
         let files = files.get_or_insert_default();
@@ -54,7 +59,7 @@ impl CommitHeader {
             None => Arc::new(File::open(&index).map_err(failed)?),
         };
         files.insert(id, Arc::downgrade(&file));
-        Ok((connection, Self { file: Some(file) }))
+        Ok((Arc::new(Self { file: Some(file) }), connection))
     }
 
     /// Returns the present mark; `None` if it cannot be read.
@@ -93,7 +98,7 @@ mod tests {
     fn a_commit_of_any_connection_changes_the_mark_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
-        let (writer, header) = CommitHeader::open_with(&path, || open(&path)).unwrap();
+        let (header, writer) = CommitHeader::open_with(&path, || open(&path)).unwrap();
         let other = open(&path).unwrap();
         let before = header.mark().unwrap();
         other.execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (1); ROLLBACK; SELECT * FROM t").unwrap();
@@ -115,6 +120,18 @@ mod tests {
     }
 
     #[test]
+    fn a_database_behind_a_symbolic_link_has_the_header_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, link] = ["store.db", "link.db"].map(|name| folder.path().join(name));
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        std::fs::write(index(&link), [0; 4096]).unwrap();
+        let (header, _writer) = CommitHeader::open_with(&link, || open(&link)).unwrap();
+        let before = header.mark();
+        open(&path).unwrap().execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        assert_ne!(header.mark(), before);
+    }
+
+    #[test]
     fn the_locks_of_a_database_outlast_another_one_of_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
@@ -123,10 +140,11 @@ mod tests {
             let id = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&index(&path).metadata().unwrap()));
             text.lines().filter(|line| line.contains(&id)).count()
         };
-        let (first, header) = CommitHeader::open_with(&path, || open(&path)).unwrap();
-        let (second, other) = CommitHeader::open_with(&path, || open(&path)).unwrap();
+        let (header, first) = CommitHeader::open_with(&path, || open(&path)).unwrap();
+        let (other, second) = CommitHeader::open_with(&path, || open(&path)).unwrap();
         assert!(Arc::ptr_eq(header.file.as_ref().unwrap(), other.file.as_ref().unwrap()));
         let held = locks();
+        assert!(held > 0 || !cfg!(target_os = "linux"));
         drop((second, other));
         assert_eq!(locks(), held);
         first.execute_batch("INSERT INTO t VALUES (1)").unwrap();

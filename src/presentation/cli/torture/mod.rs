@@ -64,6 +64,10 @@ enum Test {
     /// Publish, deliver and run jobs in several processes, kill them, and cut them off
     Events(events::Events),
     /// Let more shoppers arrive than the server can serve
+    ///
+    /// Prints how many buy in a second at the server's capacity, at half of it, twice and ten times, with the 99th
+    /// percentiles of the times of accepted and refused requests in microseconds, and the numbers of those that were
+    /// refused and failed.
     Overload(overload::Overload),
     /// Keep connections open by sending and reading slowly
     SlowClients(slow_clients::SlowClients),

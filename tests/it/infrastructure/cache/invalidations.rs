@@ -1,8 +1,10 @@
 //! Looks for what transactions dropped: few, each with little work, and none hides what was committed before it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::cache::{Drops, Invalidations};
 use undercroft::infrastructure::events::CacheInvalidationEvent;
@@ -13,6 +15,8 @@ use crate::support::{EmptyPostgres, FaultyProxy, RoundTrips, Shop};
 
 /// More than a look reads at once, six times.
 const MANY: usize = 3_000;
+/// Longer than a look of SQLite takes.
+const SHORT: Duration = Duration::from_millis(200);
 /// The most round trips of a look.
 const LOOK: u64 = 4;
 /// What a long transaction publishes.
@@ -123,4 +127,24 @@ async fn readers_that_wait_share_the_failure_of_a_look() {
     assert!((1..=4).contains(&connected), "{connected}");
     proxy.let_in();
     invalidations.catch_up().await.unwrap();
+}
+
+#[tokio::test]
+async fn on_sqlite_nothing_is_read_unless_something_was_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("store.db").display());
+    let (database, other) = (open(&url).await, open(&url).await);
+    let (invalidations, drops) = caught_up(&database).await;
+    let is_waiting = async || timeout(SHORT, invalidations.catch_up()).await.is_err();
+    let mut held = Vec::new();
+    while let Ok(connection) = timeout(SHORT, database.read()).await {
+        held.push(connection.unwrap());
+    }
+    assert!(!is_waiting().await);
+
+    publish(&other, 1).await;
+    assert!(is_waiting().await);
+    held.clear();
+    assert!(!is_waiting().await);
+    assert_eq!(drops.known().complete_to, drops.known().last.unwrap().position);
 }

@@ -158,6 +158,21 @@ fn there_is_no_limit_when_the_load_is_over() {
 }
 
 #[test]
+fn the_limit_stays_near_when_nothing_was_served_for_a_moment_and_does_not_grow_without_use() {
+    let mut server = Simulation::new(None);
+    server.run(5, [0, 4000, 0]);
+    for _ in 0..1_200 {
+        server.now += 2 * STEP;
+        server.arrive(1);
+    }
+    let seen = server.run(3, [0, 4000, 0]);
+    assert!(seen.served >= 5_000, "of 6,000: {seen:?}");
+    server.run(8, [0, 500, 0]);
+    let limit = server.limit().unwrap();
+    assert!(limit < 2_500.0, "{limit}");
+}
+
+#[test]
 fn a_burst_is_no_overload() {
     let mut server = Simulation::new(None);
     for _ in 0..50 {
