@@ -7,7 +7,8 @@
 //!
 //! To close FILE-shm would end the locks of all connections of this process to the database
 //! (<https://www.sqlite.org/howtocorrupt.html>, section 2.2). So all [`CommitHeader`]s of a file share one descriptor,
-//! which is closed with the last of them, and connections that write are opened together with one.
+//! which is closed with the last of them, and connections that write are opened together with one. Connections of a
+//! database that was opened for reading have none: a process does not open the same file for writing beside them.
 //!
 //! docs/decisions/0033-commits-are-seen-in-the-index-of-the-log.md has the reasons.
 //!
