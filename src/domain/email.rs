@@ -142,8 +142,14 @@ fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
 
 /// Returns whether a text has the form of an e-mail address: one `@`, no space, no invisible character, by which two
 /// addresses would look alike, before the `@` no dot at an end or after another one (RFC 5321 section 4.1.2), and a
-/// domain with a dot, whose labels are valid in ASCII. Whether the address exists is not checked.
+/// domain with a dot, whose labels are valid in ASCII. Its key must have this form, too: characters such as `﹫` stand
+/// for others. Whether the address exists is not checked.
 pub fn is_email(text: &str) -> bool {
+    let folded: String = text.nfkc().collect();
+    has_form(text) && (folded == text || has_form(&folded))
+}
+
+fn has_form(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let Some(domain) = ascii_domain(domain) else { return false };
     let is_label =
@@ -199,6 +205,10 @@ mod tests {
             "ann@exa\u{2060}mple.org",
             "\u{feff}ann@example.org",
             "ann@xn--a.example",
+            "a\u{fe6b}b@example.org",
+            "\u{2024}a@example.org",
+            "a\u{2026}b@example.org",
+            "a\u{ff1c}b\u{ff1e}@example.org",
             "ann@b\u{fc}cher%.example",
             "ann@b\u{e000}cher.example",
             &long,

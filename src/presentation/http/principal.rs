@@ -53,9 +53,10 @@ pub type Admin = Guarded<AdminGuard>;
 /// An administrator with a session.
 pub type AdminWithSession = Guarded<And<AdminGuard, SessionGuard>, ((), ())>;
 
-/// Any principal, with the hash of the token, which is not verified.
+/// Any principal, with the hashes of the tokens of the request, in `Authorization` and in the cookie, which are not
+/// verified.
 #[derive(Debug, Clone)]
-pub struct TokenHolder(pub Option<Vec<u8>>);
+pub struct TokenHolder(pub Vec<Vec<u8>>);
 
 /// Any principal, with the texts of the request that may be credentials, none of which is verified or refused: for a
 /// route that needs none.
@@ -136,7 +137,8 @@ impl<S: Sync> FromRequestParts<S> for TokenHolder {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        Ok(Self(Credential::of(parts)?.map(|credential| token_hash(credential.text()))))
+        Credential::of(parts)?;
+        Ok(Self(Credential::any_of(parts).map(|credential| token_hash(credential.text())).collect()))
     }
 }
 

@@ -88,10 +88,14 @@ async fn create_session(
 
 /// Log out
 ///
-/// Ends the session of the request's token. The operation succeeds without a session, too.
+/// Ends the session of the request's token, and that of the cookie beside it. The operation succeeds without a session,
+/// too.
 #[utoipa::path(delete, path = "/v1/sessions", tag = "sessions", responses((status = 204)))]
-async fn delete_session(TokenHolder(token_hash): TokenHolder, State(app): State<AppState>) -> HandlerResult {
-    if let Some(token_hash) = token_hash {
+async fn delete_session(
+    TokenHolder(token_hashes): TokenHolder,
+    State(app): State<AppState>,
+) -> HandlerResult {
+    for token_hash in token_hashes {
         sessions::log_out(&app.store, token_hash).await?;
     }
     Ok(logged_out(&app))

@@ -112,6 +112,10 @@ async fn logging_out_is_idempotent(shop: &Shop) {
     server.guest().delete("/v1/sessions").await.expect(204);
     bearer(server, "nonsense").delete("/v1/sessions").await.expect(204);
     assert_eq!(bearer(server, "nonsense").get("/v1/me").await.status, 401);
+    let (pair, _) = cookie(&try_log_in(server, "ann@example.org", PASSWORD).await);
+    let browser = server.guest().with("cookie", &pair);
+    browser.with("authorization", "Bearer nonsense").delete("/v1/sessions").await.expect(204);
+    assert_eq!(browser.get("/v1/me").await.status, 401, "the session of the cookie, which is removed");
 
     let (third, bob) =
         (log_in(server, "ann@example.org", PASSWORD).await, newcomer(server, "b@example.org").await);
