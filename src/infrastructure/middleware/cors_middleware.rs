@@ -4,17 +4,18 @@
 //! The layer of `tower-http` writes the headers. It sees only requests of named origins: a response to another one has
 //! no header of CORS, so that nothing is reflected, and an `OPTIONS` request that is no preflight reaches its route.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tower::{Layer, ServiceExt};
+use http::header::ORIGIN;
+use http::{HeaderName, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::named_origins::NamedOrigins;
 use super::origin::Origin;
-use super::surround::{Middleware, Next, service};
+use super::surround::{Middleware, Next};
 
 /// Lets pages of named origins use the service. Without an origin it does nothing.
 #[derive(Clone, Debug, Default)]
@@ -31,19 +32,17 @@ pub struct CorsMiddleware {
     pub max_age: Duration,
 }
 
-/// An extension of each request that a page of a named origin sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FromNamedOrigin;
-
-/// The origins, and the layer that writes the headers.
-struct Named {
-    origins: Vec<Origin>,
-    layer: CorsLayer,
-}
+/// The member of the chain.
+struct Cors(Arc<NamedOrigins>);
 
 impl CorsMiddleware {
     /// Returns the member of the chain, if there is an origin.
-    pub(super) fn member(self) -> Option<impl Middleware> {
+    pub(super) fn member(origins: Option<Arc<NamedOrigins>>) -> Option<impl Middleware> {
+        origins.map(Cors)
+    }
+
+    /// Returns the origins with their layer, if there is one.
+    pub(super) fn named(self) -> Option<Arc<NamedOrigins>> {
         if self.origins.is_empty() {
             return None;
         }
@@ -57,33 +56,12 @@ impl CorsMiddleware {
             .max_age(self.max_age)
             .allow_private_network(true)
             .vary([ORIGIN]);
-        Some(Named { origins: self.origins, layer })
+        Some(Arc::new(NamedOrigins { origins: self.origins, layer }))
     }
 }
 
-impl Middleware for Named {
-    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
-        let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let is_ours = request.method() != Method::OPTIONS || is_preflight;
-        if !is_ours || !self.contains(request.headers()) {
-            let mut response = next.run(request).await;
-            response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
-            return response;
-        }
-
-        request.extensions_mut().insert(FromNamedOrigin);
-        let Ok(response) = self.layer.layer(service(next)).oneshot(request).await;
-        response
-    }
-}
-
-impl Named {
-    /// Returns whether a page of a named origin sent a request with these headers.
-    fn contains(&self, headers: &HeaderMap) -> bool {
-        let mut sent = headers.get_all(ORIGIN).iter();
-        match (sent.next(), sent.next()) {
-            (Some(sent), None) => self.origins.iter().any(|origin| origin.header() == sent),
-            _ => false,
-        }
+impl Middleware for Cors {
+    async fn respond(&self, request: Request, next: impl Next) -> Response {
+        self.0.respond(request, next).await
     }
 }

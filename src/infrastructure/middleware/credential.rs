@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, request::Parts};
 use url::Url;
 
 use super::client::Client;
-use super::cors_middleware::FromNamedOrigin;
+use super::named_origins::FromNamedOrigin;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
 /// A credential, which is not verified.

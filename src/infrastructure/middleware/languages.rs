@@ -61,7 +61,7 @@ impl Languages {
 /// Parses a language range and its quality in thousandths. Returns `None` for an invalid range, or one with quality 0.
 fn range(part: &str) -> Option<(u16, String)> {
     let (tag, parameter) = part.split_once(';').unwrap_or((part, "q=1"));
-    let quality: f32 = parameter.trim().strip_prefix("q=")?.parse().ok()?;
+    let quality: f32 = parameter.trim().strip_prefix(['q', 'Q'])?.strip_prefix('=')?.parse().ok()?;
     let tag = tag.trim();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1000")]
     let thousandths = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
@@ -90,6 +90,7 @@ mod tests {
         let best = |header: &str| Languages::parse(header).best(&available.iter()).map(String::as_str);
         assert_eq!(best("de-AT,fr;q=0.9"), Some("de"));
         assert_eq!(best("it, fr;q=0.5, de;q=0.7"), Some("de"));
+        assert_eq!(best("it, fr;q=0.5, de;Q=0.4"), Some("fr"));
         assert_eq!(best("PT-br"), Some("pt-BR"));
         assert_eq!(best("en-GB, de;q=0.1"), None);
         assert_eq!(best("de;q=0, *"), None);

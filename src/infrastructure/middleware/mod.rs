@@ -6,10 +6,10 @@
 //!
 //! `surround.rs` makes the members one service, `client.rs` finds the client of a request, behind the proxies that the
 //! operator trusts, `credential.rs` reads the credential of a request, and `request.rs` has what members and handlers
-//! tell each other. `jwt/` verifies signed tokens, and `overload_limiter.rs` finds how many requests may be in
-//! progress. `rate_limits/` counts what has a limit, and `sessions/` keeps sessions, which `session_middleware.rs`
-//! lets a service read. The middleware of authorization is not in the list: it surrounds single routes, each of which
-//! requires its own permission.
+//! tell each other. `jwt/` verifies signed tokens, `named_origins.rs` has the origins whose pages may use the service,
+//! and `overload_limiter.rs` finds how many requests may begin in a second. `rate_limits/` counts what has a limit, and
+//! `sessions/` keeps sessions, which `session_middleware.rs` lets a service read. The middleware of authorization is
+//! not in the list: it surrounds single routes, each of which requires its own permission.
 //!
 //! # Adding one
 //!
@@ -34,6 +34,7 @@ pub mod jwt;
 mod languages;
 mod localization_middleware;
 mod logging_middleware;
+mod named_origins;
 mod origin;
 mod overload_limiter;
 mod overload_middleware;
@@ -54,7 +55,7 @@ pub use self::authorization_middleware::{AuthorizationMiddleware, RequiredPermis
 pub use self::cache_middleware::{CacheMiddleware, PublicResponse};
 pub use self::client::{Client, network};
 pub use self::compression_middleware::CompressionMiddleware;
-pub use self::cors_middleware::{CorsMiddleware, FromNamedOrigin};
+pub use self::cors_middleware::CorsMiddleware;
 pub use self::credential::{
     Credential, SameSiteCookie, SessionCookie, VerifyCredential, authenticate, check_same_site, cookie_value,
 };
@@ -64,6 +65,7 @@ pub use self::host::is_host;
 pub use self::languages::{BASE_LANGUAGE, Languages, ResponseLanguages};
 pub use self::localization_middleware::LocalizationMiddleware;
 pub use self::logging_middleware::LoggingMiddleware;
+pub use self::named_origins::FromNamedOrigin;
 pub use self::origin::{NotAnOrigin, Origin};
 pub use self::overload_limiter::{InProgress, LeastWait, Load, OverloadLimiter, Priority, Probe};
 pub use self::overload_middleware::OverloadMiddleware;
@@ -117,14 +119,15 @@ impl Chain {
 
     /// The members, outermost first.
     fn members(self) -> impl Middleware {
-        // a request that is refused costs as little as it can
-        (self.overload.map(OverloadMiddleware::member))
+        let origins = self.cors.named();
+        // a request that is refused costs as little as it can, and pages can read that it was
+        (self.overload.map(|overload| overload.member(origins.clone())))
             // every other response has an id and a line in the log, also one that another member makes
             .around(self.logging)
             // every response has them
             .around(self.security_headers.member())
             // a page of a named origin can read every response, also a refusal by the members below
-            .around(self.cors.member())
+            .around(CorsMiddleware::member(origins))
             // it translates every problem document, also those of the members below
             .around(self.localization)
             // it compresses by what the cache says, and each coding has its own entity tag

@@ -2,6 +2,9 @@
 //! first. What is accepted has its response in about the usual time.
 //!
 //! A request that is refused costs its head and a response that is made once: it is not logged, and reaches no route.
+//! Pages of named origins can read the response, and their preflight requests are not refused.
+
+use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request};
@@ -12,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use tokio::task::yield_now;
 
+use super::named_origins::NamedOrigins;
 use super::overload_limiter::{OverloadLimiter, Priority};
 use super::surround::{Middleware, Next};
 use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
@@ -32,6 +36,12 @@ pub struct OverloadMiddleware {
 struct Overload {
     limiter: OverloadLimiter,
     priority: fn(&Method, Option<&str>) -> Priority,
+    origins: Option<Arc<NamedOrigins>>,
+    unavailable: Unavailable,
+}
+
+/// The response to a request that is refused.
+struct Unavailable {
     status: StatusCode,
     headers: HeaderMap,
     document: Bytes,
@@ -39,14 +49,15 @@ struct Overload {
 
 impl OverloadMiddleware {
     /// Returns the member of the chain, with the response to a request that is refused.
-    pub(super) fn member(self) -> impl Middleware {
+    pub(super) fn member(self, origins: Option<Arc<NamedOrigins>>) -> impl Middleware {
         let Self { limiter, priority } = self;
         let failure = Failure::from(Technical::new(TechnicalKind::Unavailable, "overloaded"));
         let document = failure.document().into();
         let (mut head, _) = failure.into_response().into_parts();
         head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         head.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Overload { limiter, priority, status: head.status, headers: head.headers, document }
+        let unavailable = Unavailable { status: head.status, headers: head.headers, document };
+        Overload { limiter, priority, origins, unavailable }
     }
 }
 
@@ -55,7 +66,8 @@ impl Middleware for Overload {
         let limiter = &self.limiter;
         let route = request.extensions().get().map(MatchedPath::as_str);
         let priority = (self.priority)(request.method(), route);
-        if priority == Priority::Exempt {
+        let is_asked = self.origins.as_ref().is_some_and(|origins| origins.is_asked(&request));
+        if priority == Priority::Exempt || is_asked {
             return next.run(request).await;
         }
         let now = limiter.now();
@@ -68,8 +80,10 @@ impl Middleware for Overload {
             });
         }
         let Some(progress) = limiter.begin(priority, now) else {
-            skip_body(request).await;
-            return self.refusal();
+            return match &self.origins {
+                Some(origins) => origins.respond(request, &self.unavailable).await,
+                None => self.unavailable.run(request).await,
+            };
         };
         let response = next.run(request).await;
         progress.end();
@@ -77,8 +91,9 @@ impl Middleware for Overload {
     }
 }
 
-impl Overload {
-    fn refusal(&self) -> Response {
+impl Next for &Unavailable {
+    async fn run(self, request: Request) -> Response {
+        skip_body(request).await;
         let mut response = Response::new(Body::from(self.document.clone()));
         *response.status_mut() = self.status;
         response.headers_mut().clone_from(&self.headers);

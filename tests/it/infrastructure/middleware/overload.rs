@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use axum::routing::{get, post};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY_AFTER};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use undercroft::infrastructure::middleware::{
-    Chain, InProgress, LeastWait, OverloadLimiter, OverloadMiddleware, Priority, Probe,
+    Chain, CorsMiddleware, InProgress, LeastWait, OverloadLimiter, OverloadMiddleware, Priority, Probe,
 };
 
 use super::{send, text};
@@ -20,6 +22,8 @@ const SERVICE: Duration = Duration::from_millis(1);
 /// The processors of the simulated server, of which each serves 1000 requests a second.
 const PROCESSORS: usize = 2;
 const TARGET: Duration = Duration::from_millis(5);
+/// The origin of a page that uses the service.
+const PAGE: &str = "https://shop.example";
 const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
 /// What waits for a processor.
@@ -224,27 +228,30 @@ fn a_queue_of_the_service_counts_too() {
 fn routes(limiter: OverloadLimiter) -> Router {
     let overload = OverloadMiddleware {
         limiter,
-        priority: |_: &Method, route| {
-            if route == Some("/health") { Priority::Exempt } else { Priority::High }
+        priority: |_: &Method, route| match route {
+            Some("/health") => Priority::Exempt,
+            Some("/lists") => Priority::Low,
+            _ => Priority::High,
         },
     };
-    let routes =
-        Router::new().route("/health", get(|| async { "up" })).route("/carts", post(|| async { "created" }));
-    Chain { overload: Some(overload), ..Chain::default() }.apply(routes)
+    let routes = Router::new()
+        .route("/health", get(|| async { "up" }))
+        .route("/lists", get(|| async { "a list" }))
+        .route("/carts", post(|| async { "created" }));
+    let cors = CorsMiddleware {
+        origins: vec![PAGE.parse().unwrap()],
+        response_headers: vec![RETRY_AFTER],
+        methods: vec![Method::POST],
+        ..CorsMiddleware::default()
+    };
+    Chain { overload: Some(overload), cors, ..Chain::default() }.apply(routes)
 }
 
 #[tokio::test]
 async fn a_request_beyond_the_limit_is_refused_at_once() {
     let waits: LeastWait = Arc::new(|| Some(Duration::from_secs(1)));
     let routes = routes(OverloadLimiter::new(TARGET, Some(waits)));
-    let created = async || send(&routes, Request::post("/carts").body(Body::from("{}")).unwrap()).await;
-    let refused = loop {
-        let response = created().await;
-        if response.status() != 200 {
-            break response;
-        }
-        tokio::task::yield_now().await;
-    };
+    let refused = first_refused(&routes).await;
 
     assert_eq!(refused.status(), 503);
     assert_eq!(text(refused.headers(), "retry-after"), "1");
@@ -256,7 +263,51 @@ async fn a_request_beyond_the_limit_is_refused_at_once() {
     let health = Request::get("/health").body(Body::empty()).unwrap();
     assert_eq!(send(&routes, health).await.status(), 200);
 
-    while created().await.status() != 200 {
+    while create(&routes).await.status() != 200 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Creates carts until one is refused; returns that response.
+async fn first_refused(routes: &Router) -> Response {
+    loop {
+        let response = create(routes).await;
+        if response.status() != 200 {
+            return response;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn create(routes: &Router) -> Response {
+    send(routes, Request::post("/carts").body(Body::from("{}")).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_page_of_a_named_origin_reads_that_it_was_refused_and_what_it_may_send() {
+    let waits: LeastWait = Arc::new(|| Some(Duration::from_secs(1)));
+    let limiter = OverloadLimiter::new(TARGET, Some(waits));
+    let routes = routes(limiter.clone());
+    first_refused(&routes).await;
+    // what is of low priority is refused for long
+    let list = async |method, origin: &'static str| {
+        let request = Request::builder().method(method).uri("/lists").header(ORIGIN, origin);
+        let request = request.header(ACCESS_CONTROL_REQUEST_METHOD, "POST");
+        send(&routes, request.body(Body::empty()).unwrap()).await
+    };
+
+    let refused = list(Method::GET, PAGE).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(text(refused.headers(), "access-control-allow-origin"), PAGE);
+    assert_eq!(text(refused.headers(), "access-control-expose-headers"), "retry-after");
+    let foreign = list(Method::GET, "https://other.example").await;
+    assert_eq!((foreign.status().as_u16(), text(foreign.headers(), "vary")), (503, "origin"));
+    assert!(!foreign.headers().contains_key("access-control-allow-origin"));
+
+    let so_far = limiter.load().refused;
+    let asked = list(Method::OPTIONS, PAGE).await;
+    assert_eq!(asked.status(), 200);
+    assert_eq!(text(asked.headers(), "access-control-allow-methods"), "POST");
+    assert_eq!(limiter.load().refused, so_far);
+    assert_eq!(list(Method::OPTIONS, "https://other.example").await.status(), 503);
 }
