@@ -132,7 +132,7 @@ impl Service {
     /// refreshed an entry, without those that found the entry in Redis.
     pub fn reads_of_the_table(&self) -> u64 {
         let counts = self.forecasts.state().counts;
-        counts.loads + counts.refreshes - counts.brought
+        counts.loads + counts.refreshes - counts.shared
     }
 }
 

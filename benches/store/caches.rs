@@ -172,7 +172,7 @@ async fn redis(rounds: usize) -> Outcome<()> {
         for_each(0..KEYS, |key| look(&texts, key)).await?;
         own.push(rate(keys.len(), began.elapsed()));
         let counts = texts.state().counts;
-        (counts.brought == u64::from(KEYS)).then_some(()).ok_or("entries were loaded")?;
+        (counts.shared == u64::from(KEYS)).then_some(()).ok_or("entries were loaded")?;
     }
     let (own, raw) = (median(own), median(raw));
     println!("  {own:9.0} entries a second from Redis, {raw:9.0} by GET: {:.2} (aim ≥ 0.8)", own / raw);

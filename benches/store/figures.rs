@@ -36,6 +36,11 @@ pub(crate) fn each(cost: Duration, count: usize) -> f64 {
     millis(cost) / number(count)
 }
 
+/// A part of a whole, from 0 to 1.
+pub(crate) fn ratio(part: usize, whole: usize) -> f64 {
+    number(part) / number(whole)
+}
+
 fn number(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }

@@ -1,10 +1,9 @@
 //! The cost of the store as ratios within one run and as CPU time per operation. Elapsed times are printed for context
 //! only: they depend on the machine.
 //!
-//! `cargo bench --bench store -- [--quick] [--postgres URL] [caches] [commits] [events] [http]
-//! [start]`. `--quick` runs for
-//! about half a minute; its figures are noisy. CPU and memory of a server are read from `/proc`, so that part needs
-//! Linux.
+//! `cargo bench --bench store -- [--quick] [--postgres URL] [--trace FILE] [caches] [commits] [events] [http] [start]`.
+//! `--quick` runs for about half a minute; its figures are noisy. CPU and memory of a server are read from `/proc`, so
+//! that part needs Linux.
 
 mod bare;
 mod caches;
@@ -19,6 +18,7 @@ mod raw_events;
 mod schema;
 mod shop;
 mod start;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -39,6 +39,9 @@ struct Options {
     /// Measure events and HTTP on this PostgreSQL as well (`postgres://…`), in a temporary schema
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
+    /// Replay the reads in a file, a key in each line, and print the hit ratios
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Measure these parts only
     parts: Vec<Part>,
     /// Serve the bytes of a file with bare axum, for comparison
@@ -74,6 +77,9 @@ async fn main() -> Outcome<()> {
     }
     if options.refuse {
         return bare::refuse().await;
+    }
+    if let Some(file) = options.trace {
+        return trace::measure(&file).await;
     }
     let wanted = |part| options.parts.is_empty() || options.parts.contains(&part);
     if wanted(Part::Start) {

@@ -17,10 +17,10 @@ use super::CacheState;
 use super::counters::Counters;
 use super::drops::{Drops, Stamp};
 use super::entry::{Entry, History, Loaded, Source};
-use super::flights::{Flight, Flights, Joined, Load};
+use super::loads::{Joined, Load, LoadInProgress, Loads};
 use super::policy::{Jitter, Policy};
 use super::read::{Origin, Outcome, Read, ReadStatus, Served};
-use super::shared_tier::{Arrival, Shape, SharedTier};
+use super::shared_tier::{Found, Shape, SharedTier};
 use super::tiers::CatchUp;
 use crate::domain::context::Context;
 use crate::infrastructure::repositories::{spawn_in_trace, start_in_trace};
@@ -60,7 +60,7 @@ pub struct Cached<K, V, E>(Arc<Inner<K, V, E>>);
 struct Inner<K, V, E> {
     policy: Policy,
     entries: moka::sync::Cache<K, Arc<Entry<V>>>,
-    flights: Arc<Flights<K, V, LoadError<E>>>,
+    loads: Arc<Loads<K, V, LoadError<E>>>,
     load: Loader<K, V, E>,
     /// Whether the version of a key is the latest one; true if it has none.
     is_latest: Arc<dyn Fn(K) -> BoxFuture<'static, bool> + Send + Sync>,
@@ -91,7 +91,7 @@ where
     ///
     /// It is not older than this call, as far as drops are known: an entry is dropped, also one whose load is in
     /// progress, when one of its tags is. What was not dropped is served up to its end, and as the policy allows
-    /// longer.
+    /// longer; if it cannot be loaded, fail-safe allows what was dropped, too.
     ///
     /// # Errors
     ///
@@ -153,7 +153,9 @@ where
         let Read { entry, outcome } = self.read(key).await?;
         let value = entry.value().cloned().ok_or(LoadError::Missing)?;
         let left = entry.fresh_until.duration_since(self.0.context.clock.now());
-        let ttl_seconds = i64::try_from(left.as_millis().div_euclid(1_000)).unwrap_or(i64::MAX);
+        let left = i64::try_from(left.as_millis().div_euclid(1_000)).unwrap_or(i64::MAX);
+        // it may have been dropped before its end
+        let ttl_seconds = if outcome == Outcome::Fallback { left.min(0) } else { left };
         let is_stored = u64::from(entry.weight()) <= self.0.policy.max_bytes;
         Ok(Served { value, status: ReadStatus { outcome, ttl_seconds, is_stored } })
     }
@@ -219,24 +221,31 @@ where
             None => (inner.policy.hard_timeout, Start::InPlace),
         };
         let loaded = async {
-            let (flight, begins) = self.join_or_load(key, Stamp::default(), start);
+            let (in_progress, begins) = self.join_or_load(key, Stamp::default(), start);
             let counter = if begins { &inner.counters.loads } else { &inner.counters.waits };
             counter.add(1);
-            match flight.outcome().await {
-                Some(Ok(entry)) if !entry.began_since(asked) && !entry.is_current(&inner.drops) => {
-                    // another reader that waited may have loaded it meanwhile
-                    let is_usable = |entry: &Arc<Entry<V>>| {
-                        entry.is_current(&inner.drops) && inner.context.clock.now() < entry.fresh_until
-                    };
-                    if let Some(entry) = inner.entries.get(key).filter(is_usable) {
-                        return (Some(Ok(entry)), true);
-                    }
-                    let (flight, begins) = self.join_or_load(key, asked, start);
-                    inner.counters.refreshes.add(begins.into());
-                    (flight.outcome().await, !begins)
-                }
-                outcome => (outcome, !begins),
+            let began = in_progress.began;
+            let outcome = in_progress.outcome().await;
+            let is_old = match &outcome {
+                Some(Ok(entry)) => !entry.began_since(asked) && !entry.is_current(&inner.drops),
+                // what it failed for may have been dropped since
+                Some(Err(_)) => began < asked,
+                None => false,
+            };
+            if !is_old {
+                return (outcome, !begins);
             }
+
+            // another reader that waited may have loaded it meanwhile
+            let is_usable = |entry: &Arc<Entry<V>>| {
+                entry.is_current(&inner.drops) && inner.context.clock.now() < entry.fresh_until
+            };
+            if let Some(entry) = inner.entries.get(key).filter(is_usable) {
+                return (Some(Ok(entry)), true);
+            }
+            let (in_progress, begins) = self.join_or_load(key, asked, start);
+            inner.counters.refreshes.add(begins.into());
+            (in_progress.outcome().await, !begins)
         };
         let error = match timeout(limit, loaded).await {
             Ok((Some(Ok(entry)), collapsed)) => {
@@ -261,40 +270,40 @@ where
 
     /// Joins the load of a key; begins one, which the second value says, if there is none that began at a moment or
     /// later. It does not end with this reader.
-    fn join_or_load(&self, key: &K, since: Stamp, start: Start) -> (Flight<V, LoadError<E>>, bool) {
+    fn join_or_load(&self, key: &K, since: Stamp, start: Start) -> (LoadInProgress<V, LoadError<E>>, bool) {
         let inner = &*self.0;
-        match inner.flights.join(key, since, || inner.drops.now()) {
-            Joined::Waits(flight) => (flight, false),
-            Joined::Begins(load, flight) => {
-                let load = self.clone().fly(key.clone(), load, flight.began);
+        match inner.loads.join(key, since, || inner.drops.now()) {
+            Joined::Waits(in_progress) => (in_progress, false),
+            Joined::Begins(load, in_progress) => {
+                let load = self.clone().run_load(key.clone(), load, in_progress.began);
                 match start {
                     Start::InPlace => start_in_trace(load),
                     Start::InTask => drop(spawn_in_trace(load)),
                 }
-                (flight, true)
+                (in_progress, true)
             }
         }
     }
 
-    /// Brings the entry of a key from the shared store, or loads it, and ends the flight.
-    async fn fly(self, key: K, flight: Load<K, V, LoadError<E>>, began: Stamp) {
+    /// Finds the entry of a key in the shared store, or loads it, and ends the load.
+    async fn run_load(self, key: K, load: Load<K, V, LoadError<E>>, began: Stamp) {
         let inner = &*self.0;
         let history = self.history(began, Source::Load);
-        let arrived = match &inner.shared {
+        let found = match &inner.shared {
             Some(shared) => {
                 let moment = (began, inner.context.clock.now());
                 // boxed, as is the other use below: the future of a load without a shared store stays small
-                Box::pin(shared.bring(&inner.policy, &key, &inner.drops, moment)).await
+                Box::pin(shared.find(&inner.policy, &key, &inner.drops, moment)).await
             }
-            None => Arrival::ToLoad(None),
+            None => Found::ToLoad(None),
         };
-        let turn = match arrived {
-            Arrival::Entry(entry) => {
-                inner.counters.brought.add(1);
+        let turn = match found {
+            Found::Entry(entry) => {
+                inner.counters.shared.add(1);
                 let entry = self.keep(key.clone(), entry);
-                return flight.end(Ok(self.checked(&key, entry, Outcome::Shared).await.entry));
+                return load.end(Ok(self.checked(&key, entry, Outcome::Shared).await.entry));
             }
-            Arrival::ToLoad(turn) => turn,
+            Found::ToLoad(turn) => turn,
         };
 
         let loaded = timeout(inner.policy.hard_timeout, (inner.load)(key.clone())).await;
@@ -306,14 +315,15 @@ where
         match outcome {
             Ok(entry) => {
                 let entry = self.keep(key.clone(), entry);
-                flight.end(Ok(Arc::clone(&entry)));
-                if let Some(shared) = inner.shared.as_ref().filter(|_| self.keeps(&entry)) {
+                load.end(Ok(Arc::clone(&entry)));
+                let is_shared = self.keeps(&entry) && entry.is_tagged();
+                if let Some(shared) = inner.shared.as_ref().filter(|_| is_shared) {
                     Box::pin(shared.put(&inner.policy, &key, &entry, history.known)).await;
                 }
             }
             Err(error) => {
                 inner.counters.failures.add(1);
-                flight.end(Err(error));
+                load.end(Err(error));
             }
         }
         if let (Some(shared), Some(turn)) = (&inner.shared, turn) {
@@ -363,6 +373,7 @@ where
             counts: counters.counts(),
             entries: entries.entry_count(),
             bytes: entries.weighted_size(),
+            is_shared: V::IS_SHARED,
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Counters {
     pub(super) loads: Counter,
     pub(super) refreshes: Counter,
     pub(super) fallbacks: Counter,
-    pub(super) brought: Counter,
+    pub(super) shared: Counter,
     pub(super) failures: Counter,
     pub(super) evictions: Counter,
     pub(super) checks: Counter,
@@ -46,10 +46,11 @@ pub struct Counts {
     pub loads: u64,
     /// Loads that are not counted as a read: in the background, or the second one of a reader.
     pub refreshes: u64,
-    /// Reads that waited or began a load, and got an entry after its end, because the load failed or took too long.
+    /// Reads that waited or began a load, and got an entry that was dropped or after its end, because the load failed
+    /// or took too long.
     pub fallbacks: u64,
     /// Loads whose entry was in the shared store.
-    pub brought: u64,
+    pub shared: u64,
     /// Loads that failed.
     pub failures: u64,
     /// Entries that were removed from memory to make room for others.
@@ -85,7 +86,7 @@ impl Counters {
             loads: self.loads.get(),
             refreshes: self.refreshes.get(),
             fallbacks: self.fallbacks.get(),
-            brought: self.brought.get(),
+            shared: self.shared.get(),
             failures: self.failures.get(),
             evictions: self.evictions.get(),
             checks: self.checks.get(),

@@ -147,7 +147,7 @@ impl Invalidations {
         }
         state.looks = 0;
         let publishing = outbox.publishing().await?;
-        // what other transactions published was read then
+        // the look before has read what other transactions had published
         let new_after = state.publishing.as_ref().map_or(0, |earlier| publishing.new_after(earlier));
         self.read_new(state, &mut connection, new_after.max(complete_to)).await?;
         self.set_complete_to(state, publishing.readable_until());

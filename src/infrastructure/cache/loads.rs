@@ -13,7 +13,7 @@ use super::entry::Entry;
 pub(super) type Outcome<V, E> = Result<Arc<Entry<V>>, E>;
 
 /// A load in progress, for those who wait for it.
-pub(super) struct Flight<V, E> {
+pub(super) struct LoadInProgress<V, E> {
     /// The moment at which it began.
     pub(super) began: Stamp,
     end: Arc<End<V, E>>,
@@ -26,7 +26,7 @@ struct End<V, E> {
     ended: Notify,
 }
 
-impl<V, E> Clone for Flight<V, E> {
+impl<V, E> Clone for LoadInProgress<V, E> {
     fn clone(&self) -> Self {
         Self { began: self.began, end: Arc::clone(&self.end) }
     }
@@ -34,29 +34,29 @@ impl<V, E> Clone for Flight<V, E> {
 
 /// The load of a key, which its task ends. If the task panics or is aborted, those who wait learn it.
 pub(super) struct Load<K: Eq + Hash, V, E> {
-    flights: Arc<Flights<K, V, E>>,
+    loads: Arc<Loads<K, V, E>>,
     key: K,
     end: Arc<End<V, E>>,
 }
 
 /// The loads in progress of a cache.
-pub(super) struct Flights<K, V, E>(Mutex<HashMap<K, Flight<V, E>>>);
+pub(super) struct Loads<K, V, E>(Mutex<HashMap<K, LoadInProgress<V, E>>>);
 
 /// What a reader of a key does.
 pub(super) enum Joined<K: Eq + Hash, V, E> {
     /// Waits for a load in progress.
-    Waits(Flight<V, E>),
+    Waits(LoadInProgress<V, E>),
     /// Begins a load and waits for it.
-    Begins(Load<K, V, E>, Flight<V, E>),
+    Begins(Load<K, V, E>, LoadInProgress<V, E>),
 }
 
-impl<K, V, E> Default for Flights<K, V, E> {
+impl<K, V, E> Default for Loads<K, V, E> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Eq + Hash + Clone, V, E> Flights<K, V, E> {
+impl<K: Eq + Hash + Clone, V, E> Loads<K, V, E> {
     /// Joins the load of a key; begins one, at the moment that `now` returns, if there is none that began at a moment
     /// or later.
     pub(super) fn join(
@@ -65,19 +65,19 @@ impl<K: Eq + Hash + Clone, V, E> Flights<K, V, E> {
         since: Stamp,
         now: impl FnOnce() -> Stamp,
     ) -> Joined<K, V, E> {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(key).filter(|flight| flight.began >= since) {
-            return Joined::Waits(flight.clone());
+        let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(in_progress) = loads.get(key).filter(|in_progress| in_progress.began >= since) {
+            return Joined::Waits(in_progress.clone());
         }
         let end = Arc::new(End { outcome: OnceLock::new(), ended: Notify::new() });
-        let flight = Flight { began: now(), end: Arc::clone(&end) };
-        flights.insert(key.clone(), flight.clone());
-        let load = Load { flights: Arc::clone(self), key: key.clone(), end };
-        Joined::Begins(load, flight)
+        let in_progress = LoadInProgress { began: now(), end: Arc::clone(&end) };
+        loads.insert(key.clone(), in_progress.clone());
+        let load = Load { loads: Arc::clone(self), key: key.clone(), end };
+        Joined::Begins(load, in_progress)
     }
 }
 
-impl<V: Clone, E: Clone> Flight<V, E> {
+impl<V: Clone, E: Clone> LoadInProgress<V, E> {
     /// Waits for the outcome; `None` if the task of the load did not come to an end.
     pub(super) async fn outcome(self) -> Option<Outcome<V, E>> {
         let ended = self.end.ended.notified();
@@ -101,9 +101,9 @@ impl<K: Eq + Hash, V, E> Drop for Load<K, V, E> {
         // unless it came to its end
         let _ = self.end.outcome.set(None);
         self.end.ended.notify_waiters();
-        let mut flights = self.flights.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.end, &self.end)) {
-            flights.remove(&self.key);
+        let mut loads = self.loads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if loads.get(&self.key).is_some_and(|in_progress| Arc::ptr_eq(&in_progress.end, &self.end)) {
+            loads.remove(&self.key);
         }
     }
 }

@@ -31,10 +31,10 @@ mod counters;
 mod discount_cache;
 mod drops;
 mod entry;
-mod flights;
 mod invalidations;
 mod inventory_cache;
 mod limits;
+mod loads;
 mod notification_cache;
 mod order_cache;
 mod own;
@@ -151,6 +151,8 @@ pub struct CacheState {
     pub counts: Counts,
     /// The bytes that it keeps in memory, about.
     pub bytes: u64,
+    /// Whether its entries may be in the shared store, too.
+    pub is_shared: bool,
 }
 
 impl Caches {

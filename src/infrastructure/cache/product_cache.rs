@@ -1,5 +1,5 @@
-//! Products by id and by slug, and pages of lists of them. A change of a product, of a price, of what is available
-//! or of a rating drops what shows it; a new product drops all pages.
+//! Products by id and by slug, and pages of lists of them. A change of a product, of a price or of a rating drops the
+//! product and all pages; a change of what is available drops what shows it.
 
 use std::fmt;
 use std::time::Duration;

@@ -21,7 +21,8 @@ pub enum Origin {
 pub struct ReadStatus {
     /// How the entry was found.
     pub outcome: Outcome,
-    /// The seconds for which the entry is still fresh, unless it is dropped; negative since its end.
+    /// The seconds for which the entry is still fresh, unless it is dropped; negative since its end, and not positive
+    /// if it was dropped.
     pub ttl_seconds: i64,
     /// Whether the entry fits into the memory of the cache.
     pub is_stored: bool,
@@ -36,7 +37,7 @@ pub enum Outcome {
     Shared,
     /// In memory after its end, without waiting for the load that began meanwhile.
     Stale,
-    /// In memory after its end, because it could not be loaded again.
+    /// In memory, dropped or after its end, because it could not be loaded again.
     Fallback,
     /// By a load.
     Loaded {

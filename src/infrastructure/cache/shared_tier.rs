@@ -3,7 +3,7 @@
 //! Whether an entry is current does not depend on the shared store: the entry names the position up to which the
 //! process that loaded it knew every drop, and each reader compares it with the drops that it knows itself. A store
 //! that lost or kept something, or was away, costs loads only. An entry is signed with a key of the store's own, so
-//! that one that is damaged, or of another store, is a miss.
+//! that one that is damaged, or of another store, is a miss. It is kept up to its end: no process serves it after that.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub struct SharedTier {
 }
 
 /// What came of a look into the shared store.
-pub(super) enum Arrival<V> {
+pub(super) enum Found<V> {
     /// The entry was there.
     Entry(Entry<V>),
     /// It must be loaded; with the turn of this process to do so, if only one loads at a time.
@@ -87,7 +87,10 @@ pub(super) enum Arrival<V> {
 }
 
 /// The turn of this process to load a key.
-pub(super) struct Turn(String);
+pub(super) struct Turn {
+    key: String,
+    until: Instant,
+}
 
 impl SharedTier {
     /// Returns the tier over a store, with the key of its signatures.
@@ -104,13 +107,13 @@ impl SharedTier {
     }
 
     /// Looks for the current entry of a key. For a dear one, waits while another process loads it.
-    pub(super) async fn bring<V: Shape>(
+    pub(super) async fn find<V: Shape>(
         &self,
         policy: &Policy,
         key: &impl Display,
         drops: &Drops,
         (began, now): (Stamp, Timestamp),
-    ) -> Arrival<V> {
+    ) -> Found<V> {
         let key = self.key(policy, key);
         let look = async || {
             let bytes = self.store.get(key.clone()).await?;
@@ -119,36 +122,39 @@ impl SharedTier {
             (now < entry.fresh_until).then_some(entry)
         };
         if let Some(entry) = look().await {
-            return Arrival::Entry(entry);
+            return Found::Entry(entry);
         }
         if !policy.is_dear {
-            return Arrival::ToLoad(None);
+            return Found::ToLoad(None);
         }
 
-        let turn = format!("{key}:turn");
         let end = Instant::now() + TURN;
-        while !self.store.take(turn.clone(), TURN).await {
+        let mut turn = Turn { key: format!("{key}:turn"), until: end };
+        while !self.store.take(turn.key.clone(), TURN).await {
             if Instant::now() >= end {
-                return Arrival::ToLoad(None);
+                return Found::ToLoad(None);
             }
             sleep(LOOK).await;
+            turn.until = Instant::now() + TURN;
             if let Some(entry) = look().await {
-                return Arrival::Entry(entry);
+                return Found::Entry(entry);
             }
         }
         // another process may have put it there just before its turn ended
         match look().await {
             Some(entry) => {
-                self.store.remove(turn).await;
-                Arrival::Entry(entry)
+                self.end_turn(turn).await;
+                Found::Entry(entry)
             }
-            None => Arrival::ToLoad(Some(Turn(turn))),
+            None => Found::ToLoad(Some(turn)),
         }
     }
 
-    /// Lets other processes load the key.
+    /// Lets other processes load the key. After its end, the turn may be that of another one.
     pub(super) async fn end_turn(&self, turn: Turn) {
-        self.store.remove(turn.0).await;
+        if Instant::now() < turn.until {
+            self.store.remove(turn.key).await;
+        }
     }
 
     /// Puts an entry into the store, whose load began when this was known of the log.
@@ -162,9 +168,8 @@ impl SharedTier {
         let key = self.key(policy, key);
         let bytes = self.write(&key, entry, known);
         let kept = entry.fresh_until.duration_since(entry.loaded_at);
-        let kept = Duration::try_from(kept).unwrap_or_default() + policy.stale.max(policy.fail_safe);
         if bytes.len() <= MAX_ENTRY {
-            self.store.set(key, bytes, kept).await;
+            self.store.set(key, bytes, Duration::try_from(kept).unwrap_or_default()).await;
         }
     }
 

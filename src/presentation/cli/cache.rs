@@ -48,15 +48,15 @@ struct Look {
 #[derive(Args, Debug)]
 struct Clear {
     /// The tags of the entries: `products` (lists and searches), `product:ID`, `categories`, `category:ID`,
-    /// `variant:ID` or `discount:ID` [default: everything]
+    /// `variant:ID`, `discount:ID`, or `catalogue`, which is all of them [default: everything]
     #[arg(value_name = "TAG", value_parser = tag)]
     tags: Vec<String>,
 }
 
 /// Reads a tag. Its error says which there are.
 fn tag(text: &str) -> Result<String, &'static str> {
-    const FORMS: &str = "not a tag: `products`, `product:ID`, `categories`, `category:ID`, `variant:ID` or `discount:ID`, \
-                         with an id in small letters";
+    const FORMS: &str = "not a tag: `products`, `product:ID`, `categories`, `category:ID`, `variant:ID`, `discount:ID` or \
+                         `catalogue`, with an id in small letters";
     if caches::is_tag(text) { Ok(text.to_owned()) } else { Err(FORMS) }
 }
 
@@ -66,7 +66,7 @@ struct Kept {
     cache: &'static str,
     ttl_seconds: u64,
     limit_bytes: u64,
-    /// `None` without Redis, or if it does not respond.
+    /// `None` without Redis, if it does not respond, or of a cache whose entries are never in it.
     entries_in_redis: Option<u64>,
 }
 
@@ -92,7 +92,7 @@ impl Look {
                 cache: state.cache,
                 ttl_seconds: state.policy.ttl.as_secs(),
                 limit_bytes: state.policy.max_bytes,
-                entries_in_redis: entries.as_ref().map(of_cache),
+                entries_in_redis: entries.as_ref().filter(|_| state.is_shared).map(of_cache),
             };
             print_item(self.json, &kept, &kept.describe())?;
         }

@@ -43,9 +43,9 @@ pub(super) fn register(registry: &mut Registry, caches: &Caches) {
             reads.get_or_create(&ReadLabels { cache, outcome }).inc_by(number);
         }
         let begun = counts.loads + counts.refreshes;
-        let from_database = begun.saturating_sub(counts.brought + counts.failures);
+        let from_database = begun.saturating_sub(counts.shared + counts.failures);
         for (source, number) in
-            [("database", from_database), ("shared", counts.brought), ("none", counts.failures)]
+            [("database", from_database), ("shared", counts.shared), ("none", counts.failures)]
         {
             loads.get_or_create(&LoadLabels { cache, source }).inc_by(number);
         }

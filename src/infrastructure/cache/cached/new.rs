@@ -78,7 +78,7 @@ where
             .build();
         Self(Arc::new(Inner {
             entries,
-            flights: Arc::default(),
+            loads: Arc::default(),
             load: Arc::new(move |key| Box::pin(load(key))),
             is_latest: Arc::new(move |key| Box::pin(is_latest(key))),
             counters,

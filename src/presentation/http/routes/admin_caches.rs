@@ -63,7 +63,7 @@ struct CacheBody {
 
 impl CacheBody {
     fn of(state: CacheState) -> Self {
-        let CacheState { cache, policy, counts, entries, bytes } = state;
+        let CacheState { cache, policy, counts, entries, bytes, .. } = state;
         Self {
             name: cache,
             ttl_seconds: policy.ttl.as_secs(),
@@ -77,7 +77,7 @@ impl CacheBody {
             waits: counts.waits,
             loads: counts.loads,
             hit_ratio: counts.hit_ratio(),
-            shared: counts.brought,
+            shared: counts.shared,
             failures: counts.failures,
             evictions: counts.evictions,
             checks: counts.checks,

@@ -106,7 +106,7 @@ async fn an_entry_from_redis_is_checked() {
         let node = checking(policy, &source, Some(tier.clone()));
         assert_eq!(node.value("tea").await, value);
         let counts = node.counts();
-        assert_eq!((counts.brought, counts.checks, counts.stale_hits), (1, 1, stale_hits));
+        assert_eq!((counts.shared, counts.checks, counts.stale_hits), (1, 1, stale_hits));
     }
 }
 

@@ -87,6 +87,29 @@ async fn a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_
 }
 
 #[tokio::test]
+async fn a_reader_that_comes_after_a_write_gets_neither_the_error_nor_the_absence_of_an_earlier_load() {
+    for answer in [Answer::Fails, Answer::Untagged] {
+        let node = Node::new(POLICY, &Source::closed(), None);
+        node.source.answer(answer);
+        let earlier = node.clone();
+        let slow = tokio::spawn(async move { earlier.get("tea").await });
+        node.until_loads(1).await;
+        node.write(2, "tea");
+        let later = node.reader("tea");
+        while node.counts().waits < 1 {
+            tokio::task::yield_now().await;
+        }
+
+        node.source.gate.add_permits(1);
+        node.until_loads(2).await;
+        node.source.answer(Answer::Value);
+        node.source.gate.add_permits(1);
+        assert_eq!(later.await.unwrap(), 2, "{answer:?}");
+        assert_eq!(slow.await.unwrap().is_err(), answer == Answer::Fails);
+    }
+}
+
+#[tokio::test]
 async fn a_load_is_not_disturbed_by_drops_of_other_tags() {
     let node = Node::new(POLICY, &Source::closed(), None);
     let slow = node.reader("tea");

@@ -31,6 +31,8 @@ enum Answer {
     Value,
     /// No value.
     Nothing,
+    /// No value, and no tag that says what would change that.
+    Untagged,
     Fails,
     Panics,
 }
@@ -84,6 +86,7 @@ impl Source {
         match answer {
             Answer::Value => Ok(Loaded { value: Some(Rendered::new(value)), tags, bytes: 8 }),
             Answer::Nothing => Ok(Loaded { value: None, tags, bytes: 0 }),
+            Answer::Untagged => Ok(Loaded { value: None, tags: Vec::new(), bytes: 0 }),
             Answer::Fails => Err("the source is away"),
             Answer::Panics => panic!("a load of a test panics"),
         }

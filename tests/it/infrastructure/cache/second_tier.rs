@@ -63,7 +63,7 @@ async fn what_one_process_loaded_the_others_do_not_load() {
 
     let second = Node::new(policy, &Source::open(), Some(tier.clone()));
     assert_eq!(second.value("tea").await, 7);
-    assert_eq!((second.source.loads(), second.counts().brought), (0, 1));
+    assert_eq!((second.source.loads(), second.counts().shared), (0, 1));
 
     // memory does not outlive it: both know when the entry ends
     second.wait(60);
@@ -109,7 +109,7 @@ async fn another_shape_another_store_and_damaged_entries_are_misses() {
     let foreign = Node::new(policy, &Source::open(), Some(tier_at(&url)));
     for node in [&newer, &foreign] {
         node.value("tea").await;
-        assert_eq!((node.source.loads(), node.counts().brought), (1, 0));
+        assert_eq!((node.source.loads(), node.counts().shared), (1, 0));
     }
 }
 
@@ -127,7 +127,7 @@ async fn a_damaged_entry_is_a_miss() {
         let _: () = redis.set(&key, bytes).await.unwrap();
         let node = Node::new(policy, &Source::open(), Some(tier.clone()));
         assert_eq!(node.value("tea").await, 1);
-        assert_eq!(node.counts().brought, u64::from(is_read), "{bytes:?}");
+        assert_eq!(node.counts().shared, u64::from(is_read), "{bytes:?}");
     }
 }
 
@@ -154,7 +154,7 @@ async fn without_redis_each_process_loads_for_itself_and_uses_it_again_later() {
         assert_eq!(node.value("tea").await, 1);
     }
     proxy.set(Line::Open);
-    while node.counts().brought == 0 {
+    while node.counts().shared == 0 {
         // what is put into Redis first, the next read brings from it
         node.value("tea").await;
         node.cache.remove(&"tea".to_owned());
@@ -176,9 +176,9 @@ async fn a_redis_with_any_fault_delays_at_most_one_read_and_is_used_when_it_is_b
             began.elapsed()
         };
         let until_used = async || {
-            let brought = node.counts().brought;
+            let found = node.counts().shared;
             let used = async {
-                while node.counts().brought == brought {
+                while node.counts().shared == found {
                     read().await;
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
