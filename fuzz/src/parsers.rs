@@ -32,14 +32,14 @@ use undercroft::domain::words::words;
 use undercroft::infrastructure::events::ReceivedEvent;
 use undercroft::infrastructure::events::transports::{Receipt, Received, Settle, Settlement, TransportError};
 use undercroft::infrastructure::middleware::{
-    Chain, Client, Languages, Origin, Quota, TrustedProxies, client_has, entity_tags, is_host, network,
+    Chain, Client, Credential, Languages, Origin, Quota, SameSiteCookie, SessionCookie, TrustedProxies,
+    client_has, entity_tags, is_host, network,
 };
 use undercroft::infrastructure::repositories::Setup;
 use undercroft::presentation::cli::open_store;
 use undercroft::presentation::http::conditional::IfMatch;
 use undercroft::presentation::http::idempotency_key::Idempotent;
 use undercroft::presentation::http::json;
-use undercroft::presentation::http::principal::TokenHolder;
 use undercroft::presentation::http::range::RequestedRange;
 use undercroft::presentation::http::router::Api;
 use undercroft::settings::{self, Settings};
@@ -144,9 +144,12 @@ pub fn cloud_event(bytes: &[u8]) {
 /// `Authorization` and `Cookie`.
 pub fn credentials(bytes: &[u8]) {
     let mut parts = Request::new(()).into_parts().0;
+    parts.method = Method::POST;
     parts.headers = headers(bytes);
-    if let Ok(TokenHolder(hashes)) = extract::<TokenHolder>(parts) {
-        assert!(hashes.iter().all(|hash| hash.len() == 32));
+    let cookie = SessionCookie { name: "undercroft_session", secure: false, same_site: SameSiteCookie::Lax };
+    parts.extensions.insert(cookie);
+    if let Ok(Some(read)) = Credential::of(&parts) {
+        assert!(Credential::any_of(&parts).any(|any| any == read));
     }
 }
 

@@ -100,6 +100,17 @@ pub fn email_key(email: &str) -> String {
     ascii_email(&lower_case(email)).into_owned()
 }
 
+/// Returns whether two spellings are of one mailbox: they have the same key, and what is before the `@` differs at most
+/// in the case of letters. `ﬁn@example.org` and `fin@example.org` have the same key, so that they cannot be two
+/// accounts, but may have two owners.
+pub fn is_same_mailbox(one: &str, other: &str) -> bool {
+    let local = |email: &str| {
+        let (local, _) = email.trim().rsplit_once('@')?;
+        Some(local.nfc().collect::<String>().to_lowercase())
+    };
+    local(one).is_some() && local(one) == local(other) && email_key(one) == email_key(other)
+}
+
 /// Returns the keys by which the account of an e-mail address is stored. The first one is that of the spelling itself,
 /// with its domain in its own letters or in ASCII; there is a second one for the other spelling of an internationalised
 /// domain. An account is stored by the spelling in which its user wrote the address, so that one which was created
@@ -247,5 +258,14 @@ mod tests {
         assert_eq!(stored_email_keys(key), (ascii.clone(), Some(unicode.clone())));
         assert_eq!(stored_email_keys(" User@MÜNCHEN\u{3002}Example"), (unicode, Some(ascii)));
         assert_eq!(stored_email_keys("Größe@example.org"), ("größe@example.org".to_owned(), None));
+    }
+
+    #[test]
+    fn compatible_characters_may_be_of_another_mailbox() {
+        let is_same = |other| is_same_mailbox("Fin@münchen.example", other);
+        assert!(is_same("fin@xn--mnchen-3ya.example") && is_same(" FIN@M\u{fc}NCHEN.example"));
+        assert!(!is_same("\u{fb01}n@münchen.example") && !is_same("fin@example.org") && !is_same("fin"));
+        assert!(is_same_mailbox("ÖRN@example.org", "o\u{308}rn@example.org"));
+        assert!(!is_same_mailbox("\u{17f}am@example.org", "sam@example.org"), "a long s");
     }
 }

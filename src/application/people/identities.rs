@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::application::{IdentityTerms, Store};
 use crate::domain::audit::SecurityAction;
-use crate::domain::email::{email_key, is_email};
+use crate::domain::email::{is_email, is_same_mailbox};
 use crate::domain::events::UserRegistered;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::Failure;
@@ -82,7 +82,7 @@ async fn link(
         Some(user) if terms.links_by_email => {
             // as it is when it is linked: it may have been erased, have another address, or be an administrator
             let user = work.lock::<User>(user.id).await?;
-            let has_email = |user: &User| email_key(&user.email) == email_key(email);
+            let has_email = |user: &User| is_same_mailbox(&user.email, email);
             let user = user.filter(|user| user.erased_at.is_none() && has_email(user));
             // an address that is not verified may have been registered by someone else
             user.filter(|user| user.email_verified_at.is_some() && user.role == Role::Customer)

@@ -12,7 +12,6 @@ use super::state::AppState;
 use crate::application::Store;
 use crate::application::people::authentication;
 use crate::domain::ids::UserId;
-use crate::domain::user::token_hash;
 use crate::infrastructure::exceptions::{Failure, Technical, UnauthorizedAccessException};
 use crate::infrastructure::guards::{
     AdminFacts, AdminGuard, And, AuthenticationGuard, Credentials, Guard, Means, Principal, SessionGuard,
@@ -37,6 +36,10 @@ pub struct Public;
 #[derive(Debug, Clone, Copy)]
 pub struct SameSite;
 
+/// The proof that no other site made a browser send the session cookie as the credential of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnCookie;
+
 /// Any principal: a user, or a guest (`None`).
 #[derive(Debug, Clone)]
 pub struct Anyone(pub Option<AuthenticationGuard>);
@@ -53,19 +56,10 @@ pub type Admin = Guarded<AdminGuard>;
 /// An administrator with a session.
 pub type AdminWithSession = Guarded<And<AdminGuard, SessionGuard>, ((), ())>;
 
-/// Any principal, with the hashes of the tokens of the request, in `Authorization` and in the cookie, which are not
-/// verified.
-#[derive(Debug, Clone)]
-pub struct TokenHolder(pub Vec<Vec<u8>>);
-
 /// Any principal, with the texts of the request that may be credentials, none of which is verified or refused: for a
 /// route that needs none.
 #[derive(Debug, Clone)]
 pub struct CredentialHolder(pub Vec<SecretString>);
-
-impl Policy for TokenHolder {
-    const ACCESS: Access = Access::Anyone;
-}
 
 impl Policy for CredentialHolder {
     const ACCESS: Access = Access::Anyone;
@@ -133,12 +127,21 @@ impl<S: Sync> FromRequestParts<S> for SameSite {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for TokenHolder {
+impl Argument for OwnCookie {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.fails(UnauthorizedAccessException::ForeignOrigin);
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for OwnCookie {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        Credential::of(parts)?;
-        Ok(Self(Credential::any_of(parts).map(|credential| token_hash(credential.text())).collect()))
+        // no other site can send a token in `Authorization`
+        if let Some(Credential::Cookie(_)) = Credential::any_of(parts).next() {
+            check_same_site(parts)?;
+        }
+        Ok(Self)
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Adding one
 //!
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
-//! [`TokenHolder`], [`CredentialHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`].
+//! [`CredentialHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`].
 //! [`routes!`] takes no handler that begins with anything else. The other arguments are [`Argument`]s, which add to the
 //! API document what they read and how they fail; the failures of the handler itself are listed in [`routes!`]. The
 //! rate of requests to a route is limited as that of all others, unless [`Routes::limited`] states another class. The
@@ -14,7 +14,6 @@
 //! [`LoggedIn`]: super::principal::LoggedIn
 //! [`Admin`]: super::principal::Admin
 //! [`Guarded`]: super::guarded::Guarded
-//! [`TokenHolder`]: super::principal::TokenHolder
 //! [`CredentialHolder`]: super::principal::CredentialHolder
 
 use std::collections::HashMap;

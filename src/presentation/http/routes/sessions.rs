@@ -4,19 +4,20 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::SET_COOKIE;
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::application::people::sessions::{self, CreateSession, CreatedSession};
 use crate::domain::ids::SessionId;
-use crate::domain::user::Session;
+use crate::domain::user::{Session, token_hash};
 use crate::infrastructure::exceptions::{NotFound, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::log_in_origin::{Origin, device_cookie};
 use crate::presentation::http::principal::{
-    Public, TokenHolder, WithSession, removed_session_cookies, session_cookie,
+    CredentialHolder, OwnCookie, Public, WithSession, removed_session_cookies, session_cookie,
 };
 use crate::presentation::http::query::Path;
 use crate::presentation::http::rate_classes::LOG_IN;
@@ -89,14 +90,15 @@ async fn create_session(
 /// Log out
 ///
 /// Ends the session of the request's token, and that of the cookie beside it. The operation succeeds without a session,
-/// too.
+/// too, and whatever other credentials the request has.
 #[utoipa::path(delete, path = "/v1/sessions", tag = "sessions", responses((status = 204)))]
 async fn delete_session(
-    TokenHolder(token_hashes): TokenHolder,
+    CredentialHolder(credentials): CredentialHolder,
+    _: OwnCookie,
     State(app): State<AppState>,
 ) -> HandlerResult {
-    for token_hash in token_hashes {
-        sessions::log_out(&app.store, token_hash).await?;
+    for credential in credentials {
+        sessions::log_out(&app.store, token_hash(credential.expose_secret())).await?;
     }
     Ok(logged_out(&app))
 }

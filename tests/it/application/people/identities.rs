@@ -128,6 +128,8 @@ async fn a_subject_is_linked_only_to_a_customer_with_a_verified_address(shop: &S
     let verify = "UPDATE users SET email_verified_at = created_at";
     shop.database.write((), async move |work, ()| work.execute(verify, &[]).await).await.unwrap();
     refused(&bearer(&server, &issuer.token(shop, "ann", "ann@example.org", false))).await;
+    // the same key, and perhaps another mailbox
+    refused(&bearer(&server, &issuer.token(shop, "other", "\u{1d43}nn@example.org", true))).await;
     let linked = bearer(&server, &token).get("/v1/me").await.expect(200);
     assert_eq!(linked["id"], ann.get("/v1/me").await.expect(200)["id"]);
 }

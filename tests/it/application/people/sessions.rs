@@ -112,10 +112,12 @@ async fn logging_out_is_idempotent(shop: &Shop) {
     server.guest().delete("/v1/sessions").await.expect(204);
     bearer(server, "nonsense").delete("/v1/sessions").await.expect(204);
     assert_eq!(bearer(server, "nonsense").get("/v1/me").await.status, 401);
-    let (pair, _) = cookie(&try_log_in(server, "ann@example.org", PASSWORD).await);
-    let browser = server.guest().with("cookie", &pair);
-    browser.with("authorization", "Bearer nonsense").delete("/v1/sessions").await.expect(204);
-    assert_eq!(browser.get("/v1/me").await.status, 401, "the session of the cookie, which is removed");
+    for authorization in ["Bearer nonsense", "Basic c2hvcDpzZWNyZXQ="] {
+        let (pair, _) = cookie(&try_log_in(server, "ann@example.org", PASSWORD).await);
+        let browser = server.guest().with("cookie", &pair);
+        browser.with("authorization", authorization).delete("/v1/sessions").await.expect(204);
+        assert_eq!(browser.get("/v1/me").await.status, 401, "the session of the cookie, which is removed");
+    }
 
     let (third, bob) =
         (log_in(server, "ann@example.org", PASSWORD).await, newcomer(server, "b@example.org").await);
@@ -137,6 +139,11 @@ async fn another_site_can_neither_log_out_nor_erase_a_browsers_user(shop: &Shop)
         assert_eq!(response.json()["reason"], "foreign_origin");
     }
     browser.get("/v1/me").await.expect(200);
+    server.guest().with("sec-fetch-site", "cross-site").delete("/v1/sessions").await.expect(204);
+    let extension =
+        log_in(server, "ann@example.org", PASSWORD).await.with("origin", "chrome-extension://abc");
+    extension.delete("/v1/sessions").await.expect(204);
+    assert_eq!(extension.get("/v1/me").await.status, 401, "a token that no other site can send");
     browser.with("sec-fetch-site", "same-origin").delete("/v1/sessions").await.expect(204);
     assert_eq!(browser.get("/v1/me").await.status, 401);
 }
