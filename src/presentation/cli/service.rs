@@ -68,6 +68,14 @@ pub(super) async fn until_signals<T>(
     }
 }
 
+/// Closes the store of a service that has ended. After a second signal it is left open: to close the database would
+/// wait for what its writer has to do. Nothing that was committed is lost by that.
+pub(super) fn close(store: Store, ended: &Result<(), CliError>) {
+    if matches!(ended, Err(CliError::CutOff)) {
+        std::mem::forget(store);
+    }
+}
+
 /// Records the end of a service, in bounded time. A failure is logged: it does not keep the service from ending.
 pub(super) async fn record_end(
     store: &Store,

@@ -5,6 +5,7 @@
 //! together with `synchronous=FULL`, and then sends each its result. A unit that fails is rolled back by itself;
 //! if the commit fails, every unit of the group fails and no change is kept.
 
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -163,10 +164,12 @@ impl Drop for SqliteDatabase {
 fn open_writer(path: &Path) -> Result<Connection, DatabaseError> {
     let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // A cache of 16 MB holds the pages that a large unit of work changes until it commits. The journal of its savepoint
-    // is kept in memory too (temp_store) instead of in a file. The first read creates FILE-shm.
+    // is kept in memory too (temp_store) instead of in a file. The log is moved into the file when it has 16 MB: a page
+    // that many commits change is written once for all of them. The first read creates FILE-shm.
     writer.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-         PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY; SELECT 1 FROM sqlite_schema",
+         PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000; \
+         SELECT 1 FROM sqlite_schema",
     )?;
     Ok(writer)
 }
@@ -181,7 +184,7 @@ fn write_loop(
     while let Some(first) = units.blocking_recv() {
         // if no processor is free, others send units first: a larger group costs less for each
         thread::yield_now();
-        let mut group = Vec::new();
+        let (mut group, waiting) = (Vec::new(), units.len());
         let committed = match file.check().and_then(|()| connection.script("BEGIN IMMEDIATE")) {
             Ok(()) => {
                 let ran;
@@ -189,7 +192,12 @@ fn write_loop(
                 ran.and_then(|()| connection.script("COMMIT").map_err(DatabaseError::of_commit))
             }
             Err(error) => {
-                group.push(first.unit);
+                // another process may hold the lock for long: what waited with the first unit fails with it
+                let others = (0..waiting).map_while(|_| units.try_recv().ok());
+                for Queued { unit, since } in iter::once(first).chain(others) {
+                    waits.end(since);
+                    group.push(unit);
+                }
                 Err(error)
             }
         };

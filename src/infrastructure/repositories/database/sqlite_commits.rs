@@ -14,11 +14,13 @@
 //!
 //! Source: <https://www.sqlite.org/walformat.html>, section 2.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rusqlite::Connection;
 
 use super::error::DatabaseError;
 use super::sqlite_file::{FileId, unusable};
@@ -28,7 +30,7 @@ use super::sqlite_side_files;
 const LENGTH: usize = 96;
 
 /// The open files.
-static OPEN: Mutex<Option<HashMap<FileId, Weak<File>>>> = Mutex::new(None);
+static OPEN: Mutex<BTreeMap<FileId, Weak<File>>> = Mutex::new(BTreeMap::new());
 
 /// What both copies of the header were at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +44,10 @@ pub(super) struct CommitHeader {
 
 impl CommitHeader {
     /// Opens a connection that writes, by `open`, and the header of its database.
-    pub(super) fn open_with<C>(
+    pub(super) fn open_with(
         path: &Path,
-        open: impl FnOnce() -> Result<C, DatabaseError>,
-    ) -> Result<(Arc<Self>, C), DatabaseError> {
+        open: impl FnOnce() -> Result<Connection, DatabaseError>,
+    ) -> Result<(Arc<Self>, Connection), DatabaseError> {
         // the last header of the same file must not be closed between the two
         let mut files = files();
         let connection = open()?;
@@ -54,7 +56,6 @@ impl CommitHeader {
         let index = sqlite_side_files::shared_memory(&path);
         let failed = |error| unusable(&index, &error);
         let id = FileId::of(&index).map_err(failed)?;
-        let files = files.get_or_insert_default();
         let file = match files.get(&id).and_then(Weak::upgrade) {
             Some(file) => file,
             None => Arc::new(File::open(&index).map_err(failed)?),
@@ -75,18 +76,16 @@ impl Drop for CommitHeader {
     fn drop(&mut self) {
         let mut files = files();
         drop(self.file.take());
-        files.get_or_insert_default().retain(|_, file| file.strong_count() > 0);
+        files.retain(|_, file| file.strong_count() > 0);
     }
 }
 
-fn files() -> MutexGuard<'static, Option<HashMap<FileId, Weak<File>>>> {
+fn files() -> MutexGuard<'static, BTreeMap<FileId, Weak<File>>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
 
     fn open(path: &Path) -> Result<Connection, DatabaseError> {

@@ -76,7 +76,7 @@ fn check_one_name(path: &Path) -> Result<(), DatabaseError> {
 }
 
 /// Which file a path leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileId {
     device: u64,
     number: u64,

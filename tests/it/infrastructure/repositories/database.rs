@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use undercroft::domain::context::Context;
 use undercroft::domain::events::StockDepleted;
 use undercroft::domain::ids::{UserId, VariantId};
@@ -285,6 +287,24 @@ async fn a_lock_that_is_held_for_long_delays_no_read_and_fails_the_writes_that_w
     }
     end.send(()).unwrap();
     holder.await.unwrap();
+    assert_eq!(counter(&shop.database, "held").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_process_writes_for_long_the_changes_that_wait_fail_together() {
+    let shop = Shop::on_sqlite(ShopOptions::default()).await;
+    let file = shop.url.strip_prefix("sqlite:").unwrap();
+    let other = rusqlite::Connection::open(file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    // one after the other they would wait for five minutes
+    let writes = (0..30).map(|_| count_up(&shop.database, "held", false));
+    let failed =
+        timeout(Duration::from_mins(1), join_all(writes)).await.expect("they do not wait for each other");
+    assert!(failed.iter().all(|result| matches!(result, Err(DatabaseError::Unavailable(_)))), "{failed:?}");
+
+    other.execute_batch("COMMIT").unwrap();
+    count_up(&shop.database, "held", false).await.unwrap();
     assert_eq!(counter(&shop.database, "held").await, Some(1));
 }
 
