@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
@@ -36,6 +37,9 @@ pub const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The longest wait for the next event. A commit ends it, except one of another process of which no notification came.
 const POLL: Duration = Duration::from_secs(2);
+/// The shortest time between two looks of a subscriber. With many commits a second, each look finds the events of
+/// several; one that was committed after a pause is delivered at once.
+const PAUSE: Duration = Duration::from_millis(10);
 /// The most new events, and the most postponed ones, delivered in one unit of work.
 const BATCH: usize = 100;
 /// The age of an event after which a subscriber reads it from the outbox, if no broker has delivered it.
@@ -101,10 +105,14 @@ impl EventDispatcher {
                 let (subscriber, failure) = (subscriber.name(), failure.report());
                 tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
             }
+            let next = async {
+                sleep(PAUSE).await;
+                committed.await;
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = committed => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = next => {}
+                () = sleep(POLL) => {}
             }
         }
     }
