@@ -113,8 +113,11 @@ fn read(path: &Path) -> Result<Table, SettingsError> {
     text.parse().map_err(|error| invalid(".", &error))
 }
 
-/// Adds an advice to a message about an unknown key.
+/// Adds an advice to a message about an unknown key, or about a text in the place of a list.
 fn with_advice(message: String, advice: &str) -> String {
+    if message.contains("expected a sequence") {
+        return format!("{message}; a list is written as `[\"one\", \"another\"]`");
+    }
     // serde has no kind of errors, but this text
     if message.contains("unknown field `") { format!("{message}; {advice}") } else { message }
 }

@@ -20,7 +20,7 @@ use crate::application::active_by_default;
 use crate::application::partial_update::nullable;
 
 /// A product as a merchant describes it. It has no member that only responses have: `id`, `version`, `created_at` and
-/// `updated_at`, and in variants `reserved` and `available`. Remove these to send a product back.
+/// `updated_at`, in variants `reserved` and `available`, and in images `url`. Remove these to send a product back.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProductInput)]

@@ -143,7 +143,7 @@ async fn cart_with_lines(work: &mut UnitOfWork, request: &Checkout) -> Result<Ca
     let &Checkout { cart_id: id, user_id, version, .. } = request;
     let cart = lock(work, CartSelector { id, user_id, version }).await?;
     if cart.lines.is_empty() {
-        return Err(ValidationException::one("", Fault::TooFew { min_items: 1 }).into());
+        return Err(ValidationException::one("", Fault::EmptyCart).into());
     }
     Ok(cart)
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::application::Store;
 use crate::domain::ids::{OrderId, UserId};
-use crate::infrastructure::exceptions::{Failure, Fault, HoldLimitException, Location, ValidationException};
+use crate::infrastructure::exceptions::{Failure, Fault, HoldLimitException, ValidationException};
 use crate::infrastructure::middleware::Partition;
 use crate::infrastructure::repositories::{InventoryRepository, UnitOfWork};
 
@@ -81,9 +81,7 @@ impl Holders {
     ) -> Result<(), Failure> {
         let most = self.limits.iter().map(|limit| limit.pieces).fold(self.pieces_per_order, i64::min);
         if pieces > most {
-            // the cart that the path names has them
-            let cart = Location::Parameter("id".to_owned());
-            return Err(ValidationException::one(cart, Fault::Maximum { maximum: most.into() }).into());
+            return Err(ValidationException::one("", Fault::TooManyPieces { maximum: most }).into());
         }
         let held = InventoryRepository::held(work, &self.keys).await?;
         for (key, limit) in self.keys.iter().zip(&self.limits) {

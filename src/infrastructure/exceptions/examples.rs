@@ -152,6 +152,8 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::Cycle,
         F::InvalidCursor,
         F::AlreadySet,
+        F::EmptyCart,
+        F::TooManyPieces { maximum: 100 },
         F::RoleName,
         F::AdministratorsOnly,
         F::NotAllowed { allowed: Vec::new() },

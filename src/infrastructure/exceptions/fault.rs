@@ -85,6 +85,13 @@ pub enum Fault {
         /// The least number of items.
         min_items: usize,
     },
+    /// The cart has no item.
+    EmptyCart,
+    /// The cart has more pieces than an order may hold.
+    TooManyPieces {
+        /// The greatest number of pieces.
+        maximum: i64,
+    },
     /// The variant of a product has another number of option values than the product has options.
     OptionValues {
         /// The number of the product's options.
@@ -168,6 +175,8 @@ impl Fault {
             Self::TooLong { .. } => "too_long",
             Self::Blank => "blank",
             Self::TooFew { .. } => "too_few",
+            Self::EmptyCart => "empty_cart",
+            Self::TooManyPieces { .. } => "too_many_pieces",
             Self::OptionValues { .. } => "option_values",
             Self::TooMany { .. } => "too_many",
             Self::Format { .. } => "format",
@@ -203,6 +212,7 @@ impl Fault {
             Self::TooShort { min_length } => facts([("min_length", json!(min_length))]),
             Self::TooLong { max_length } => facts([("max_length", json!(max_length))]),
             Self::TooFew { min_items } => facts([("min_items", json!(min_items))]),
+            Self::TooManyPieces { maximum } => facts([("maximum", json!(maximum))]),
             Self::OptionValues { options } => facts([("options", json!(options))]),
             Self::TooMany { max_items } => facts([("max_items", json!(max_items))]),
             Self::Format { format } => facts([("format", json!(format))]),
@@ -217,6 +227,7 @@ impl Fault {
             | Self::Unknown
             | Self::NotAnInteger
             | Self::Blank
+            | Self::EmptyCart
             | Self::Duplicate
             | Self::AmountTooLarge
             | Self::Character

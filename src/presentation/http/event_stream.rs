@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::response::sse::Event;
 use futures_util::stream::{Stream, unfold};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +15,7 @@ use crate::application::Store;
 use crate::application::jobs::event_log;
 use crate::infrastructure::events::{CloudEvent, Envelope, EventFilter, Follower};
 use crate::infrastructure::exceptions::Failure;
+use crate::presentation::http::open_streams::OpenStream;
 use crate::presentation::http::principal::Admin;
 
 /// The most events in memory for a client that reads slowly.
@@ -46,7 +46,7 @@ pub(super) struct EventStream {
     /// Cancelled when the server stops.
     pub(super) stop: CancellationToken,
     /// Counts the stream among those that are open, until it is dropped.
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) _open: OpenStream,
 }
 
 /// A stream that was begun.

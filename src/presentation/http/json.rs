@@ -70,13 +70,15 @@ pub async fn read(request: Request) -> Result<Bytes, Failure> {
     }
 }
 
-/// Returns whether a body could not be decoded.
+/// Returns whether a body could not be decoded. One whose chunks are malformed did not arrive.
 fn is_not_coded(error: &(dyn Error + 'static)) -> bool {
-    let mut causes = successors(Some(error), |error| Error::source(*error));
-    causes.any(|error| {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
-    })
+    let causes = || successors(Some(error), |error| Error::source(*error));
+    let has_arrived = !causes().any(<dyn Error>::is::<hyper::Error>);
+    has_arrived
+        && causes().any(|error| {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
+        })
 }
 
 /// Reads a body like [`read`]; a request without one has the body `{}`.

@@ -18,6 +18,7 @@ mod last_event_id;
 pub mod list;
 mod log_in_origin;
 pub mod middleware;
+mod open_streams;
 pub mod openapi;
 pub mod operation;
 pub mod order_token;

@@ -94,7 +94,10 @@ fn describe(document: &mut OpenApi) {
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     let cookie = ApiKeyValue::with_description(
         SESSION_COOKIE,
-        &format!("The token of a session, for browsers. Over HTTPS its name is `{SECURE_SESSION_COOKIE}`."),
+        &format!(
+            "The token of a session, for browsers. Its name is `{SECURE_SESSION_COOKIE}` if browsers send it over HTTPS only \
+             (`http.secure_cookies`)."
+        ),
     );
     components.add_security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     components.schemas.extend(problems::schemas());

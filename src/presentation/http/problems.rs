@@ -42,7 +42,7 @@ const FACTS: [(&str, &str); 34] = [
     ("line", "The line of the first error in the body, from 1."),
     ("max_items", "The greatest number of items, for the code `too_many`."),
     ("max_length", "The greatest number of characters, for the code `too_long`."),
-    ("maximum", "The greatest value, for the code `maximum`."),
+    ("maximum", "The greatest value, for the codes `maximum` and `too_many_pieces`."),
     ("min_items", "The least number of items, for the code `too_few`."),
     ("min_length", "The least number of characters, for the code `too_short`."),
     ("minimum", "The least value."),

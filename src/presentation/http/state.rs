@@ -7,18 +7,15 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::FromRequestParts;
 use bytes::Bytes;
 use http::request::Parts;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::actor_of;
+use super::open_streams::OpenStreams;
 use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::domain::permission::Permission;
 use crate::infrastructure::events::EventFeed;
 use crate::settings::{ClientAddress, HttpSettings, Settings};
-
-/// The most streams of events at the same time.
-const STREAMS: usize = 32;
 
 /// The state of every handler: `State(app): State<AppState>`, then `&app.store`. Clones share everything.
 #[derive(Clone)]
@@ -46,8 +43,8 @@ pub struct Shared {
     pub readiness: Readiness,
     /// Cancelled when the server stops: responses that do not end by themselves end then.
     pub stop: CancellationToken,
-    /// The streams of events that may still begin.
-    pub(super) streams: Arc<Semaphore>,
+    /// The open streams of events.
+    pub(super) streams: OpenStreams,
     /// The events that the streams send.
     pub(super) feed: EventFeed,
     permissions: Vec<(Permission, String)>,
@@ -82,7 +79,7 @@ impl AppState {
             http: settings.http.clone(),
             client_address: settings.log.client_address,
             stop,
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            streams: OpenStreams::default(),
             readiness: Readiness::default(),
             permissions,
             generate_document,

@@ -1,6 +1,5 @@
 //! Events and their subscribers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::IntoResponse;
@@ -189,11 +188,11 @@ async fn list_events(
 
 /// Stream events
 ///
-/// Responds with server-sent events: an event as it is published is a message whose data is a `CloudEvent` in JSON.
-/// The `id` of the last message, sent as `Last-Event-ID`, continues a stream that ended; events are kept for a week at
-/// least. A message without data is sent when there was no event for some time. The stream ends after `seconds`,
-/// when the server stops, and when the session of the administrator ends; clients connect again, as browsers do by
-/// themselves.
+/// Responds with server-sent events: an event as it is published is a message whose data is a `CloudEvent` in JSON. The
+/// `id` of the last message, sent as `Last-Event-ID`, continues a stream that ended; events are kept for a week at
+/// least. A message without data is sent when there was no event for some time. The stream ends after `seconds`, when
+/// the server stops, and within two seconds after the session of the administrator ended; clients connect again, as
+/// browsers do by themselves. A server has at most 32 streams at the same time, and 8 of one user.
 #[utoipa::path(get, path = "/admin/v1/events/stream", tag = "admin-events", params(StreamQuery),
     responses((status = 200, body = String, content_type = "text/event-stream")))]
 async fn stream_events(
@@ -202,7 +201,7 @@ async fn stream_events(
     Query(query): Query<StreamQuery>,
     LastEventId(last): LastEventId,
 ) -> HandlerResult<impl IntoResponse> {
-    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| RejectedRequest::TooManyAtOnce)?;
+    let open = app.streams.open(admin.user_id())?;
     let StreamQuery { event_type, subject, seconds } = query;
     let filter = EventFilter { event_type, subject };
     let position = match last {
@@ -218,7 +217,7 @@ async fn stream_events(
         ends_at: Instant::now() + Duration::from_secs(seconds),
         heartbeat: LONGEST_SILENCE.min(app.http.idle_timeout / 2),
         stop: app.stop.clone(),
-        _permit: permit,
+        _open: open,
     };
     // the proxy nginx would collect messages before it sends them
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))];

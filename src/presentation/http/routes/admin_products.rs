@@ -138,8 +138,8 @@ async fn get_product(
 /// Send the whole product: a member that is omitted gets the value that its description states, which for most is none.
 /// Only `slug`, `metadata`, `images` and the stock stay as they are. The prices of a variant are replaced as a whole.
 /// Variants that the request does not name are deactivated. To change a product, get it, change it, and remove the
-/// members that only responses have: `id`, `version`, `created_at`, `updated_at`, and `reserved` and `available` of the
-/// variants.
+/// members that only responses have: `id`, `version`, `created_at`, `updated_at`, `reserved` and `available` of the
+/// variants, and `url` of the images.
 #[utoipa::path(put, path = "/admin/v1/products/{id}", tag = "admin-products", params(("id" = Uuid, Path)),
     request_body = ProductDraft, responses((status = 200, body = AdminProductBody)))]
 async fn replace_product(

@@ -68,7 +68,8 @@ async fn get_order(own: OwnOrder, if_none_match: IfNoneMatch) -> Response {
 
 /// Cancel an order
 ///
-/// Cancels an order that was not fulfilled: its stock is released, and its payment is voided or refunded.
+/// Cancels an order that was not fulfilled: its stock is released, and its payment is voided or refunded. The provider
+/// is asked after the response, which has the payment as it was.
 ///
 /// A paid order can be cancelled for a time that the store sets. One with digital goods, which are delivered with the
 /// payment, or with a subscription cannot: its subscription is cancelled instead.

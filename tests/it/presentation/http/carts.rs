@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::http::new_cart;
+use crate::support::http::{checkout_body, new_cart};
 use crate::support::store::execute;
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
@@ -27,6 +27,8 @@ async fn a_cart_is_filled_priced_and_emptied(shop: &Shop) {
     let empty = guest.get(&cart).await.expect(200);
     assert_eq!((&empty["currency"], &empty["status"]), (&json!("EUR"), &json!("open")));
     assert_eq!(empty["totals"]["total"], json!({"amount": 0, "currency": "EUR"}));
+    let checkout = guest.post(&format!("{cart}/checkout"), checkout_body("tok_ok")).await;
+    assert_eq!(fault(&checkout), json!({"pointer": "", "code": "empty_cart"}));
 
     guest.post(&format!("{cart}/items"), json!({"variant_id": dear, "quantity": 2})).await.expect(200);
     let filled = guest.put(&format!("{cart}/items/{cheap}"), json!({"quantity": 3})).await.expect(200);

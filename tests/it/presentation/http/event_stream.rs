@@ -134,12 +134,12 @@ async fn a_stream_without_events_outlasts_the_longest_idle_time(shop: &Shop) {
     server.end().await;
 }
 
-on_both_engines!(the_number_of_streams_is_bounded);
-async fn the_number_of_streams_is_bounded(shop: &Shop) {
+on_both_engines!(the_number_of_streams_of_a_user_is_bounded);
+async fn the_number_of_streams_of_a_user_is_bounded(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let mut open = Vec::new();
-    for _ in 0..32 {
+    for _ in 0..8 {
         open.push(admin.open(STREAM).await);
     }
     assert_eq!(admin.get(STREAM).await.problem(429), "too_many_requests");
