@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::super::{SERVE, Server, get, send, undercroft};
 use super::{ADMIN_EMAIL, ADMIN_PASSWORD, CANARIES, URL_PASSWORD};
-use crate::presentation::cli::{SERVE, Server, get, send, undercroft};
 use crate::support::emails::token_in;
 use crate::support::import::DEMO;
 
