@@ -107,6 +107,10 @@ async fn a_request_whose_end_is_in_doubt_is_refused_and_ends_its_connection(shop
         assert_refused(&server, what, request.as_bytes(), true).await;
     }
 
+    let malformed = post("transfer-encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n");
+    let received = exchange(&server, malformed.as_bytes()).await;
+    assert!(received.contains("\"body_incomplete\""), "{received}");
+
     // the library removes a length after a coding: the request is that of its chunks, and the last one
     let coded = post("transfer-encoding: chunked\r\ncontent-length: 3\r\n", "2\r\n{}\r\n0\r\n\r\n") + NEXT;
     let received = exchange(&server, coded.as_bytes()).await;
