@@ -108,7 +108,7 @@ pub fn is_same_mailbox(one: &str, other: &str) -> bool {
         let (local, _) = email.trim().rsplit_once('@')?;
         Some(local.nfc().collect::<String>().to_lowercase())
     };
-    local(one).is_some() && local(one) == local(other) && email_key(one) == email_key(other)
+    local(one) == local(other) && email_key(one) == email_key(other)
 }
 
 /// Returns the keys by which the account of an e-mail address is stored. The first one is that of the spelling itself,

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::service::{MetricsListener, close, record_end, until_signals};
+use super::service::{MetricsListener, record_end, until_signals};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::application::people::users;
@@ -82,16 +82,14 @@ impl Serve {
             tokio::spawn(welcome(store, address));
         }
 
-        let ended = until_signals(signals, &stop, served, async |(worked, report), reason| {
-            record_end(&store, "server", reason, Some(drained(report))).await;
+        until_signals(store, signals, &stop, served, async |store, (worked, report), reason| {
+            record_end(store, "server", reason, Some(drained(report))).await;
             end(telemetry).await;
             let DrainReport { served, drained, cut_off } = report;
             tracing::info!(reason, served, drained, cut_off, "stopped");
             worked.map_err(CliError::Worker)
-        });
-        let ended = ended.await;
-        close(store, &ended);
-        ended
+        })
+        .await
     }
 }
 

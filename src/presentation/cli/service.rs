@@ -1,5 +1,6 @@
 //! What the commands share that run until a signal stops them: the listener of the metrics, and the record of the end.
 
+use std::mem;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -41,13 +42,14 @@ impl MetricsListener {
     }
 }
 
-/// Runs a service and then `end`, with the outcome and the reason of the end. The first signal cancels `stop`; a second
-/// one ends both at once.
+/// Runs a service and then `end`, with the store, the outcome and the reason of the end. The first signal cancels
+/// `stop`; a second one ends both at once.
 pub(super) async fn until_signals<T>(
+    store: Store,
     mut signals: Signals,
     stop: &CancellationToken,
     service: impl Future<Output = T>,
-    end: impl AsyncFnOnce(T, &'static str) -> Result<(), CliError>,
+    end: impl AsyncFnOnce(&Store, T, &'static str) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let first = OnceLock::new();
     let second = async {
@@ -60,20 +62,15 @@ pub(super) async fn until_signals<T>(
     };
     let ended = async {
         let outcome = service.await;
-        end(outcome, first.get().copied().unwrap_or("worker_failed")).await
+        end(&store, outcome, first.get().copied().unwrap_or("worker_failed")).await
     };
     tokio::select! {
-        ended = ended => ended,
-        () = second => Err(CliError::CutOff),
+        ended = ended => return ended,
+        () = second => {}
     }
-}
-
-/// Closes the store of a service that has ended. After a second signal it is left open: to close the database would
-/// wait for what its writer has to do. Nothing that was committed is lost by that.
-pub(super) fn close(store: Store, ended: &Result<(), CliError>) {
-    if matches!(ended, Err(CliError::CutOff)) {
-        std::mem::forget(store);
-    }
+    // it is not closed: that would wait for what its writer has to do. Nothing that was committed is lost
+    mem::forget(store);
+    Err(CliError::CutOff)
 }
 
 /// Records the end of a service, in bounded time. A failure is logged: it does not keep the service from ending.

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::service::{MetricsListener, close, record_end, until_signals};
+use super::service::{MetricsListener, record_end, until_signals};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::infrastructure::repositories::Setup;
@@ -25,14 +25,12 @@ impl Worker {
         let stop = CancellationToken::new();
         let working = tokio::spawn(work(store.clone(), stop.clone()));
         tracing::info!("working");
-        let ended = until_signals(signals, &stop, working, async |worked, reason| {
-            record_end(&store, "worker", reason, None).await;
+        until_signals(store, signals, &stop, working, async |store, worked, reason| {
+            record_end(store, "worker", reason, None).await;
             end(telemetry).await;
             tracing::info!(reason, "stopped");
             worked.map_err(CliError::Worker)
-        });
-        let ended = ended.await;
-        close(store, &ended);
-        ended
+        })
+        .await
     }
 }
