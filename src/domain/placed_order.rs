@@ -153,6 +153,12 @@ impl PlacedOrder {
         Ok(effects)
     }
 
+    /// Cancels an order whose reservation has expired while its payment waits for the shopper. A payment that is
+    /// confirmed after that is returned.
+    pub fn expire(&mut self) -> Transition {
+        if self.payment.is_open() { self.cancel_unpaid_order("payment_voided") } else { Ok(Vec::new()) }
+    }
+
     /// Cancels an order that is not fulfilled, and returns its money.
     pub fn cancel(&mut self, now: Timestamp) -> Transition {
         let mut effects = vec![Effect::EndSubscriptions];
@@ -189,7 +195,7 @@ impl PlacedOrder {
         self.payment.next_attempt_at = retry_at.map(|at| due.map_or(at, |due| due.min(at)));
         let mut effects = match outcome {
             Ok(()) => self.succeed(operation, now)?,
-            Err(reason) => Self::refuse(operation, reason),
+            Err(reason) => self.refuse(operation, reason),
         };
         if self.order.status == OrderStatus::Cancelled {
             effects.extend(self.return_money("the order was cancelled")?);
@@ -331,9 +337,11 @@ impl PlacedOrder {
     }
 
     /// Returns the effects of a payment operation that the provider refused. The response to a refused capture says so;
-    /// a refusal to return money is an event.
-    fn refuse(operation: &PaymentOperation, reason: &str) -> Vec<Effect> {
-        if operation.kind == OperationKind::Capture {
+    /// a refusal to return money is an event. The void of an open payment that was confirmed meanwhile moves no money:
+    /// what was confirmed is returned by operations of its own.
+    fn refuse(&self, operation: &PaymentOperation, reason: &str) -> Vec<Effect> {
+        let is_superseded = operation.amount.is_zero() && !self.payment.is_open();
+        if operation.kind == OperationKind::Capture || is_superseded {
             return Vec::new();
         }
         vec![Effect::Publish(OrderEvent::PaymentRefundFailed(operation.amount, reason.to_owned()))]

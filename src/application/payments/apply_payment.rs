@@ -45,6 +45,22 @@ pub(crate) async fn apply_to_locked(
     finish(work, placed, effects).await
 }
 
+/// Applies the charge of a payment whose reservation has expired. If it still waits for the shopper, the order is
+/// cancelled with the beginning of the void: a payment that is confirmed before the provider has voided it is returned.
+pub(crate) async fn apply_late_charge(
+    work: &mut UnitOfWork,
+    id: PaymentId,
+    charge: &Charge,
+) -> Result<(), Failure> {
+    let mut placed = apply_payment(work, id, charge).await?;
+    let effects = placed.expire()?;
+    let mut placed = finish(work, placed, effects).await?;
+    if placed.payment.is_open() {
+        void_open_payment(work, &mut placed.payment).await?;
+    }
+    Ok(())
+}
+
 /// Abandons a payment that its provider does not know, and cancels its order.
 pub(crate) async fn abandon(work: &mut UnitOfWork, id: PaymentId) -> Result<(), Failure> {
     let mut placed = lock_by_payment(work, id).await?;
@@ -115,7 +131,7 @@ pub(crate) async fn begin_operation(
 }
 
 /// Begins to void a locked payment that waits for the shopper's confirmation, unless that was begun before.
-pub(crate) async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payment) -> Result<(), Failure> {
+async fn void_open_payment(work: &mut UnitOfWork, payment: &mut Payment) -> Result<(), Failure> {
     let operations = PaymentRepository(work).operations(payment.id).await?;
     let voids = |operation: &PaymentOperation| {
         operation.kind == OperationKind::Void && operation.status == OperationStatus::Pending

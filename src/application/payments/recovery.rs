@@ -7,12 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::ids::PaymentId;
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
-use crate::domain::ports::Charge;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{PaymentRepository, UnitOfWork};
 
-use super::apply_payment::{abandon, apply_payment, void_open_payment};
+use super::apply_payment::{abandon, apply_late_charge};
 use super::gateway_calls::{apply_charge, authorize, gateway, refresh, send_operation};
 use super::provider_scope::ProviderScope;
 use crate::application::Store;
@@ -160,15 +159,6 @@ async fn recover_open(store: &Store, payment: &Payment) -> Result<(), Failure> {
             None => Ok(()),
         },
     }
-}
-
-/// Applies the charge of a payment whose reservation has expired. A charge that waits for the shopper is voided.
-async fn apply_late_charge(work: &mut UnitOfWork, id: PaymentId, charge: &Charge) -> Result<(), Failure> {
-    let mut payment = apply_payment(work, id, charge).await?.payment;
-    if payment.is_open() {
-        void_open_payment(work, &mut payment).await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

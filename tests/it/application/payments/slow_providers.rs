@@ -9,9 +9,10 @@ use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use undercroft::application::Store;
+use undercroft::application::{Store, Terms};
 use undercroft::application::idempotency::Responder;
 use undercroft::application::jobs::worker::work;
+use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::application::selling::checkout::Checkout;
 use undercroft::application::selling::orders::{self, CancelledBy};
 use undercroft::application::subscriptions::lifecycle::{self, SubscriptionChange};
@@ -25,7 +26,9 @@ use undercroft::infrastructure::repositories::Database;
 
 use crate::support::orders::{Sale, checkout_request, recover, recover_payments, submit};
 use crate::support::slow_gateway::{Call, SlowGateway};
-use crate::support::store::{Summary, Text, cart, execute, limits, manual_capture, terms, value};
+use crate::support::store::{
+    Summary, Text, cart, confirm_payment, execute, limits, manual_capture, terms, value,
+};
 use crate::support::{Shop, ShopOptions};
 
 /// Less than the time-out of a call, so that nothing that waits for a held call happens within it.
@@ -220,6 +223,51 @@ async fn a_call_without_a_response_ends_after_its_time_out(shop: &Shop) {
     let soon = shop.now() + SignedDuration::from_mins(1);
     assert_eq!(recover_payments(&store, soon).await.unwrap(), 1);
     assert_eq!(sale.order().await.order.status, OrderStatus::Paid);
+}
+
+/// Lets a reservation expire, and the shopper confirm the payment before the void reaches the provider.
+async fn confirm_while_the_void_waits(shop: &Shop, terms: Terms) {
+    let limits = CallLimits { timeout: Duration::from_millis(50), ..limits() };
+    let (store, slow) = SlowGateway::store(&shop.database, terms, limits);
+    let sale = Sale { store: store.clone(), ..Sale::begin(shop, 1, "tok_requires_action").await };
+    let payment_id = sale.payment().await.id;
+    execute(&shop.database, &["UPDATE payments SET provider = 'slow'"]).await;
+    shop.clock().advance(SignedDuration::from_mins(31));
+    slow.hold(&[Call::Void]);
+    recover_payments(&store, shop.now()).await.unwrap();
+    assert_eq!(sale.operations(OperationKind::Void).await.len(), 1);
+    assert_eq!((sale.order().await.order.status, sale.stock().await), (OrderStatus::Cancelled, (1, 0)));
+
+    assert!(confirm_payment(&store, payment_id).await);
+    refresh(&store, payment_id).await.unwrap();
+    slow.hold(&[]);
+    recover(&store).await;
+    let placed = sale.order().await;
+    assert_eq!((placed.order.status, sale.stock().await), (OrderStatus::Cancelled, (1, 0)));
+    let kept = placed.payment.captured.amount - placed.payment.refunded.amount;
+    assert_eq!(kept, 0, "{:?}", placed.payment);
+    let refused = "SELECT COUNT(*) FROM outbox WHERE type = 'payment.refund_failed'";
+    assert_eq!(value::<i64>(&shop.database, refused, &[]).await, 0);
+    execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+    sale.check().await;
+}
+
+on_both_engines!(a_payment_captured_while_its_void_waits_is_refunded, ShopOptions::manual_clock());
+async fn a_payment_captured_while_its_void_waits_is_refunded(shop: &Shop) {
+    confirm_while_the_void_waits(shop, terms()).await;
+    let refunded = "SELECT COUNT(*) FROM payments WHERE status = 'refunded' AND refunded = 1000";
+    assert_eq!(value::<i64>(&shop.database, refunded, &[]).await, 1);
+}
+
+on_both_engines!(
+    a_payment_authorized_while_its_void_waits_is_voided,
+    ShopOptions::manual_clock().terms(manual_capture())
+);
+async fn a_payment_authorized_while_its_void_waits_is_voided(shop: &Shop) {
+    confirm_while_the_void_waits(shop, manual_capture()).await;
+    let voided = "SELECT COUNT(*) FROM payments p JOIN sandbox_charges c ON c.id = p.provider_reference \
+                  WHERE p.status = 'voided' AND p.authorized = 0 AND c.status = 'voided'";
+    assert_eq!(value::<i64>(&shop.database, voided, &[]).await, 1);
 }
 
 /// Returns the payment of the next notice; `None` if there is no notice.
