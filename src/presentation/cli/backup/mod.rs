@@ -3,7 +3,7 @@
 mod error;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write, stderr};
 use std::path::{Path, PathBuf};
 
 pub(super) use self::error::BackupError;
@@ -125,20 +125,22 @@ fn sqlite_file(
     settings.database.file().cloned().ok_or(BackupError::Postgres { command, instead })
 }
 
-/// Checks a copy of a store: its pages and indexes, foreign keys, the version of the schema, and the rules of the data.
+/// Checks a copy of a store: its pages and indexes, foreign keys and the version of the schema. Rules of the data that
+/// it violates are printed as warnings: they are those of the store, which needs its backups all the same.
 async fn check(file: &Path) -> Result<(), BackupError> {
     let database =
         Database::open(&DatabaseUrl::Sqlite(file.to_owned()), Context::system(), Setup::ReadOnly).await;
     let database = database.map_err(BackupError::of(file))?;
-    let mut problems = sqlite_backup::check(&database).await.map_err(BackupError::of(file))?;
+    let problems = sqlite_backup::check(&database).await.map_err(BackupError::of(file))?;
+    if !problems.is_empty() {
+        return Err(BackupError::Problems { file: file.to_owned(), problems: problems.join("; ") });
+    }
     for broken in consistency::check(&database, false).await.map_err(BackupError::Unchecked)? {
         let rows = counted(broken.rows.unsigned_abs(), "row", "rows");
-        problems.push(format!("{} ({rows})", broken.rule));
+        // there is no output left if it is closed
+        let _ = writeln!(stderr(), "warning: the store violates a rule: {} ({rows})", broken.rule);
     }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(BackupError::Problems { file: file.to_owned(), problems: problems.join("; ") })
+    Ok(())
 }
 
 /// Removes an incomplete database.

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::repositories::{Database, Setup};
 
-use super::{create_cart, get, run, serve};
+use super::{DEMO, create_cart, get, run, serve};
+use crate::support::store::execute;
 
 /// Creates a cart; returns its id.
 fn new_cart(address: &str) -> String {
@@ -105,6 +108,29 @@ fn a_damaged_backup_is_refused_and_the_store_is_unchanged() {
         let (code, output, errors) = run(folder.path(), &["restore", "--force", damaged]);
         assert!(code.is_some_and(|code| code != 0) && output.is_empty(), "{damaged}: {errors}");
         assert!(errors.matches("the database").count() <= 1, "a cause is printed twice: {errors}");
+    }
+    let (server, address) = serve(folder.path());
+    assert!(get(&address, &format!("/v1/carts/{kept}")).starts_with("HTTP/1.1 200 "));
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_store_that_violates_a_rule_is_backed_up_and_restored_with_a_warning() {
+    let folder = TempDir::new().unwrap();
+    let (server, address) = serve(folder.path());
+    let kept = new_cart(&address);
+    server.stop();
+    fs::write(folder.path().join("demo.jsonl"), DEMO).unwrap();
+    succeed(folder.path(), &["import", "demo.jsonl"]);
+    let url = format!("sqlite:{}", folder.path().join("undercroft.db").display()).parse().unwrap();
+    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    execute(&database, &["UPDATE inventory SET reserved = 1 WHERE stock > 0"]).await;
+    drop(database);
+
+    for arguments in [&["backup", "copy.db"][..], &["restore", "--force", "copy.db"]] {
+        let (code, output, errors) = run(folder.path(), arguments);
+        assert!(code == Some(0) && output.contains("copy.db"), "{errors}");
+        assert!(errors.starts_with("warning: the store violates a rule: "), "{errors}");
     }
     let (server, address) = serve(folder.path());
     assert!(get(&address, &format!("/v1/carts/{kept}")).starts_with("HTTP/1.1 200 "));
