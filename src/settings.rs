@@ -34,7 +34,7 @@ use crate::infrastructure::repositories::DatabaseUrl;
 pub use self::authentication::AuthenticationSettings;
 pub use self::caches::CacheSettings;
 pub use self::holds::HoldSettings;
-pub use self::http_settings::{CookieSameSite, HttpSettings};
+pub use self::http_settings::{CookieAttributes, CookieSameSite, HttpSettings};
 pub use self::log::{ClientAddress, LogFormat, LogSettings};
 pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
@@ -148,6 +148,13 @@ impl Settings {
     pub fn has_sandbox_emails(&self) -> bool {
         let has_server = matches!(self.mail.url, Some(MailUrl::Smtp(_)));
         self.has_sandbox() && self.public_address().is_none() && !has_server
+    }
+
+    /// Returns the attributes of cookies: `SameSite=None` requires HTTPS.
+    pub fn cookies(&self) -> CookieAttributes {
+        let same_site = self.http.cookie_same_site;
+        let secure = self.http.secure_cookies.unwrap_or_else(|| self.public_url.starts_with("https:"));
+        CookieAttributes { secure: secure || same_site == CookieSameSite::None, same_site }
     }
 
     /// Returns the address at which other machines reach the store, directly or through a proxy; `None` if all are

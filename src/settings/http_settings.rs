@@ -6,15 +6,16 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::non_zero;
-use super::readers::{parsed_list, positive_seconds, seconds, trusted_proxies};
+use super::readers::{flag_or_auto, parsed_list, positive_seconds, seconds, trusted_proxies};
 use crate::infrastructure::middleware::{Origin, TrustedProxies};
 
 /// `[http]`: the limits of the HTTP server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
-    /// Whether browsers send the session cookie over HTTPS only.
-    pub secure_cookies: bool,
+    /// Whether browsers send the cookies of the store over HTTPS only; `None` is `auto`: if `public_url` is HTTPS.
+    #[serde(deserialize_with = "flag_or_auto")]
+    pub secure_cookies: Option<bool>,
     /// Whether browsers use only HTTPS with the subdomains of the host, too, if `public_url` is HTTPS.
     pub https_only_subdomains: bool,
     /// The proxies that report the client of a request.
@@ -72,10 +73,19 @@ pub enum CookieSameSite {
     None,
 }
 
+/// The attributes of the cookies of the store.
+#[derive(Clone, Copy, Debug)]
+pub struct CookieAttributes {
+    /// Whether browsers send them over HTTPS only.
+    pub secure: bool,
+    /// With which requests that another site causes browsers send them.
+    pub same_site: CookieSameSite,
+}
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
-            secure_cookies: false,
+            secure_cookies: None,
             https_only_subdomains: false,
             trusted_proxies: TrustedProxies::default(),
             cookie_same_site: CookieSameSite::Lax,

@@ -333,6 +333,19 @@ mod tests {
     }
 
     #[test]
+    fn browsers_send_cookies_over_https_only_if_the_store_is_reached_by_it_or_the_setting_says_so() {
+        let is_secure = |variables: &[(&str, &str)]| from_environment(variables).unwrap().cookies().secure;
+        let (setting, url) = ("UNDERCROFT_HTTP__SECURE_COOKIES", "UNDERCROFT_PUBLIC_URL");
+        assert!(!is_secure(&[]) && is_secure(&[(setting, "true")]));
+        assert!(!is_secure(&[(url, "http://shop.example.com")]));
+        assert!(is_secure(&[(url, "https://shop.example.com"), (setting, "auto")]));
+        assert!(!is_secure(&[(url, "https://shop.example.com"), (setting, "false")]));
+        assert!(is_secure(&[("UNDERCROFT_HTTP__COOKIE_SAME_SITE", "none"), (setting, "false")]));
+        let error = from_environment(&[(setting, "sometimes")]).unwrap_err();
+        assert!(error.ends_with("http.secure_cookies: neither `true`, `false` nor `auto`"), "{error}");
+    }
+
+    #[test]
     fn a_named_file_that_does_not_exist_is_an_error() {
         let error = load(Some(Path::new("/no/such/file.toml")), [], &[]).unwrap_err();
         assert_eq!(error.to_string(), "cannot read /no/such/file.toml");

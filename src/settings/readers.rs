@@ -102,6 +102,15 @@ pub(super) fn currency_or_auto<'de, D: Deserializer<'de>>(
     if code == "auto" { Ok(None) } else { code.parse().map(Some).map_err(parsed) }
 }
 
+/// Reads a truth value; `auto` is none.
+pub(super) fn flag_or_auto<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    match value.as_str() {
+        Some("auto") => Ok(None),
+        _ => value.as_bool().map(Some).ok_or_else(|| de::Error::custom("neither `true`, `false` nor `auto`")),
+    }
+}
+
 /// Reads an address. A text is expected, but a number is refused with the same example.
 pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let value = toml::Value::deserialize(deserializer)?;

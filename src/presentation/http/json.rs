@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::{
     document,
+    late_body::Verification,
     operation::{NOT_CODED, OperationDescription},
     response::JSON,
     routing::Argument,
@@ -57,17 +58,22 @@ pub async fn read(request: Request) -> Result<Bytes, Failure> {
         return Err(RejectedRequest::UnsupportedMediaType { expected: JSON }.into());
     }
     let BodyLimit(limit) = request.extensions().get().copied().unwrap_or_default();
+    let verification = Verification::of(request.extensions());
     let body = request.into_body();
     // A body with a declared length is refused before it is read.
     if body.size_hint().lower() > limit as u64 {
         return Err(RejectedRequest::BodyTooLarge { limit }.into());
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(RejectedRequest::BodyTooLarge { limit }.into()),
-        Err(error) if is_not_coded(&*error) => Err(NOT_CODED.into()),
-        Err(_) => Err(RejectedRequest::BodyIncomplete.into()),
-    }
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            return Err(RejectedRequest::BodyTooLarge { limit }.into());
+        }
+        Err(error) if is_not_coded(&*error) => return Err(NOT_CODED.into()),
+        Err(_) => return Err(RejectedRequest::BodyIncomplete.into()),
+    };
+    verification.repeat().await?;
+    Ok(body)
 }
 
 /// Returns whether a body could not be decoded. One whose chunks are malformed did not arrive.

@@ -28,21 +28,21 @@ impl FromRequestParts<AppState> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
         let address = parts.extensions.get::<Client>().map(|client| client.address);
-        let device = cookie_value(&parts.headers, cookie_name(&app.http, DEVICE_COOKIES)).map(str::to_owned);
+        let device = cookie_value(&parts.headers, cookie_name(app.cookies, DEVICE_COOKIES)).map(str::to_owned);
         Ok(Self(LogInOrigin { address, device }))
     }
 }
 
 /// The value of `Set-Cookie` with the token of a known device.
 pub(super) fn device_cookie(app: &AppState, token: &str) -> Option<HeaderValue> {
-    let same_site = match same_site(&app.http) {
+    let same_site = match same_site(app.cookies) {
         // no link of another site leads to where it is read
         SameSiteCookie::Lax => SameSiteCookie::Strict,
         // that of a shop on another site, whose requests send no strict cookies, is `None`
         other => other,
     };
-    let name = cookie_name(&app.http, DEVICE_COOKIES);
+    let name = cookie_name(app.cookies, DEVICE_COOKIES);
     // the prefix requires the path of the whole host
     let path = if name == DEVICE_COOKIES.secure { "/" } else { "/v1/sessions" };
-    same_site.header((name, token), path, LIFETIME.as_secs(), app.http.secure_cookies)
+    same_site.header((name, token), path, LIFETIME.as_secs(), app.cookies.secure)
 }

@@ -62,7 +62,7 @@ pub(super) fn chain(store: &Store, settings: &Settings, routes: &Routes) -> Chai
             store.infrastructure.limiter.clone(),
             routes,
         ),
-        session: SessionMiddleware { cookie: Some(session_cookie_of(http)) },
+        session: SessionMiddleware { cookie: Some(session_cookie_of(settings.cookies())) },
         authentication: AuthenticationMiddleware::default(),
     }
 }

@@ -15,6 +15,7 @@ pub mod idempotency_key;
 pub mod json;
 mod languages;
 mod last_event_id;
+mod late_body;
 pub mod list;
 mod log_in_origin;
 pub mod middleware;

@@ -95,8 +95,7 @@ fn describe(document: &mut OpenApi) {
     let cookie = ApiKeyValue::with_description(
         SESSION_COOKIE,
         &format!(
-            "The token of a session, for browsers. Its name is `{SECURE_SESSION_COOKIE}` if browsers send it over HTTPS only \
-             (`http.secure_cookies`)."
+            "The token of a session, for browsers. Its name is `{SECURE_SESSION_COOKIE}` if browsers send it over HTTPS only."
         ),
     );
     components.add_security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));

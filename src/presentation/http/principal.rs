@@ -6,6 +6,7 @@ use http::{HeaderValue, request::Parts};
 use secrecy::SecretString;
 
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
+use super::late_body::VerifiedAt;
 use super::operation::OperationDescription;
 use super::routing::{Access, Argument, Policy};
 use super::state::AppState;
@@ -20,7 +21,7 @@ use crate::infrastructure::middleware::{
     ActingUser, Credential, Partition, RequestLimits, RequestUser, RequiredPermission, SameSiteCookie,
     SessionCookie, VerifyCredential, authenticate, check_same_site,
 };
-use crate::settings::{CookieSameSite, HttpSettings};
+use crate::settings::{CookieAttributes, CookieSameSite};
 
 /// The cookie with the token of a session.
 pub const SESSION_COOKIE: &str = "undercroft_session";
@@ -156,7 +157,11 @@ impl<S: Sync> FromRequestParts<S> for CredentialHolder {
 /// The credentials of the request, which are verified once.
 impl<G: Guard<Facts = Credentials>> LoadFacts<G> for AppState {
     async fn load_facts(&self, parts: &mut Parts) -> Result<Credentials, Failure> {
-        Ok(authenticate(self, parts).await?.unwrap_or(Credentials::Missing))
+        let credentials = authenticate(self, parts).await?.unwrap_or(Credentials::Missing);
+        if let Credentials::Valid(principal) = &credentials {
+            parts.extensions.insert(VerifiedAt::now(self, principal));
+        }
+        Ok(credentials)
     }
 }
 
@@ -230,13 +235,13 @@ fn partition(principal: &Principal) -> Partition {
 
 /// The value of `Set-Cookie` with the token of a session, for a number of seconds.
 pub fn session_cookie(app: &AppState, token: &str, seconds: i64) -> Option<HeaderValue> {
-    session_cookie_of(&app.http).header(token, seconds)
+    session_cookie_of(app.cookies).header(token, seconds)
 }
 
 /// The values of `Set-Cookie` by which the browser removes the cookie of a session, also that of an earlier setting,
 /// which has the other name.
 pub(super) fn removed_session_cookies(app: &AppState) -> impl Iterator<Item = HeaderValue> {
-    let cookie = session_cookie_of(&app.http);
+    let cookie = session_cookie_of(app.cookies);
     [SESSION_COOKIE, SECURE_SESSION_COOKIE].into_iter().filter_map(move |name| {
         let secure = cookie.secure || name == SECURE_SESSION_COOKIE;
         SessionCookie { name, secure, ..cookie }.header("", 0)
@@ -244,10 +249,10 @@ pub(super) fn removed_session_cookies(app: &AppState) -> impl Iterator<Item = He
 }
 
 /// The session cookie by the settings.
-pub(super) fn session_cookie_of(http: &HttpSettings) -> SessionCookie {
+pub(super) fn session_cookie_of(attributes: CookieAttributes) -> SessionCookie {
     let names = CookieNames { plain: SESSION_COOKIE, secure: SECURE_SESSION_COOKIE };
-    let (name, same_site) = (cookie_name(http, names), same_site(http));
-    SessionCookie { name, secure: http.secure_cookies, same_site }
+    let (name, same_site) = (cookie_name(attributes, names), same_site(attributes));
+    SessionCookie { name, secure: attributes.secure, same_site }
 }
 
 /// The names of a cookie.
@@ -260,14 +265,13 @@ pub(super) struct CookieNames {
 }
 
 /// Returns the name of a cookie by the settings.
-pub(super) fn cookie_name(http: &HttpSettings, names: CookieNames) -> &'static str {
-    let is_secure = http.secure_cookies || http.cookie_same_site == CookieSameSite::None;
-    if is_secure { names.secure } else { names.plain }
+pub(super) fn cookie_name(attributes: CookieAttributes, names: CookieNames) -> &'static str {
+    if attributes.secure { names.secure } else { names.plain }
 }
 
 /// Returns with which requests browsers send the cookies of the store, by the settings.
-pub(super) fn same_site(http: &HttpSettings) -> SameSiteCookie {
-    match http.cookie_same_site {
+pub(super) fn same_site(attributes: CookieAttributes) -> SameSiteCookie {
+    match attributes.same_site {
         CookieSameSite::Strict => SameSiteCookie::Strict,
         CookieSameSite::Lax => SameSiteCookie::Lax,
         CookieSameSite::None => SameSiteCookie::None,

@@ -15,7 +15,7 @@ use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::domain::permission::Permission;
 use crate::infrastructure::events::EventFeed;
-use crate::settings::{ClientAddress, HttpSettings, Settings};
+use crate::settings::{ClientAddress, CookieAttributes, HttpSettings, Settings};
 
 /// The state of every handler: `State(app): State<AppState>`, then `&app.store`. Clones share everything.
 #[derive(Clone)]
@@ -35,8 +35,10 @@ pub struct App {
 
 /// The HTTP settings behind the routes, and what the process has once.
 pub struct Shared {
-    /// The limits of requests and the attributes of cookies.
+    /// The limits of requests.
     pub http: HttpSettings,
+    /// The attributes of cookies.
+    pub cookies: CookieAttributes,
     /// What the log shows of the addresses of clients.
     pub client_address: ClientAddress,
     /// Checks whether the store can write.
@@ -77,6 +79,7 @@ impl AppState {
         let shared = Shared {
             feed: EventFeed::new(store.database().clone()),
             http: settings.http.clone(),
+            cookies: settings.cookies(),
             client_address: settings.log.client_address,
             stop,
             streams: OpenStreams::default(),

@@ -7,6 +7,7 @@ mod api_keys;
 mod email_verifications;
 mod identities;
 mod internationalised_domains;
+mod late_bodies;
 mod log_in_limits;
 mod notifications;
 mod one_time_passwords;

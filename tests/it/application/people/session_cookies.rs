@@ -16,7 +16,7 @@ on_both_engines!(cookies_for_https_belong_to_the_host_alone);
 async fn cookies_for_https_belong_to_the_host_alone(shop: &Shop) {
     register(shop.server().await, "ann@example.org").await;
     for http in [
-        HttpSettings { secure_cookies: true, ..HttpSettings::default() },
+        HttpSettings { secure_cookies: Some(true), ..HttpSettings::default() },
         HttpSettings { cookie_same_site: CookieSameSite::None, ..HttpSettings::default() },
     ] {
         let server = TestServer::start_with(shop.store.clone(), http).await;
@@ -43,7 +43,7 @@ on_both_engines!(logging_out_removes_the_cookie_by_each_of_its_names);
 async fn logging_out_removes_the_cookie_by_each_of_its_names(shop: &Shop) {
     for (http, attributes) in [
         (HttpSettings::default(), "SameSite=Lax"),
-        (HttpSettings { secure_cookies: true, ..HttpSettings::default() }, "SameSite=Lax; Secure"),
+        (HttpSettings { secure_cookies: Some(true), ..HttpSettings::default() }, "SameSite=Lax; Secure"),
     ] {
         let server = TestServer::start_with(shop.store.clone(), http).await;
         let erasure = json!({"current_password": PASSWORD});
