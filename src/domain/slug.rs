@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 /// The longest slug, in characters.
-const LONGEST: usize = 255;
+pub const LONGEST: usize = 255;
 /// The longest slug that is derived, in characters. The API takes such a slug for every resource.
 const LONGEST_DERIVED: usize = 120;
 /// The hexadecimal digits at the end of a slug that was shortened.

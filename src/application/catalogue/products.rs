@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::events::ProductChanged;
 use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, ProductView};
+use crate::domain::slug;
 use crate::infrastructure::cache::{ListKey, LoadError, ProductName, Rendered, Served};
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
@@ -18,6 +19,10 @@ use crate::application::{Change, Store, check_version};
 
 /// Returns the active product with this id or slug, as the store has it when this is called.
 pub async fn product(store: &Store, name: &str) -> Result<Served<Rendered<ProductView>>, Failure> {
+    // no cache keeps a key of any length
+    if name.chars().nth(slug::LONGEST).is_some() {
+        return Err(NotFound::Product.into());
+    }
     let key = name.parse().map_or_else(|_| ProductName::Slug(name.to_owned()), ProductName::Id);
     let found = match store.infrastructure.caches.current().await?.product.served(&key).await {
         Err(LoadError::Missing) => return Err(NotFound::Product.into()),

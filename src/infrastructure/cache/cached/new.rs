@@ -1,6 +1,6 @@
 //! New caches, over the tiers of a process.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::future::Future;
 use std::hash::{Hash, RandomState};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ where
         let entries = moka::sync::Cache::builder()
             .max_capacity(policy.max_bytes)
             .time_to_live(policy.ttl + policy.stale.max(policy.fail_safe))
-            .weigher(|_, entry: &Arc<Entry<V>>| entry.weight())
+            .weigher(|key: &K, entry: &Arc<Entry<V>>| entry.weight().saturating_add(text_length(key)))
             .eviction_listener(move |_, _, cause| counted.evictions.add((cause == RemovalCause::Size).into()))
             .build();
         Self(Arc::new(Inner {
@@ -91,4 +91,21 @@ where
             context,
         }))
     }
+}
+
+/// Returns the length of the text of a key in bytes, about which the key takes.
+fn text_length(key: &impl fmt::Display) -> u32 {
+    struct Length(u32);
+
+    impl fmt::Write for Length {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 = self.0.saturating_add(u32::try_from(text.len()).unwrap_or(u32::MAX));
+            Ok(())
+        }
+    }
+
+    let mut length = Length(0);
+    // it never fails
+    let _ = write!(length, "{key}");
+    length.0
 }

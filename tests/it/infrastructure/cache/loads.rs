@@ -150,6 +150,16 @@ async fn the_size_is_bounded_under_a_flood_of_keys() {
 }
 
 #[tokio::test]
+async fn a_key_weighs_as_much_as_its_text() {
+    let node = Node::new(Policy { max_bytes: 100_000, ..POLICY }, &Source::open(), None);
+    for key in 0..100 {
+        node.value(&format!("{key:010000}")).await;
+    }
+    let state = node.cache.state();
+    assert!(state.entries > 0 && state.entries < 10, "{state:?}");
+}
+
+#[tokio::test]
 async fn several_keys_that_are_not_kept_are_one_load_and_one_is_shared() {
     let node = Node::new(POLICY, &Source::open(), None);
     let batches = Mutex::new(Vec::new());
