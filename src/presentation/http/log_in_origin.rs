@@ -28,7 +28,8 @@ impl FromRequestParts<AppState> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
         let address = parts.extensions.get::<Client>().map(|client| client.address);
-        let device = cookie_value(&parts.headers, cookie_name(app.cookies, DEVICE_COOKIES)).map(str::to_owned);
+        let device =
+            cookie_value(&parts.headers, cookie_name(app.cookies, DEVICE_COOKIES)).map(str::to_owned);
         Ok(Self(LogInOrigin { address, device }))
     }
 }

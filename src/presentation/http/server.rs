@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -83,7 +84,8 @@ pub async fn serve(
 }
 
 /// Accepts connections until `stop` is ready, up to the greatest number that may be open at once. Beyond that,
-/// each new connection closes the longest idle ones; while all have requests, new ones wait.
+/// each new connection closes the longest idle ones; while all have requests, new ones wait. Those that wait at the
+/// stop are accepted, too.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
@@ -95,7 +97,7 @@ async fn accept(
     loop {
         tokio::select! {
             biased;
-            () = &mut stop => return,
+            () = &mut stop => break,
             Some(_) = tasks.join_next() => {}
             accepted = listener.accept(), if tasks.len() < limit + SPARE => match accepted {
                 Ok((stream, peer)) => {
@@ -111,11 +113,15 @@ async fn accept(
                     let closed = connections.close_idle();
                     tracing::warn!(%error, closed, "no connection can be accepted; idle ones are closed");
                     if timeout(PAUSE_AFTER_ERROR, &mut stop).await.is_ok() {
-                        return;
+                        break;
                     }
                 }
             },
         }
+    }
+    // the system has accepted these, and their clients have sent requests
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        tasks.spawn(Arc::clone(connections).serve(stream, peer.ip()));
     }
 }
 

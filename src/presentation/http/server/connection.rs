@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -34,6 +35,9 @@ use crate::settings::HttpSettings;
 
 /// The most bytes read of a head, and written ahead of a client that reads slowly.
 const BUFFER_BYTES: usize = 64 << 10;
+
+/// How long a new connection waits for its first request when the server stops: that may be on its way.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// What all connections share.
 pub(super) struct Connections {
@@ -90,6 +94,7 @@ impl Connections {
         let service = service_fn(|request| self.respond(request, peer, &entry));
         let mut connection = pin!(builder().serve_connection(io, service));
 
+        let first_request = Instant::now() + FIRST_REQUEST;
         let mut deadline = Deadline::new(&self.settings, tracker.snapshot());
         let mut alarm = pin!(sleep(self.settings.header_timeout));
         let (mut stop, mut close) = (pin!(self.stop.notified()), pin!(entry.closing()));
@@ -113,7 +118,9 @@ impl Connections {
                     return Poll::Ready(true);
                 }
                 let stopping = self.stopping.load(Ordering::SeqCst);
-                if !shutting_down && (stopping || entry.is_closing()) {
+                if stopping && snapshot.request == 0 && Instant::now() < first_request {
+                    alarm.as_mut().reset(first_request);
+                } else if !shutting_down && (stopping || entry.is_closing()) {
                     shutting_down = true;
                     was_running = stopping && snapshot.phase().is_request();
                     connection.as_mut().graceful_shutdown();
