@@ -65,6 +65,8 @@ pub enum Effect {
     PaySubscriptions,
     /// The subscription period that the order charges is not paid.
     FailSubscriptionCharge,
+    /// The subscription period that the order was to charge is charged again soon: no provider knows of the charge.
+    PostponeSubscriptionCharge,
     /// Subscriptions whose last paid period this order paid end with it.
     EndSubscriptions,
     /// The order has an invoice.
@@ -140,12 +142,15 @@ impl PlacedOrder {
     }
 
     /// Voids an open payment that its provider does not know. The request may still arrive, so the payment is looked up
-    /// again for six hours; a charge that is found then is returned.
+    /// again for six hours; a charge that is found then is returned. A renewal is not a failed charge of its customer.
     pub fn abandon(&mut self, now: Timestamp) -> Transition {
         if !self.payment.is_open() {
             return Ok(Vec::new());
         }
-        let effects = self.void("abandoned")?;
+        let mut effects = self.void("abandoned")?;
+        for effect in effects.iter_mut().filter(|effect| **effect == Effect::FailSubscriptionCharge) {
+            *effect = Effect::PostponeSubscriptionCharge;
+        }
         if self.payment.amount.is_positive() {
             self.payment.next_attempt_at = Some(later(now, FIRST_RETRY));
             self.payment.watched_until = Some(later(now, WATCH));

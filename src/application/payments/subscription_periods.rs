@@ -20,6 +20,9 @@ use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
 const DUNNING: [SignedDuration; 3] =
     [SignedDuration::from_hours(24), SignedDuration::from_hours(3 * 24), SignedDuration::from_hours(5 * 24)];
 
+/// The wait before a charge that the store or a vendor could not make is retried.
+const RETRY: SignedDuration = SignedDuration::from_mins(10);
+
 /// Locks a subscription.
 pub(crate) async fn lock(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
     Ok(work.lock(id).await?.ok_or(NotFound::Subscription)?)
@@ -107,17 +110,41 @@ async fn extend(work: &mut UnitOfWork, id: SubscriptionId, order: &Order) -> Res
     save(work, &mut subscription).await
 }
 
-/// Marks the period that an order charges as failed, unless it was cancelled before.
+/// Counts the charge of a period by an order as failed, unless it was cancelled before.
 pub(crate) async fn fail(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
-    let Some(id) = order.subscription_id else { return Ok(()) };
+    match fail_period(work, order).await? {
+        Some(mut subscription) => fail_charge(work, &mut subscription).await,
+        None => Ok(()),
+    }
+}
+
+/// Postpones the charge of a period by an order, unless it was cancelled before. It does not count as failed.
+pub(crate) async fn postpone(work: &mut UnitOfWork, order: &Order) -> Result<(), Failure> {
+    match fail_period(work, order).await? {
+        Some(mut subscription) => postpone_charge(work, &mut subscription).await,
+        None => Ok(()),
+    }
+}
+
+/// Marks the period that an order charges as failed, so that it can be charged again. Returns the subscription, which
+/// is locked; `None` if the charge was cancelled before or the subscription is over.
+async fn fail_period(work: &mut UnitOfWork, order: &Order) -> Result<Option<Subscription>, Failure> {
+    let Some(id) = order.subscription_id else { return Ok(None) };
     if !SubscriptionRepository::conclude_period(work, order.id, PeriodStatus::Failed).await? {
-        return Ok(());
+        return Ok(None);
     }
-    let mut subscription = lock(work, id).await?;
-    if is_over(&subscription) {
-        return Ok(());
-    }
-    fail_charge(work, &mut subscription).await
+    let subscription = lock(work, id).await?;
+    Ok(if is_over(&subscription) { None } else { Some(subscription) })
+}
+
+/// Postpones the charge of a locked subscription. It does not count as failed.
+pub(crate) async fn postpone_charge(
+    work: &mut UnitOfWork,
+    subscription: &mut Subscription,
+) -> Result<(), Failure> {
+    subscription.next_charge_at = Some(later(work.now(), RETRY));
+    work.save(subscription).await?;
+    Ok(())
 }
 
 /// Counts a failed charge: it is retried later, and the subscription expires after the last retry.

@@ -1,11 +1,10 @@
 //! Renewals: each period of a subscription is charged once, and a failed charge is retried.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::ids::SubscriptionId;
 use crate::domain::payment::Payment;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
-use crate::domain::time::later;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
@@ -13,18 +12,16 @@ use crate::infrastructure::repositories::{SubscriptionRepository, UnitOfWork};
 use crate::application::Store;
 use crate::application::payments::gateway_calls::{apply_charge, authorize, gateway};
 use crate::application::payments::provider_scope::ProviderScope;
-use crate::application::payments::subscription_periods::{fail_charge, lock, period_end};
+use crate::application::payments::subscription_periods::{fail_charge, lock, period_end, postpone_charge};
 use crate::application::selling::holds::Holders;
 use crate::application::selling::place_order::{OrderDraft, place_order};
 use crate::application::selling::quote::{LinePrice, QuoteLine, ShippingChoice};
 
-/// The wait before a charge that the store or a vendor could not make is retried.
-const RETRY: SignedDuration = SignedDuration::from_mins(10);
-
 /// Charges up to 100 subscriptions with each payment provider in `scope` that are due at `by`, a limited number at the
 /// same time. Returns how many were charged. A failure is logged and does not stop the others.
 ///
-/// Dropping the future is safe: an order that was placed is recovered with its payment.
+/// Dropping the future is safe: an order that was placed is recovered with its payment. If the provider never got the
+/// charge, the order is cancelled when its reservation ends, and the subscription is charged again soon.
 pub async fn renew_subscriptions(
     store: &Store,
     scope: ProviderScope,
@@ -53,10 +50,8 @@ async fn attempt(store: &Store, id: SubscriptionId) -> bool {
 /// Postpones the charge of a subscription that is still due.
 async fn postpone(work: &mut UnitOfWork, id: SubscriptionId) -> Result<(), Failure> {
     let mut subscription = lock(work, id).await?;
-    let now = work.now();
-    if is_due(&subscription, now) {
-        subscription.next_charge_at = Some(later(now, RETRY));
-        work.save(&mut subscription).await?;
+    if is_due(&subscription, work.now()) {
+        postpone_charge(work, &mut subscription).await?;
     }
     Ok(())
 }

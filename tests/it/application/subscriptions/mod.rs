@@ -1,6 +1,7 @@
 //! Subscriptions: one charge a period, dunning after a failed charge, and pauses, resumptions and cancellations.
 
 mod cancelled_orders;
+mod outages;
 mod renewed_terms;
 
 use jiff::{SignedDuration, Timestamp};
