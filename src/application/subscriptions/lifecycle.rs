@@ -5,12 +5,12 @@ use jiff::Timestamp;
 
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::money::Money;
-use crate::domain::payment::{OperationKind, PaymentOperation};
+use crate::domain::payment::{OperationKind, Payment, PaymentOperation};
 use crate::domain::permission::Permissions;
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{
-    Conflict, Failure, NotFound, SubscriptionExpiredException, Technical,
+    Conflict, Failure, NotFound, OrderProcessingException, SubscriptionExpiredException, Technical,
 };
 use crate::infrastructure::repositories::{StoredResponse, SubscriptionRepository, UnitOfWork};
 
@@ -30,7 +30,8 @@ pub enum SubscriptionChange {
     Resume,
     /// The subscription ends. Paid periods are not refunded. A pending charge is cancelled.
     Cancel,
-    /// The subscription ends, and the share of its last charge that pays for the time from now on is refunded.
+    /// The subscription ends, and the share of its last charge that pays for the time from now on is refunded. Refused
+    /// with an [`OrderProcessingException`] while less than that is captured and more can be.
     CancelAndRefund,
 }
 
@@ -179,8 +180,7 @@ async fn refund_rest(work: &mut UnitOfWork, subscription: &Subscription) -> Resu
     let mut charge = placed_orders::lock(work, period.order_id).await?;
     let line = charge.order.lines.iter().find(|line| line.variant_id == subscription.variant_id);
     let Some(line) = line else { return Ok(()) };
-    let left = charge.payment.left(OperationKind::Refund).map_err(Technical::internal)?;
-    let amount = prorated(line.total, period, now).min(left).map_err(Technical::internal)?;
+    let amount = refundable(&charge.payment, prorated(line.total, period, now))?;
     if amount.is_zero() {
         return Ok(());
     }
@@ -189,6 +189,28 @@ async fn refund_rest(work: &mut UnitOfWork, subscription: &Subscription) -> Resu
         ..PaymentOperation::pending(work.id(), charge.payment.id, OperationKind::Refund, amount, now)
     };
     begin_operation(work, &mut charge.payment, &refund, now).await
+}
+
+/// Returns what can be refunded of an amount.
+///
+/// # Errors
+///
+/// [`OrderProcessingException`] if that is less than the amount, and what is authorized or being captured can be
+/// charged afterwards.
+fn refundable(payment: &Payment, amount: Money) -> Result<Money, Failure> {
+    let captured = payment.left(OperationKind::Refund).map_err(Technical::internal)?;
+    let refundable = amount.min(captured).map_err(Technical::internal)?;
+    let authorized = payment.left(OperationKind::Capture).map_err(Technical::internal)?;
+    if refundable == amount {
+        Ok(amount)
+    } else if payment.capturing.is_positive() {
+        Err(OrderProcessingException::InProgress.into())
+    } else if authorized.is_positive() {
+        let from = payment.status.name();
+        Err(OrderProcessingException::Forbidden { what: "payment", from, to: "refunded" }.into())
+    } else {
+        Ok(refundable)
+    }
 }
 
 /// Returns the share of a period's price that pays for the time after `now`; rounded down.

@@ -9,7 +9,8 @@ use crate::domain::ids::{SubscriptionId, UserId};
 use crate::domain::permission::{Permission, Resource};
 use crate::domain::subscription::SubscriptionStatus;
 use crate::infrastructure::exceptions::{
-    Fault, NotFound, SubscriptionExpiredException, UnauthorizedAccessException, ValidationException,
+    Fault, NotFound, OrderProcessingException, SubscriptionExpiredException, UnauthorizedAccessException,
+    ValidationException,
 };
 use crate::infrastructure::repositories::SubscriptionFilter;
 use crate::presentation::http::bodies::SubscriptionBody;
@@ -28,7 +29,12 @@ pub(super) fn routes() -> Routes {
     routes![
         list_subscriptions,
         get_subscription: [NotFound::Subscription],
-        change_subscription: [NotFound::Subscription, forbidden_transition("subscription"), any::<SubscriptionExpiredException>()],
+        change_subscription: [
+            NotFound::Subscription,
+            forbidden_transition("subscription"),
+            any::<SubscriptionExpiredException>(),
+            any::<OrderProcessingException>(),
+        ],
     ]
 }
 
@@ -51,7 +57,8 @@ struct ChangeSubscription {
     /// The change.
     action: SubscriptionAction,
     /// Whether the rest of the paid period is refunded and the subscription ends at once. Only allowed with `cancel`,
-    /// and requires `refunds:write`, too.
+    /// and requires `refunds:write`, too. Refused with `order_processing` while less than the refund is captured and
+    /// the rest of the payment is authorized or being captured: capture it first.
     #[serde(default)]
     #[schema(default = false)]
     refund: bool,

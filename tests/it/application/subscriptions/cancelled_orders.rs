@@ -12,10 +12,11 @@ use undercroft::domain::ids::{OrderId, UserId};
 use undercroft::domain::payment::OperationKind;
 use undercroft::domain::subscription::Subscription;
 use undercroft::infrastructure::events::EventDispatcher;
+use undercroft::infrastructure::exceptions::OrderProcessingException;
 
 use super::{JANUARY_31, Subscribed, change};
 use crate::support::orders::{assert_consistent, checkout_request, recover_payments, submit};
-use crate::support::store::{cart, confirm_payment, execute, value};
+use crate::support::store::{cart, confirm_payment, execute, manual_capture, value};
 use crate::support::{Shop, ShopOptions};
 
 impl Subscribed {
@@ -103,6 +104,39 @@ async fn an_immediate_end_refunds_the_rest_of_the_subscriptions_own_line(shop: &
     let refunded: i64 = value(&shop.database, "SELECT refunded FROM payments", &[]).await;
     assert!((1549..=1550).contains(&refunded), "half of 3100 or a cent less: {refunded}");
     assert_consistent(&shop.database).await;
+}
+
+on_both_engines!(
+    an_immediate_end_waits_until_what_it_refunds_is_captured,
+    ShopOptions::at(JANUARY_31).terms(manual_capture())
+);
+async fn an_immediate_end_waits_until_what_it_refunds_is_captured(shop: &Shop) {
+    let subscribed = Subscribed::begin(shop).await;
+    let end = async || {
+        let ended = change(&subscribed.store, subscribed.id, SubscriptionChange::CancelAndRefund).await;
+        ended.err().map(|failure| failure.downcast_ref::<OrderProcessingException>().cloned())
+    };
+    let forbidden = |from| {
+        let what = "payment";
+        Some(Some(OrderProcessingException::Forbidden { what, from, to: "refunded" }))
+    };
+    let charge = subscribed.sale(subscribed.last_order().await);
+    assert_eq!(end().await, forbidden("authorized"));
+
+    // no provider responds to the capture
+    subscribed.sql(&["UPDATE payments SET provider = 'silent'"]).await;
+    assert_ne!(charge.run(OperationKind::Capture, Some(1000)).await.0, 201);
+    assert_eq!(end().await, Some(Some(OrderProcessingException::InProgress)));
+    subscribed.sql(&["UPDATE payments SET provider = 'sandbox'"]).await;
+    charge.recover().await;
+    assert_eq!(end().await, forbidden("captured"), "a part is captured");
+    assert_eq!((subscribed.status().await.as_str(), charge.payment().await.refunding.amount), ("active", 0));
+
+    assert_eq!(charge.run(OperationKind::Capture, None).await.0, 201);
+    assert_eq!(end().await, None);
+    charge.recover().await;
+    assert_eq!(charge.payment().await.refunded.amount, 1500);
+    subscribed.assert_cancelled().await;
 }
 
 on_both_engines!(an_erased_user_has_no_subscription_and_buys_nothing, ShopOptions::at(JANUARY_31));
