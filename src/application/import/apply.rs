@@ -191,7 +191,7 @@ fn context(record: &Record) -> Option<Context> {
         Record::Order(invoice) | Record::Cancellation(invoice) => {
             Some(context_of(&invoice.id, invoice.placed_at))
         }
-        // products set the context of each themselves
+        // products have their own times, and are published now
         Record::Product(_) | Record::TaxRule(_) | Record::ShippingMethod(_) | Record::Discount(_) => None,
     }
 }

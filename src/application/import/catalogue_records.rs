@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use crate::application::records::identity::context_of;
 use crate::application::records::{ImportedCustomer, ImportedProduct};
 use crate::domain::category::Category;
 use crate::domain::discount::Discount;
@@ -66,7 +65,7 @@ pub(super) async fn products(
     let is_new = |imported: &&ImportedProduct| !existing.contains_key(&imported.product.id);
     let (new, known): (Vec<_>, Vec<_>) = products.iter().copied().partition(is_new);
 
-    add_products(work, &new).await?;
+    add_products(work, options, &new).await?;
     let updated = match options.existing {
         ExistingProducts::Keep => HashMap::new(),
         ExistingProducts::Update => product_updates::update_all(work, &options.context, &known).await?,
@@ -92,8 +91,13 @@ pub(super) async fn products(
     Ok(products.iter().map(outcome).collect())
 }
 
-/// Adds products, each at its own time.
-async fn add_products(work: &mut UnitOfWork, products: &[&ImportedProduct]) -> Result<(), RecordError> {
+/// Adds products, each created at the time of its record. Their events are published now, so that subscribers which
+/// began later than that get them.
+async fn add_products(
+    work: &mut UnitOfWork,
+    options: &WriteOptions,
+    products: &[&ImportedProduct],
+) -> Result<(), RecordError> {
     let mut added = Vec::with_capacity(products.len());
     for imported in products {
         let product = &imported.product;
@@ -110,8 +114,8 @@ async fn add_products(work: &mut UnitOfWork, products: &[&ImportedProduct]) -> R
         }
         error => error.into(),
     })?;
+    work.set_context(options.context.clone());
     for (product, _) in added {
-        work.set_context(context_of(&product.id, product.created_at));
         work.publish(&ProductChanged { product_id: product.id }).await?;
     }
     Ok(())

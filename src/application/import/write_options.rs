@@ -22,7 +22,7 @@ pub(super) struct WriteOptions {
     pub terms: Arc<Terms>,
     /// What happens to products that are in the store already.
     pub existing: ExistingProducts,
-    /// The clock of the store, and the ids with which products are updated.
+    /// The clock of the store and its ids, with which products are published and updated.
     pub context: Context,
 }
 

@@ -3,8 +3,9 @@
 use undercroft::application::import::report::{Counts, StockCounts};
 
 use crate::support::Shop;
-use crate::support::import::{exported, import_all, number, update_all};
+use crate::support::import::{SHOPIFY, exported, import_all, number, update_all};
 use crate::support::orders::Sale;
+use crate::support::store::value;
 
 const COLUMNS: &str = "Handle,Title,Body (HTML),Option1 Name,Option1 Value,Variant SKU,Variant Inventory Tracker,\
                        Variant Inventory Qty,Variant Price\n";
@@ -58,6 +59,21 @@ async fn an_update_takes_texts_prices_stock_and_new_variants(shop: &Shop) {
     let (again, _) = update_all(store, &second).await;
     assert_eq!((again.updated, again.unchanged.products), (Counts::default(), 2));
     assert!(exported(store).await == after, "a repeated update changes nothing");
+}
+
+on_both_engines!(imported_products_are_published_when_they_are_imported);
+async fn imported_products_are_published_when_they_are_imported(shop: &Shop) {
+    let (store, begun) = (&shop.store, shop.now());
+    // one product, and several in one unit of work
+    for file in [first_file(), SHOPIFY.to_owned()] {
+        import_all(store, &file).await;
+    }
+    let own_time = "SELECT COUNT(*) FROM products WHERE created_at >= $1";
+    assert_eq!(value::<i64>(&shop.database, own_time, &[begun.into()]).await, 0, "the time of the file");
+    let past = "SELECT COUNT(*) FROM outbox WHERE type = 'product.changed' AND occurred_at < $1";
+    assert_eq!(value::<i64>(&shop.database, past, &[begun.into()]).await, 0);
+    let sql = "SELECT (SELECT COUNT(*) FROM products) - COUNT(*) FROM outbox WHERE type = 'product.changed'";
+    assert_eq!(number(store, sql).await, 0);
 }
 
 on_both_engines!(an_update_takes_metadata_and_keeps_values_with_other_names);
