@@ -136,9 +136,18 @@ impl Payment {
 
     /// Returns whether the whole amount is captured, and not all of it is refunded or being refunded.
     pub fn is_kept(&self) -> bool {
+        self.is_authorized() && self.is_captured() && !self.is_returned()
+    }
+
+    /// Returns whether something was captured, and all of it is refunded or being refunded.
+    pub fn is_returned(&self) -> bool {
         let returned = self.refunded.amount.saturating_add(self.refunding.amount);
-        let is_returned = self.captured.is_positive() && returned >= self.captured.amount;
-        self.is_authorized() && self.is_captured() && !is_returned
+        self.captured.is_positive() && returned >= self.captured.amount
+    }
+
+    /// Returns whether an amount is being voided or refunded.
+    pub fn is_returning(&self) -> bool {
+        self.voiding.is_positive() || self.refunding.is_positive()
     }
 
     /// Returns the amount that an operation of this kind can move: what is authorized, or captured, and not pending.

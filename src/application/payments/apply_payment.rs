@@ -105,6 +105,10 @@ async fn cancel_locked(work: &mut UnitOfWork, mut placed: PlacedOrder) -> Result
 }
 
 /// Hands an order to the carrier.
+///
+/// # Errors
+///
+/// Those of [`PaymentVerificationGuard`]: while all that was captured is being refunded, nothing is sent.
 pub(crate) async fn fulfil_order(
     work: &mut UnitOfWork,
     id: OrderId,

@@ -8,7 +8,8 @@ use crate::infrastructure::exceptions::{Failure, OrderProcessingException};
 /// What is required of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequiredPayment {
-    /// The provider authorized the amount, or nothing is to be paid: goods may be handed to the carrier.
+    /// The provider authorized the amount and not all that is captured is returned, or nothing is to be paid: goods may
+    /// be handed to the carrier.
     Authorized,
     /// The whole amount is captured and not refunded: what cannot be returned may be delivered.
     Captured,
@@ -33,18 +34,26 @@ impl Guard for PaymentVerificationGuard {
     fn check(facts: PaymentFacts) -> Result<Self, Failure> {
         let PaymentFacts { payment, required } = facts;
         let (is_fulfilled, to) = match required {
-            RequiredPayment::Authorized => (payment.is_authorized(), PaymentStatus::Authorized),
+            RequiredPayment::Authorized => {
+                (payment.is_authorized() && !payment.is_returned(), PaymentStatus::Authorized)
+            }
             RequiredPayment::Captured => (payment.is_kept(), PaymentStatus::Captured),
         };
         if is_fulfilled {
             return Ok(Self(()));
+        }
+        if payment.is_returned() && payment.is_returning() {
+            return Err(OrderProcessingException::InProgress.into());
         }
         let (from, to) = (payment.status.name(), to.name());
         Err(OrderProcessingException::Forbidden { what: "payment", from, to }.into())
     }
 
     fn refusals() -> Vec<Failure> {
-        vec![OrderProcessingException::Forbidden { what: "payment", from: "", to: "" }.into()]
+        vec![
+            OrderProcessingException::Forbidden { what: "payment", from: "", to: "" }.into(),
+            OrderProcessingException::InProgress.into(),
+        ]
     }
 }
 
@@ -75,6 +84,12 @@ mod tests {
             assert!(!is_verified(Captured, open, [500, 500, 0]), "{open:?}");
         }
         assert!(is_verified(Authorized, S::Authorized, [500, 0, 0]));
+        assert!(is_verified(Authorized, S::Captured, [500, 500, 499]), "a part is being refunded");
+        assert!(!is_verified(Authorized, S::Captured, [500, 500, 500]), "a refund of all is pending");
+        assert!(
+            !is_verified(Authorized, S::Captured, [500, 400, 400]),
+            "a refund of all that is captured is pending"
+        );
         assert!(!is_verified(Captured, S::Authorized, [500, 0, 0]));
         assert!(is_verified(Captured, S::Captured, [500, 500, 0]));
         assert!(is_verified(Captured, S::Captured, [500, 500, 100]), "a part was refunded");

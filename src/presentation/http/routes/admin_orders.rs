@@ -179,7 +179,8 @@ async fn refund_payment(
 
 /// Fulfil an order
 ///
-/// Records that the order was handed to the carrier.
+/// Records that the order was handed to the carrier. Refused with `order_processing` while all that was captured is
+/// being refunded.
 #[utoipa::path(post, path = "/admin/v1/orders/{id}/fulfil", tag = "admin-orders", params(("id" = Uuid, Path)),
     request_body = Option<FulfilOrder>, responses((status = 200, body = OrderBody)))]
 async fn fulfil_order(

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use undercroft::application::consistency::check;
-use undercroft::application::selling::orders::OperationRequest;
+use undercroft::application::idempotency::Responder;
+use undercroft::application::selling::orders::{OperationRequest, fulfil_once};
 use undercroft::application::selling::queries;
 use undercroft::domain::invoice::InvoiceTax;
 use undercroft::domain::money::Currency;
@@ -13,10 +14,11 @@ use undercroft::domain::payment::{OperationKind, PaymentStatus};
 use undercroft::domain::product::Translations;
 use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
 use undercroft::domain::tax::{TaxRate, TaxRule};
+use undercroft::infrastructure::exceptions::OrderProcessingException;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, TaxRepository};
 
 use crate::support::orders::{Sale, assert_consistent, eur, recover, run, stock};
-use crate::support::store::{cart, execute, manual_capture, value};
+use crate::support::store::{Summary, cart, execute, manual_capture, value};
 use crate::support::{Shop, ShopOptions};
 
 /// Refunds all that is left and restocks the pieces; returns the status and the body of the response.
@@ -184,6 +186,26 @@ async fn pieces_are_restocked_once_and_only_with_a_refund(shop: &Shop) {
     sale.recover().await;
     assert_eq!(sale.stock().await, (3, 0));
     sale.check().await;
+}
+
+on_both_engines!(an_order_is_not_fulfilled_while_all_of_it_is_being_refunded);
+async fn an_order_is_not_fulfilled_while_all_of_it_is_being_refunded(shop: &Shop) {
+    let fulfil =
+        async |sale: &Sale| fulfil_once(&sale.store, sale.id, None, Responder::new(None, Summary)).await;
+    let returned = Sale::begin(shop, 3, "tok_ok").await;
+    let kept = Sale::of(&returned.store, returned.variant, "tok_ok").await;
+    // no provider responds to the refunds
+    execute(&shop.database, &["UPDATE payments SET provider = 'silent'"]).await;
+    assert_ne!(refund_and_restock(&returned).await.0, 201);
+    assert_ne!(kept.run(OperationKind::Refund, Some(999)).await.0, 201);
+    let refused = fulfil(&returned).await.unwrap_err();
+    assert_eq!(refused.downcast_ref(), Some(&OrderProcessingException::InProgress));
+    assert_eq!(fulfil(&kept).await.unwrap().status, 201);
+
+    execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+    returned.recover().await;
+    let (returned, kept) = (returned.order().await.order.status, kept.order().await.order.status);
+    assert_eq!((returned, kept), (OrderStatus::Refunded, OrderStatus::Fulfilled));
 }
 
 on_both_engines!(a_cancelled_order_releases_its_redemption_of_a_discount);
