@@ -103,7 +103,8 @@ pub struct OperationRequest {
     pub amount: Option<Amount>,
     /// The reason, for the ledger and the credit note.
     pub reason: Option<String>,
-    /// Whether the pieces of the order are restocked. Only with the refund of all that is left.
+    /// Whether the pieces of the order are restocked. Only with the refund of all that is left, and not while more is
+    /// being captured.
     pub restock: bool,
 }
 
@@ -244,6 +245,10 @@ fn amount(payment: &Payment, order: &Order, request: &OperationRequest) -> Resul
     if amount.currency != left.currency {
         let fault = Fault::WrongCurrency { expected: left.currency.to_string() };
         return Err(ValidationException::one("/amount/currency", fault).into());
+    }
+    if request.restock && payment.capturing.is_positive() {
+        // what is captured then would be kept for pieces that were returned
+        return Err(OrderProcessingException::InProgress.into());
     }
     let restockable = !capture && amount == left && order.status != OrderStatus::Cancelled;
     if request.restock && !restockable {

@@ -79,7 +79,7 @@ struct RefundPayment {
     #[schema(max_length = 500)]
     reason: Option<String>,
     /// Whether the pieces of the order are added to the stock. Only allowed with the refund of all that is captured and
-    /// not refunded.
+    /// not refunded, and not while more of it is being captured.
     #[serde(default)]
     #[schema(default = false)]
     restock: bool,

@@ -208,6 +208,24 @@ async fn an_order_is_not_fulfilled_while_all_of_it_is_being_refunded(shop: &Shop
     assert_eq!((returned, kept), (OrderStatus::Refunded, OrderStatus::Fulfilled));
 }
 
+on_both_engines!(
+    pieces_are_not_restocked_while_more_is_being_captured,
+    ShopOptions::default().terms(manual_capture())
+);
+async fn pieces_are_not_restocked_while_more_is_being_captured(shop: &Shop) {
+    let sale = Sale::begin(shop, 1, "tok_ok").await;
+    assert_eq!(sale.run(OperationKind::Capture, Some(400)).await.0, 201);
+    // no provider responds to the capture
+    execute(&shop.database, &["UPDATE payments SET provider = 'silent'"]).await;
+    assert_ne!(sale.run(OperationKind::Capture, Some(300)).await.0, 201);
+    execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+    assert_eq!(refund_and_restock(&sale).await, (409, "order_processing".into()));
+    sale.recover().await;
+    assert_eq!(refund_and_restock(&sale).await.0, 201);
+    sale.recover().await;
+    assert_eq!((sale.payment().await.refunded.amount, sale.stock().await), (700, (1, 0)));
+}
+
 on_both_engines!(a_cancelled_order_releases_its_redemption_of_a_discount);
 async fn a_cancelled_order_releases_its_redemption_of_a_discount(shop: &Shop) {
     let store = &shop.store;
