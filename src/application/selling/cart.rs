@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::domain::cart::{Cart, CartLine, CartStatus, Delivery, MAX_QUANTITY};
 use crate::domain::ids::{CartId, UserId, VariantId};
 use crate::domain::money::Currency;
@@ -285,11 +287,16 @@ async fn lock_to_change(
     selector: CartSelector,
 ) -> Result<Cart, Failure> {
     let mut cart = lock(work, selector).await?;
-    // not at each change, so that few write the time; the change that follows saves the cart
-    if cart.expires_at < later(work.now(), terms.cart / 2) {
-        cart.expires_at = later(work.now(), terms.cart);
-    }
+    extend_retention(&mut cart, terms, work.now());
     Ok(cart)
+}
+
+/// Extends the retention of a cart that is changed or ordered, if half of it is over. What follows saves the cart.
+pub(super) fn extend_retention(cart: &mut Cart, terms: &Terms, now: Timestamp) {
+    // not at each change, so that few write the time
+    if cart.expires_at < later(now, terms.cart / 2) {
+        cart.expires_at = later(now, terms.cart);
+    }
 }
 
 /// Fails if a variant cannot be added to a cart: it is not sold in the cart's currency, there are too many lines, or

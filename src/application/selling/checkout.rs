@@ -23,7 +23,7 @@ use crate::infrastructure::exceptions::{
 use crate::infrastructure::guards::{EmailFacts, EmailVerifiedGuard, Guard};
 use crate::infrastructure::repositories::{CartRepository, PaymentRepository, StoredResponse, UnitOfWork};
 
-use super::cart::{CartSelector, lock};
+use super::cart::{CartSelector, extend_retention, lock};
 use super::holds::Holders;
 use super::place_order::{OrderDraft, place_order};
 use super::quote::ShippingChoice;
@@ -100,6 +100,8 @@ impl ProviderRequest for Checkout {
         buyer(work, self.user_id).await?;
         cart.status = CartStatus::Ordered;
         cart.order_id = Some(placed.order.id);
+        // it is open again if the order is cancelled
+        extend_retention(&mut cart, &store.terms, work.now());
         work.save(&mut cart).await?;
         Ok(placed.payment)
     }

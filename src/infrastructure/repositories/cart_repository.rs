@@ -130,7 +130,7 @@ impl CartRepository<'_> {
         work.save_as_changed(cart).await
     }
 
-    /// Reopens the cart of a cancelled order.
+    /// Reopens the cart of a cancelled order. Its retention was extended when it was ordered.
     pub async fn reopen(work: &mut UnitOfWork, id: CartId, order_id: OrderId) -> Result<(), DatabaseError> {
         let sql = "UPDATE carts SET status = 'open', order_id = NULL, version = version + 1, updated_at = $3 \
                    WHERE id = $1 AND order_id = $2 AND status = 'ordered'";

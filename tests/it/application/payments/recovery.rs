@@ -90,6 +90,18 @@ async fn an_order_that_is_not_confirmed_in_time_is_cancelled(shop: &Shop) {
     sale.check().await;
 }
 
+on_both_engines!(a_cart_that_is_open_again_is_kept, ShopOptions::at(START));
+async fn a_cart_that_is_open_again_is_kept(shop: &Shop) {
+    let variant = shop.product().price(1000).stock(1).create().await;
+    let cart = cart(&shop.store, None, &[(variant, 1)]).await;
+    shop.clock().advance(terms().cart - SignedDuration::from_mins(10));
+    let sale = Sale::of_cart(&shop.store, cart, variant, "tok_requires_action").await;
+    shop.clock().advance(SignedDuration::from_mins(31));
+    recover_payments(&shop.store, shop.now()).await.unwrap();
+    assert_eq!(sale.order().await.order.status, OrderStatus::Cancelled);
+    Sale::of_cart(&shop.store, cart, variant, "tok_ok").await;
+}
+
 on_both_engines!(a_payment_confirmed_after_the_cancellation_is_refunded);
 async fn a_payment_confirmed_after_the_cancellation_is_refunded(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_requires_action").await;
