@@ -88,4 +88,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "email_traces",
         script: include_str!("../../../../migrations/0019_email_traces.sql"),
     },
+    Migration {
+        version: 20,
+        name: "due_subscriptions",
+        script: include_str!("../../../../migrations/0020_due_subscriptions.sql"),
+    },
 ];

@@ -12,7 +12,7 @@ use undercroft::domain::context::Context;
 use undercroft::domain::events::StockDepleted;
 use undercroft::domain::ids::{UserId, VariantId};
 use undercroft::domain::user::{Role, User};
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, Setup, next_number};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, Param, Setup, next_number};
 use uuid::Uuid;
 
 use crate::support::{Shop, ShopOptions};
@@ -46,6 +46,26 @@ async fn a_unit_that_fails_leaves_neither_state_nor_event(shop: &Shop) {
     assert!(matches!(count_up(&shop.database, "a", true).await, Err(DatabaseError::Stale { .. })));
     assert_eq!(counter(&shop.database, "a").await, Some(1));
     assert_eq!(events(&shop.database).await, 1);
+}
+
+on_both_engines!(what_is_read_for_a_provider_or_a_discount_has_an_index);
+async fn what_is_read_for_a_provider_or_a_discount_has_an_index(shop: &Shop) {
+    let definition = match shop.database.engine() {
+        Engine::Sqlite => "SELECT sql FROM sqlite_master WHERE name = $1",
+        Engine::Postgres => {
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND indexname = $1"
+        }
+    };
+    let mut connection = shop.database.read().await.unwrap();
+    for (index, columns) in [
+        ("payments_due", "(next_attempt_at, provider)"),
+        ("subscriptions_due", "(next_charge_at, provider)"),
+        ("discount_uses_by_discount", "(discount_id)"),
+        ("invoices_by_time", "(issued_at)"),
+    ] {
+        let sql: String = connection.one(definition, &[Param::from(index)]).await.unwrap();
+        assert!(sql.contains(columns), "{sql}");
+    }
 }
 
 on_both_engines!(units_that_share_a_commit_fail_alone);
