@@ -1,6 +1,6 @@
-//! The job that sends administrators a digest of the last day.
+//! The job that sends administrators a digest of the day before, in UTC: late or early, it counts the same day.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::templates::texts;
@@ -11,6 +11,8 @@ use crate::domain::time::earlier;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{Digest, DigestRepository, UnitOfWork, UserRepository};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Writes a digest to each administrator who may read orders, if the store sends e-mails.
 pub(crate) async fn send(store: &Store) -> Result<(), Failure> {
@@ -23,9 +25,10 @@ pub(crate) async fn send(store: &Store) -> Result<(), Failure> {
 }
 
 async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
-    let since = earlier(work.now(), SignedDuration::from_hours(24));
-    let digest = DigestRepository(work).since(since).await?;
-    let (subject, body) = texts("digest", &arguments(&digest, seller))?;
+    let today = day_of(work.now());
+    let yesterday = earlier(today, DAY);
+    let digest = DigestRepository(work).between(yesterday, today).await?;
+    let (subject, body) = texts("digest", &arguments(&digest, seller, yesterday))?;
     for user_id in UserRepository(work).admins_with(Permission::read(Resource::Orders)).await? {
         let Some(user) = work.find::<User>(user_id).await? else { continue };
         let draft = Draft {
@@ -42,11 +45,18 @@ async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn arguments(digest: &Digest, seller: &str) -> Map<String, Value> {
+/// Returns the beginning of the day of a time, in UTC.
+fn day_of(at: Timestamp) -> Timestamp {
+    let days = at.as_second().div_euclid(DAY.as_secs());
+    Timestamp::from_second(days * DAY.as_secs()).unwrap_or(at)
+}
+
+fn arguments(digest: &Digest, seller: &str, day: Timestamp) -> Map<String, Value> {
     let revenue: Vec<_> = digest.revenue.iter().map(ToString::to_string).collect();
     let revenue = if revenue.is_empty() { "no revenue".to_owned() } else { revenue.join(", ") };
     let arguments = [
         ("seller", seller.to_owned()),
+        ("day", day.strftime("%F").to_string()),
         ("orders", digest.orders.to_string()),
         ("revenue", revenue),
         ("out_of_stock", digest.out_of_stock.to_string()),

@@ -13,6 +13,7 @@ use undercroft::application::emails::{email, emails, retry};
 use undercroft::application::jobs::event_log::{ReplayRequest, replay};
 use undercroft::application::jobs::job_queue;
 use undercroft::application::jobs::worker::work;
+use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::application::people::email_addresses::{VerifyEmail, send_verification, verify};
 use undercroft::domain::email::{Email, EmailStatus};
 use undercroft::domain::ids::{EmailId, UserId};
@@ -20,10 +21,10 @@ use undercroft::domain::user::Role;
 use undercroft::infrastructure::adapters::Mail;
 use undercroft::infrastructure::repositories::{DatabaseError, EmailFilter};
 
-use crate::support::Shop;
 use crate::support::builders::user;
 use crate::support::orders::Sale;
-use crate::support::store::value;
+use crate::support::store::{confirm_payment, value};
+use crate::support::{Shop, ShopOptions};
 
 /// A store that sends e-mails by the mailer of this URL.
 fn with_mail(shop: &Shop, url: &str) -> Store {
@@ -117,6 +118,28 @@ async fn a_customer_gets_e_mails_about_orders_since_the_store_sends_them(shop: &
     assert!(replayed > 0);
     work_until_none(&store, "SELECT COUNT(*) FROM postponed_events WHERE subscriber = 'emails'").await;
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM emails", &[]).await, 2);
+}
+
+on_both_engines!(
+    a_digest_counts_the_orders_that_were_paid_on_the_day_before,
+    ShopOptions::at("2026-01-31T23:50:00Z")
+);
+async fn a_digest_counts_the_orders_that_were_paid_on_the_day_before(shop: &Shop) {
+    let store = with_mail(shop, "local:");
+    user(&store, Role::Admin).await;
+    work_until_none(&store, "SELECT 1 - COUNT(*) FROM store_settings WHERE key = 'emails_since'").await;
+    Sale::begin(shop, 5, "tok_ok").await;
+    let placed_before = Sale::begin(shop, 5, "tok_requires_action").await.payment().await;
+    shop.clock().advance(SignedDuration::from_mins(15));
+    assert!(confirm_payment(&store, placed_before.id).await);
+    refresh(&store, placed_before.id).await.unwrap();
+
+    // a late digest
+    shop.clock().advance(SignedDuration::from_hours(35));
+    job_queue(&store).run("send_digest", serde_json::json!({}), None).await.unwrap();
+    work_until_none(&store, "SELECT 1 - COUNT(*) FROM emails WHERE kind = 'digest'").await;
+    let body: String = value(&shop.database, "SELECT body FROM emails WHERE kind = 'digest'", &[]).await;
+    assert!(body.starts_with("1 orders were paid on 2026-02-01 (UTC): 10.00 EUR."), "{body}");
 }
 
 on_both_engines!(e_mails_wait_for_a_worker_that_sends_them_and_fail_after_two_days);
