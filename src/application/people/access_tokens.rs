@@ -27,6 +27,8 @@ use super::sessions;
 
 /// The type of access tokens (RFC 9068 section 2.1).
 const TYPE: &str = "at+jwt";
+/// The role of an administrator with a role of the staff.
+const STAFF: &str = "staff";
 /// The name of the store as an OAuth 2.0 client, which the profile requires.
 const CLIENT: &str = "undercroft";
 
@@ -52,7 +54,7 @@ struct Claims<'a> {
     exp: i64,
     jti: Uuid,
     sid: SessionId,
-    /// `customer`, `admin` for an administrator who may do everything, `staff` for one with a role of the staff.
+    /// `customer`, `admin` for an administrator who may do everything, [`STAFF`] for one with a role of the staff.
     roles: [&'static str; 1],
     /// The name of the role of the staff.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +69,8 @@ pub async fn issue(store: &Store, user: &User, session: &Session) -> Result<Issu
         None => first_key(store).await?,
     };
     let expires_at = later(now, ACCESS_TOKEN_LIFETIME).min(session.expires_at);
+    let must_enrol = store.terms.accounts.administrators_use_one_time_passwords && user.totp_since.is_none();
+    let role = role_of(user, must_enrol);
     let claims = Claims {
         iss: &store.terms.issuer,
         aud: &store.terms.issuer,
@@ -76,20 +80,21 @@ pub async fn issue(store: &Store, user: &User, session: &Session) -> Result<Issu
         exp: expires_at.as_second(),
         jti: store.database().context().ids.uuid(),
         sid: session.id(),
-        roles: [role_of(user)],
-        staff_role: user.staff_role.as_deref(),
+        roles: [role],
+        staff_role: user.staff_role.as_deref().filter(|_| role == STAFF),
     };
     let signed = signer(store, &key)?.sign(TYPE, &claims);
     let text = signed.map_err(|error| Technical::internal(format!("a token was not signed: {error}")))?;
     Ok(IssuedAccessToken { text, expires_at, expires_in: expires_at.duration_since(now).as_secs() })
 }
 
-/// Returns the role of a user for other services.
-fn role_of(user: &User) -> &'static str {
+/// Returns the role of a user for other services: that of a customer until an administrator who must use one-time
+/// passwords does.
+fn role_of(user: &User, must_enrol: bool) -> &'static str {
     match (user.role, &user.staff_role) {
-        (Role::Customer, _) => "customer",
-        (Role::Admin, None) => "admin",
-        (Role::Admin, Some(_)) => "staff",
+        (Role::Admin, None) if !must_enrol => "admin",
+        (Role::Admin, Some(_)) if !must_enrol => STAFF,
+        _ => "customer",
     }
 }
 

@@ -121,7 +121,8 @@ pub enum Fault {
     },
     /// The sum of the amounts exceeds the supported range.
     AmountTooLarge,
-    /// The text has a control character, a line break where it is of one line, or a control of bidirectional text.
+    /// The text has a control character, a line break where it is of one line, a control of bidirectional text or, in a
+    /// header, a space or a character beyond ASCII.
     Character,
     /// The value refers to a resource that does not exist.
     NotFound,

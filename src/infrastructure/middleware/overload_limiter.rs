@@ -17,10 +17,11 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const SAMPLES: u32 = 3;
 /// The time between two probes.
 const PROBES: Duration = Duration::from_millis(1);
-/// The part of itself by which the limit increases after an interval without a queue.
+/// The part of itself by which the limit increases after an interval without a queue. It doubles with each further one:
+/// when the load has changed, the limit may be far too low.
 const INCREASE: f64 = 1.0 / 32.0;
-/// That after a further such interval: when the load has changed, the limit may be far too low.
-const FURTHER_INCREASE: f64 = 1.0 / 16.0;
+/// How often it doubles.
+const DOUBLINGS: i32 = 3;
 /// The part that is taken away after an interval in which a queue did not get shorter.
 const DECREASE: f64 = 1.0 / 16.0;
 /// How far what was served in an interval may be below the limit by chance.
@@ -99,8 +100,8 @@ struct State {
     seen_at: Duration,
     /// The wait of the interval before.
     wait: Duration,
-    /// Whether there was no queue in the interval before.
-    was_calm: bool,
+    /// The number of intervals without a queue before this one.
+    calm: i32,
     interval: Interval,
 }
 
@@ -258,7 +259,7 @@ impl State {
         let seconds = now.saturating_sub(began).as_secs_f64();
         let (begun, served) = (f64::from(begun) / seconds, f64::from(served) / seconds);
         if wait > target {
-            self.was_calm = false;
+            self.calm = 0;
             let base = self.limit.map_or(begun.max(served), |limit| limit.min(served * VARIATION));
             let least = self.limit.map_or(LEAST, |limit| LEAST.max(limit * LEFT));
             let is_shorter = self.limit.is_some() && wait < self.wait;
@@ -269,12 +270,12 @@ impl State {
             (self.allowed, self.allowed_at) = (self.allowed.min(-queued), now);
         } else {
             let is_over = now > self.refused_at + CALM;
-            let increase = if self.was_calm { FURTHER_INCREASE } else { INCREASE };
+            let increase = INCREASE * 2_f64.powi(self.calm.min(DOUBLINGS));
             // one that is far above what arrives need not increase
             let has_use = |limit: f64| begun * 2.0 >= limit;
             let increased = |limit| if has_use(limit) { limit * (1.0 + increase) } else { limit };
             self.limit = self.limit.filter(|_| !is_over).map(increased);
-            self.was_calm = true;
+            self.calm += 1;
         }
         self.wait = wait;
 

@@ -20,6 +20,10 @@ table! {
     expires_at,
 }
 
+/// Ends tokens at `$1`, or when they were created: a transaction that waited for the lock of the user began before that, and
+/// the clock of another server may be ahead.
+const END: &str = "UPDATE user_tokens SET expires_at = CASE WHEN created_at > $1 THEN created_at ELSE $1 END";
+
 /// Returns the text of a token. It follows from the id and the secret of the store, so that only the e-mail has it: it
 /// is computed when the token is issued, for its hash, and when the e-mail is handed to the mail server.
 /// docs/decisions/0015-tokens-in-e-mails.md explains why.
@@ -60,9 +64,8 @@ impl UserTokenRepository<'_> {
         email: &str,
     ) -> Result<UserToken, DatabaseError> {
         let (id, now) = (work.id(), work.now());
-        let sql =
-            "UPDATE user_tokens SET expires_at = $3 WHERE user_id = $1 AND purpose = $2 AND expires_at > $3";
-        work.execute(sql, &params![user_id, purpose, now]).await?;
+        let sql = format!("{END} WHERE user_id = $2 AND purpose = $3 AND expires_at > $1");
+        work.execute(&sql, &params![now, user_id, purpose]).await?;
         let token = UserToken {
             id,
             user_id,
@@ -78,16 +81,16 @@ impl UserTokenRepository<'_> {
 
     /// Uses a token; returns whether it was valid until now.
     pub async fn use_once(work: &mut UnitOfWork, id: UserTokenId) -> Result<bool, DatabaseError> {
-        let sql = "UPDATE user_tokens SET expires_at = $2 WHERE id = $1 AND expires_at > $2";
+        let sql = format!("{END} WHERE id = $2 AND expires_at > $1");
         let now = work.now();
-        Ok(work.execute(sql, &params![id, now]).await? == 1)
+        Ok(work.execute(&sql, &params![now, id]).await? == 1)
     }
 
     /// Ends all tokens of a user.
     pub async fn end_all_of(work: &mut UnitOfWork, user_id: UserId) -> Result<(), DatabaseError> {
-        let sql = "UPDATE user_tokens SET expires_at = $2 WHERE user_id = $1 AND expires_at > $2";
+        let sql = format!("{END} WHERE user_id = $2 AND expires_at > $1");
         let now = work.now();
-        work.defer(sql, &params![user_id, now]).await
+        work.defer(&sql, &params![now, user_id]).await
     }
 
     /// Deletes up to `limit` tokens that were issued before a time and have expired; returns their number.

@@ -75,7 +75,7 @@ struct CapturePayment {
 struct RefundPayment {
     /// The amount to refund. If omitted, all that is captured and not refunded.
     amount: Option<Amount>,
-    /// The reason, for the records of the store.
+    /// The reason. The buyer sees it: the credit note states it.
     #[schema(max_length = 500)]
     reason: Option<String>,
     /// Whether the pieces of the order are added to the stock. Only allowed with the refund of all that is captured and

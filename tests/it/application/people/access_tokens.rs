@@ -3,15 +3,17 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use undercroft::application::Terms;
 use undercroft::application::people::access_tokens::{published, rotate};
 use undercroft::domain::ids::AccessTokenKeyId;
 use undercroft::infrastructure::middleware::jwt::{
     Algorithm, Claims, Expected, InvalidToken, KeySet, verify,
 };
 
+use super::one_time_passwords::REQUIRED;
 use super::{bearer, newcomer};
 use crate::support::forged_tokens::Forger;
-use crate::support::store::value;
+use crate::support::store::{terms, value};
 use crate::support::{Shop, ShopOptions, TestClient};
 
 const ISSUER: &str = "https://shop.example";
@@ -144,4 +146,15 @@ async fn no_valid_token_is_refused_while_keys_are_rotated(shop: &Shop) {
     assert!(rotations > 10 && checked > 1000, "{rotations} rotations, {checked} tokens");
     let left = published(&shop.store).await.unwrap().len();
     assert!(left < 6, "{left} keys are published");
+}
+
+on_both_engines!(
+    a_token_names_no_administrator_who_must_enrol_one_time_passwords,
+    ShopOptions::default().terms(Terms { accounts: REQUIRED, ..terms() })
+);
+async fn a_token_names_no_administrator_who_must_enrol_one_time_passwords(shop: &Shop) {
+    let server = shop.server().await;
+    let token = token_of(&server.admin().await).await;
+    let claims = verified(shop, &token, &keys(&server.guest()).await).unwrap();
+    assert_eq!(claims.get("roles"), Some(&json!(["customer"])));
 }

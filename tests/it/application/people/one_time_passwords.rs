@@ -13,7 +13,7 @@ use crate::support::{Shop, ShopOptions, TestResponse, TestServer};
 const ANN: &str = "ann@example.org";
 
 /// Administrators need one-time passwords.
-const REQUIRED: AccountTerms =
+pub(super) const REQUIRED: AccountTerms =
     AccountTerms { administrators_use_one_time_passwords: true, hide_registered_addresses: false };
 
 fn options() -> ShopOptions {

@@ -91,6 +91,20 @@ async fn a_newer_token_replaces_the_older_one_and_five_are_sent_in_an_hour(shop:
     refused(&verify(server, &last).await);
 }
 
+on_both_engines!(a_token_of_a_server_whose_clock_is_ahead_is_replaced_and_used, with_emails());
+async fn a_token_of_a_server_whose_clock_is_ahead_is_replaced_and_used(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let first = token_to(server, ANN).await;
+    shop.clock().advance(SignedDuration::from_secs(-1));
+    send_verification(&ann).await.expect(202);
+    refused(&verify(server, &first).await);
+    let last = token_in(&mails(server, ANN, "email_verification", 2).await[0]).unwrap();
+    shop.clock().advance(SignedDuration::from_secs(-1));
+    verify(server, &last).await.expect(204);
+    refused(&verify(server, &last).await);
+}
+
 on_both_engines!(of_concurrent_uses_of_a_token_one_succeeds, with_emails());
 async fn of_concurrent_uses_of_a_token_one_succeeds(shop: &Shop) {
     let server = shop.server().await;

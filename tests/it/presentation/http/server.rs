@@ -1,6 +1,7 @@
 //! Time-outs, connection limits and the graceful shutdown of the HTTP server. The tests wait for effects on the client;
 //! the time-out under test is short, all others are long.
 
+mod stops;
 mod streams;
 
 use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
@@ -313,60 +314,6 @@ async fn a_panic_leads_to_status_500_without_its_message_and_the_connection_stay
     let response = client.get("/panic").await;
     assert!(response.starts_with("HTTP/1.1 500 ") && !response.contains("purpose"), "{response}");
     assert!(client.get("/").await.ends_with("here"));
-}
-
-#[tokio::test]
-async fn a_graceful_shutdown_completes_running_requests_and_accepts_no_new_ones() {
-    let gate = Gate::new();
-    let server = Running::start(router(&gate), |_| {}).await;
-    let (mut busy, mut idle, mut half) =
-        (server.connect().await, server.connect().await, server.connect().await);
-    assert!(idle.get("/").await.ends_with("here"));
-    half.send("GET / HT").await;
-    busy.send("GET /wait HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    gate.reached().await;
-
-    server.stop.cancel();
-    assert_eq!(idle.rest().await, "", "an idle connection is closed at once");
-    assert!(TcpStream::connect(server.address).await.is_err(), "no connection is accepted");
-    assert!(!server.report.is_finished(), "a request is running");
-    gate.open.add_permits(1);
-    let response = busy.rest().await;
-    assert!(response.contains("connection: close") && response.ends_with("passed"), "{response}");
-    drop(half);
-    assert_eq!(server.stopped().await, DrainReport { served: 2, drained: 1, cut_off: 0 });
-}
-
-#[tokio::test]
-async fn requests_are_accepted_during_the_delay_and_end_their_connections() {
-    let gate = Gate::new();
-    let server = Running::start(router(&gate), |http| http.shutdown_delay = PATIENCE / 10).await;
-    let mut kept = server.connect().await;
-    assert!(!kept.get("/").await.contains("connection: close"));
-    server.stop.cancel();
-    let mut new = server.connect().await;
-    for client in [&mut kept, &mut new] {
-        client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-        let response = client.rest().await;
-        assert!(
-            response.starts_with("HTTP/1.1 200 ") && response.contains("connection: close"),
-            "{response}"
-        );
-    }
-    let address = server.address;
-    assert_eq!(server.stopped().await, DrainReport { served: 3, drained: 0, cut_off: 0 });
-    assert!(TcpStream::connect(address).await.is_err());
-}
-
-#[tokio::test]
-async fn requests_that_outlast_the_grace_period_are_cut_off_and_counted() {
-    let gate = Gate::new();
-    let server = Running::start(router(&gate), |http| http.shutdown_grace = SHORT).await;
-    let mut client = server.connect().await;
-    client.send("GET /wait HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    gate.reached().await;
-    assert_eq!(server.stopped().await, DrainReport { served: 0, drained: 0, cut_off: 1 });
-    assert_eq!(client.rest().await, "");
 }
 
 #[tokio::test]
