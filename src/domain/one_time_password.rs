@@ -5,12 +5,13 @@
 
 use aws_lc_rs::hmac;
 use data_encoding::BASE32_NOPAD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::ids::UserId;
+use super::time::earlier;
 
 /// The length of a secret in bytes, as RFC 4226 recommends (section 4, R6).
 pub const SECRET_BYTES: usize = 20;
@@ -19,6 +20,8 @@ pub const RECOVERY_CODES: usize = 10;
 /// The length of a recovery code in bytes: 120 bits, which are not guessed. From 112 bits on, OWASP ASVS 5.0 (6.5.2)
 /// requires no slow hash.
 pub const RECOVERY_CODE_BYTES: usize = 15;
+/// How long a secret can be confirmed.
+const ENROLMENT: SignedDuration = SignedDuration::from_mins(15);
 /// The wrong codes in a row after which further ones are delayed.
 const FREE_FAILURES: i64 = 5;
 /// The longest delay after a wrong code, in minutes.
@@ -53,6 +56,11 @@ pub struct OneTimePasswords {
 }
 
 impl OneTimePasswords {
+    /// Returns whether the app can still be enrolled: the secret is not older than 15 minutes.
+    pub fn can_be_confirmed(&self, now: Timestamp) -> bool {
+        self.created_at >= earlier(now, ENROLMENT)
+    }
+
     /// Returns the minutes for which no code is accepted after one more wrong one: none after the first four in a row,
     /// then 1, 2, 4, and so on up to a day. In a year fewer than 400 codes can be guessed.
     pub fn delay_after_failure(&self) -> Option<i64> {

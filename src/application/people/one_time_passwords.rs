@@ -85,7 +85,12 @@ pub async fn begin(store: &Store, user_id: UserId, request: BeginTotp) -> Result
 }
 
 /// Enrols the app that shows this code: from now on logging in requires one. Ends all other sessions of the user, and
-/// returns the recovery codes.
+/// returns the recovery codes. Wrong codes are counted as at logging in.
+///
+/// # Errors
+///
+/// [`Conflict::AlreadyExists`] if an app is enrolled, [`Fault::NoEnrolment`] if the user has no secret or an old one,
+/// and those of a wrong code.
 pub async fn confirm(
     store: &Store,
     user_id: UserId,
@@ -96,19 +101,21 @@ pub async fn confirm(
     let write = store.database().write(given, async |work, (mailing, user_id, token_hash, code)| {
         let mut user = users::lock_not_erased(work, *user_id).await?;
         check_not_enrolled(&user)?;
-        let wrong = || ValidationException::one("/one_time_password", Fault::WrongOneTimePassword);
-        let known = work.find::<OneTimePasswords>(user.id).await?.ok_or_else(wrong)?;
-        if !second_factor::use_code(work, mailing, &known, code).await? {
-            return Err(wrong().into());
+        let known = work.find::<OneTimePasswords>(user.id).await?;
+        let known = known.filter(|known| known.can_be_confirmed(work.now()));
+        let none = || ValidationException::one("/one_time_password", Fault::NoEnrolment);
+        let known = known.ok_or_else(none)?;
+        if let Err(refusal) = second_factor::use_code(work, mailing, &user, (&known, code)).await? {
+            return Ok(Err(refusal));
         }
         user.totp_since = Some(work.now());
         work.update(&mut user).await?;
         work.record(SecurityAction::OneTimePasswordsEnabled, Some(user.id));
         let ended = sessions::end_others(work, user.id, Some(token_hash)).await?;
         write_security_notice(work, mailing, "one_time_passwords_enabled", (user.id, &user.email)).await?;
-        Ok::<_, Failure>((ended, new_recovery_codes(work, user.id).await?))
+        Ok::<_, Failure>(Ok((ended, new_recovery_codes(work, user.id).await?)))
     });
-    let (ended, codes) = write.await?;
+    let (ended, codes) = write.await?.map_err(Refusal::of_request)?;
     sessions::settle(store, &ended).await;
     Ok(codes)
 }

@@ -82,35 +82,37 @@ pub(super) async fn verify(
     let Some(code) = &given.one_time_password else { return Ok(Err(Refusal::Missing)) };
     let known = work.find::<OneTimePasswords>(user.id).await?;
     let known = known.ok_or_else(|| Technical::internal("one-time passwords without a secret"))?;
+    use_code(work, mailing, user, (&known, code)).await
+}
+
+/// Uses a code, which is right and was not used before, of a user whose row is locked. A wrong one is counted, and
+/// after too many of them none is accepted for some time.
+pub(super) async fn use_code(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    user: &User,
+    (known, code): (&OneTimePasswords, &SecretString),
+) -> Result<Result<(), Refusal>, Failure> {
     let now = work.now();
     if let Some(until) = known.blocked_until.filter(|until| *until > now) {
         let seconds = until.duration_since(now).as_secs();
         return Ok(Err(Refusal::Blocked(u64::try_from(seconds + 1).unwrap_or(1))));
     }
-    if use_code(work, mailing, &known, code).await? {
+    let secret = open(&mailing.key, known)?;
+    let step = matching_step(&secret, code.expose_secret(), now);
+    if let Some(step) = step
+        && OneTimePasswordRepository::use_step(work, user.id, step).await?
+    {
         return Ok(Ok(()));
     }
     let delay = known.delay_after_failure().map(jiff::SignedDuration::from_mins);
     OneTimePasswordRepository::count_failure(work, user.id, delay.map(|delay| later(now, delay))).await?;
     work.record(SecurityAction::OneTimePasswordRefused, Some(user.id));
-    if delay.is_some() && known.blocked_until.is_none() {
+    // of an app that is being enrolled the notice would be wrong: no one has logged in with its codes
+    if user.totp_since.is_some() && delay.is_some() && known.blocked_until.is_none() {
         write_security_notice(work, mailing, "one_time_passwords_refused", (user.id, &user.email)).await?;
     }
     Ok(Err(Refusal::WrongCode))
-}
-
-/// Uses a code; returns whether it is right and was not used before.
-pub(super) async fn use_code(
-    work: &mut UnitOfWork,
-    mailing: &Mailing,
-    known: &OneTimePasswords,
-    code: &SecretString,
-) -> Result<bool, Failure> {
-    let secret = open(&mailing.key, known)?;
-    match matching_step(&secret, code.expose_secret(), work.now()) {
-        Some(step) => Ok(OneTimePasswordRepository::use_step(work, known.user_id, step).await?),
-        None => Ok(false),
-    }
 }
 
 async fn use_recovery_code(

@@ -147,6 +147,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::PrivateUrl,
         F::WrongPassword,
         F::WrongOneTimePassword,
+        F::NoEnrolment,
         F::PasswordTooCommon,
         F::InvalidToken,
         F::Cycle,

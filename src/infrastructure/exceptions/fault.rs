@@ -144,6 +144,8 @@ pub enum Fault {
     WrongPassword,
     /// The one-time password or the recovery code is wrong, or was used.
     WrongOneTimePassword,
+    /// The user has not begun to enrol an authenticator app, or too long ago.
+    NoEnrolment,
     /// The password is guessed first: it is common, or the user's own address or name.
     PasswordTooCommon,
     /// The token is not known, has expired or was used.
@@ -193,6 +195,7 @@ impl Fault {
             Self::PrivateUrl => "private_url",
             Self::WrongPassword => "wrong_password",
             Self::WrongOneTimePassword => "wrong_one_time_password",
+            Self::NoEnrolment => "no_enrolment",
             Self::PasswordTooCommon => "password_too_common",
             Self::InvalidToken => "invalid_token",
             Self::Cycle => "cycle",
@@ -236,6 +239,7 @@ impl Fault {
             | Self::PrivateUrl
             | Self::WrongPassword
             | Self::WrongOneTimePassword
+            | Self::NoEnrolment
             | Self::PasswordTooCommon
             | Self::InvalidToken
             | Self::Cycle

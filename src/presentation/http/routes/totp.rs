@@ -16,7 +16,7 @@ use crate::presentation::http::state::{AppState, State};
 pub(super) fn routes() -> Routes {
     routes![
         begin_totp: [Conflict::AlreadyExists { field: "totp" }, Conflict::Stale],
-        confirm_totp: [Conflict::AlreadyExists { field: "totp" }],
+        confirm_totp: [Conflict::AlreadyExists { field: "totp" }, RejectedRequest::TooMany { retry_after: 60 }],
         replace_recovery_codes: [Conflict::Stale, RejectedRequest::TooMany { retry_after: 60 }],
         end_totp: [Conflict::Stale, RejectedRequest::TooMany { retry_after: 60 }],
     ]
@@ -42,8 +42,9 @@ struct RecoveryCodes {
 /// Begin to use one-time passwords
 ///
 /// Generates a secret for an authenticator app (TOTP, RFC 6238). Logging in does not require codes before one was
-/// confirmed ("Confirm one-time passwords"); until then a further request replaces the secret. The request fails with
-/// `already_exists` if an app is in use: end it first.
+/// confirmed ("Confirm one-time passwords"), for which there are 15 minutes; until then a further request replaces the
+/// secret. The request fails with `already_exists` if an app is in use: end
+/// it first.
 #[utoipa::path(post, path = "/v1/me/totp", tag = "account", request_body = BeginTotp,
     responses((status = 201, body = TotpEnrolment)))]
 async fn begin_totp(
@@ -58,8 +59,9 @@ async fn begin_totp(
 
 /// Confirm one-time passwords
 ///
-/// Proves with a code that the app has the secret. From now on logging in requires a code. All other sessions of the
-/// user end, and the response has the recovery codes.
+/// Proves with a code that the app has the secret, within 15 minutes after it was generated. From now on logging in
+/// requires a code. All other sessions of the user end, and the response has the recovery codes. After five wrong codes
+/// in a row further ones are delayed.
 #[utoipa::path(post, path = "/v1/me/totp/confirm", tag = "account", request_body = ConfirmTotp,
     responses((status = 200, body = RecoveryCodes)))]
 async fn confirm_totp(

@@ -8,7 +8,7 @@ use super::{PASSWORD, log_in, newcomer, try_log_in};
 use crate::support::emails::emails_to;
 use crate::support::store::{execute, sandbox_emails, value};
 use crate::support::totp::{code_at, enrol};
-use crate::support::{Shop, ShopOptions, TestResponse, TestServer};
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer};
 
 const ANN: &str = "ann@example.org";
 
@@ -28,6 +28,26 @@ fn next_step(shop: &Shop) {
 async fn log_in_with(server: &TestServer, member: &str, code: &str) -> TestResponse {
     let body = json!({"email": ANN, "password": PASSWORD, member: code});
     server.guest().post("/v1/sessions", body).await
+}
+
+/// Begins to enrol an app for the user of a client; returns the secret.
+async fn begin(client: &TestClient, password: &str) -> String {
+    let begun = client.post("/v1/me/totp", json!({"current_password": password})).await.expect(201);
+    begun["secret"].as_str().unwrap().to_owned()
+}
+
+async fn confirm(client: &TestClient, code: &str) -> TestResponse {
+    client.post("/v1/me/totp/confirm", json!({"one_time_password": code})).await
+}
+
+/// A code that is not the right one.
+fn wrong_beside(right: &str) -> &'static str {
+    if right == "000000" { "000001" } else { "000000" }
+}
+
+#[track_caller]
+fn assert_fault(response: &TestResponse, fault: &str) {
+    assert_eq!(response.faults(), [("/one_time_password".into(), fault.into())]);
 }
 
 /// The reason of a refused attempt to log in.
@@ -133,7 +153,7 @@ async fn wrong_codes_delay_further_ones_but_not_a_recovery_code(shop: &Shop) {
     let (secret, codes) = enrol(shop, &ann, PASSWORD).await;
     next_step(shop);
     let right = code_at(&secret, shop.now());
-    let wrong = if right == "000000" { "000001" } else { "000000" };
+    let wrong = wrong_beside(&right);
     for _ in 0..5 {
         assert_eq!(reason(&log_in_with(server, "one_time_password", wrong).await), "wrong_one_time_password");
     }
@@ -151,6 +171,39 @@ async fn wrong_codes_delay_further_ones_but_not_a_recovery_code(shop: &Shop) {
     log_in_with(server, "one_time_password", &code_at(&secret, shop.now())).await.expect(201);
     let failures: i64 = value(&shop.database, "SELECT failures FROM one_time_passwords", &[]).await;
     assert_eq!(failures, 0);
+}
+
+on_both_engines!(wrong_codes_of_an_app_that_is_enrolled_delay_further_ones, options());
+async fn wrong_codes_of_an_app_that_is_enrolled_delay_further_ones(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let secret = begin(&ann, PASSWORD).await;
+    let right = code_at(&secret, shop.now());
+    for _ in 0..5 {
+        assert_fault(&confirm(&ann, wrong_beside(&right)).await, "wrong_one_time_password");
+    }
+    let delayed = confirm(&ann, &right).await;
+    assert_eq!((delayed.problem(429), delayed.header("retry-after")), ("too_many_requests".into(), "61"));
+    assert_notices(server, &[]).await;
+    let sql = "SELECT COUNT(*) FROM audit_log WHERE action = 'totp.refused'";
+    assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 5);
+    shop.clock().advance(SignedDuration::from_mins(1));
+    confirm(&ann, &code_at(&secret, shop.now())).await.expect(200);
+}
+
+on_both_engines!(a_secret_can_be_confirmed_for_fifteen_minutes, options());
+async fn a_secret_can_be_confirmed_for_fifteen_minutes(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let minutes = SignedDuration::from_mins(15);
+    assert_fault(&confirm(&ann, "000000").await, "no_enrolment");
+    let secret = begin(&ann, PASSWORD).await;
+    shop.clock().advance(minutes + SignedDuration::from_secs(1));
+    assert_fault(&confirm(&ann, &code_at(&secret, shop.now())).await, "no_enrolment");
+    log_in(server, ANN, PASSWORD).await;
+    let secret = begin(&ann, PASSWORD).await;
+    shop.clock().advance(minutes);
+    confirm(&ann, &code_at(&secret, shop.now())).await.expect(200);
 }
 
 on_both_engines!(one_time_passwords_end_with_both_factors, options());
