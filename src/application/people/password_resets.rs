@@ -7,9 +7,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::common_passwords::check_password;
-use super::known_devices;
 use super::users::lock_not_erased;
-use super::{sessions, tokens};
+use super::{known_devices, second_factor, sessions, tokens};
 use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
@@ -17,8 +16,8 @@ use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
 use crate::infrastructure::repositories::{
-    ApiKeyRepository, IdentityRepository, OneTimePasswordRepository, SessionRepository, UnitOfWork,
-    UserRepository, UserTokenRepository, spawn_in_trace,
+    ApiKeyRepository, IdentityRepository, SessionRepository, UnitOfWork, UserRepository, UserTokenRepository,
+    spawn_in_trace,
 };
 
 /// The purpose of the tokens.
@@ -107,9 +106,9 @@ pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Fail
                 user.email_verified_at = Some(work.now());
                 // someone else may have registered with the address
                 user.totp_since = None;
-                OneTimePasswordRepository::remove(work, user.id).await?;
                 IdentityRepository::remove_all_of(work, user.id).await?;
             }
+            second_factor::end_enrolment(work, &user).await?;
             ApiKeyRepository::remove_all_of(work, user.id).await?;
             user.password_hash = Some(hash.clone());
             work.record(SecurityAction::PasswordReset, Some(user.id));

@@ -18,7 +18,7 @@ use crate::infrastructure::repositories::{
 use super::birth_dates::check_birth_date;
 use super::common_passwords::check_password;
 use super::granting::Granter;
-use super::{email_addresses, known_devices, log_in_limits, sessions, tokens, users};
+use super::{email_addresses, known_devices, log_in_limits, second_factor, sessions, tokens, users};
 use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::{Mailing, Store, check_version};
 
@@ -199,6 +199,7 @@ async fn apply(
         // who knew the former password may have requested or created them
         UserTokenRepository::end_all_of(work, user.id).await?;
         ApiKeyRepository::remove_all_of(work, user.id).await?;
+        second_factor::end_enrolment(work, &user).await?;
     }
     let email_changed = match change.email.as_ref().filter(|email| **email != user.email) {
         Some(email) => change_email(work, mailing, &mut user, email).await?,

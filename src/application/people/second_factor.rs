@@ -115,6 +115,14 @@ pub(super) async fn use_code(
     Ok(Err(Refusal::WrongCode))
 }
 
+/// Removes the secret of a user who has begun to enrol an app and has not confirmed it.
+pub(super) async fn end_enrolment(work: &mut UnitOfWork, user: &User) -> Result<(), Failure> {
+    if user.totp_since.is_none() {
+        OneTimePasswordRepository::remove(work, user.id).await?;
+    }
+    Ok(())
+}
+
 async fn use_recovery_code(
     work: &mut UnitOfWork,
     mailing: &Mailing,

@@ -43,7 +43,7 @@ struct RecoveryCodes {
 ///
 /// Generates a secret for an authenticator app (TOTP, RFC 6238). Logging in does not require codes before one was
 /// confirmed ("Confirm one-time passwords"), for which there are 15 minutes; until then a further request replaces the
-/// secret. The request fails with `already_exists` if an app is in use: end
+/// secret, and a new password of the account ends it. The request fails with `already_exists` if an app is in use: end
 /// it first.
 #[utoipa::path(post, path = "/v1/me/totp", tag = "account", request_body = BeginTotp,
     responses((status = 201, body = TotpEnrolment)))]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use undercroft::application::{AccountTerms, Terms};
 
 use super::{PASSWORD, log_in, newcomer, try_log_in};
-use crate::support::emails::emails_to;
+use crate::support::emails::{emails_to, token_in};
 use crate::support::store::{execute, sandbox_emails, value};
 use crate::support::totp::{code_at, enrol};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer};
@@ -204,6 +204,54 @@ async fn a_secret_can_be_confirmed_for_fifteen_minutes(shop: &Shop) {
     let secret = begin(&ann, PASSWORD).await;
     shop.clock().advance(minutes);
     confirm(&ann, &code_at(&secret, shop.now())).await.expect(200);
+}
+
+on_both_engines!(a_new_password_ends_an_enrolment_that_was_not_confirmed, options());
+async fn a_new_password_ends_an_enrolment_that_was_not_confirmed(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, ANN).await;
+    let secret = begin(&ann, PASSWORD).await;
+    let change = json!({"password": "another horse", "current_password": PASSWORD});
+    let changed = ann.patch("/v1/me", change).await;
+    changed.expect(200);
+    let ann = super::bearer(server, changed.header("session-token"));
+    assert_fault(&confirm(&ann, &code_at(&secret, shop.now())).await, "no_enrolment");
+
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
+    let secret = begin(&ann, "another horse").await;
+    let reset = |token: &str| json!({"token": token, "password": "third horse"});
+    let token = reset_token(server).await;
+    server.guest().post("/v1/password-resets/confirm", reset(&token)).await.expect(204);
+    let ann = log_in(server, ANN, "third horse").await;
+    assert_fault(&confirm(&ann, &code_at(&secret, shop.now())).await, "no_enrolment");
+
+    // an app that is enrolled remains
+    let (secret, _) = enrol(shop, &ann, "third horse").await;
+    let reset = |token: &str| json!({"token": token, "password": "fourth horse"});
+    let token = reset_token(server).await;
+    server.guest().post("/v1/password-resets/confirm", reset(&token)).await.expect(204);
+    assert_eq!(reason(&try_log_in(server, ANN, "fourth horse").await), "one_time_password_required");
+    next_step(shop);
+    let factors = json!({"email": ANN, "password": "fourth horse",
+                         "one_time_password": code_at(&secret, shop.now())});
+    server.guest().post("/v1/sessions", factors).await.expect(201);
+}
+
+/// Requests a password reset for Ann; returns the token in its e-mail.
+async fn reset_token(server: &TestServer) -> String {
+    let resets = async || {
+        let emails = emails_to(server, ANN).await.into_iter();
+        emails.filter(|(kind, _)| kind == "password_reset").map(|(_, body)| body).collect::<Vec<_>>()
+    };
+    let before = resets().await.len();
+    server.guest().post("/v1/password-resets", json!({"email": ANN})).await.expect(202);
+    loop {
+        let found = resets().await;
+        if found.len() > before {
+            return token_in(&found[0]).unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 on_both_engines!(one_time_passwords_end_with_both_factors, options());
