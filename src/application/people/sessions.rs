@@ -291,14 +291,18 @@ pub async fn log_out(store: &Store, token_hash: Vec<u8>) -> Result<(), Failure> 
 
 /// Ends all sessions of a user, and the tokens that were sent to the user by e-mail.
 pub async fn log_out_everywhere(store: &Store, user_id: UserId) -> Result<(), Failure> {
-    let write = store.database().write(user_id, async |work, user_id| {
-        work.record(SecurityAction::LoggedOutEverywhere, Some(*user_id));
-        // a stranger with a session may have requested them
-        UserTokenRepository::end_all_of(work, *user_id).await?;
-        SessionRepository::end_all_of(work, *user_id).await.map_err(Failure::from)
-    });
+    let write = store.database().write(user_id, async |work, user_id| end_everywhere(work, *user_id).await);
     settle(store, &write.await?).await;
     Ok(())
+}
+
+/// Ends all sessions of a user, and the tokens that were sent to the user by e-mail, in an open transaction. After the
+/// commit, call [`settle`].
+pub(super) async fn end_everywhere(work: &mut UnitOfWork, user_id: UserId) -> Result<EndedSessions, Failure> {
+    work.record(SecurityAction::LoggedOutEverywhere, Some(user_id));
+    // a stranger with a session may have requested them
+    UserTokenRepository::end_all_of(work, user_id).await?;
+    Ok(SessionRepository::end_all_of(work, user_id).await?)
 }
 
 /// Removes what Redis has of sessions that a transaction ended, after its commit.

@@ -134,7 +134,7 @@ async fn check_role_exists(work: &mut UnitOfWork, name: Option<&str>) -> Result<
     Err(ValidationException::one("/staff_role", Fault::NotAllowed { allowed }).into())
 }
 
-/// Ends all sessions of a user, such as those of a stolen device.
+/// Ends all sessions of a user, such as those of a stolen device, and the tokens that were sent to the user by e-mail.
 ///
 /// # Errors
 ///
@@ -144,8 +144,7 @@ pub async fn end_sessions(store: &Store, granter: Granter, id: UserId) -> Result
         let grantable = Grantable::lock(work, granter).await?;
         let user = find_not_erased(work, id).await?;
         grantable.check_user(work, &user).await?;
-        work.record(SecurityAction::LoggedOutEverywhere, Some(user.id));
-        Ok::<_, Failure>(SessionRepository::end_all_of(work, user.id).await?)
+        sessions::end_everywhere(work, user.id).await
     });
     sessions::settle(store, &write.await?).await;
     Ok(())

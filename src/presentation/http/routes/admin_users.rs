@@ -134,8 +134,9 @@ async fn end_user_totp(
 
 /// End the sessions of a user
 ///
-/// Logs the user out everywhere, such as after a device was stolen. API keys are revoked by themselves. The request is
-/// refused for an administrator who has a permission that the caller does not have.
+/// Logs the user out everywhere, such as after a device was stolen, and ends the tokens that were sent to the user by
+/// e-mail. API keys are revoked by themselves. The request is refused for an administrator who has a permission that
+/// the caller does not have.
 #[utoipa::path(delete, path = "/admin/v1/users/{id}/sessions", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn end_user_sessions(

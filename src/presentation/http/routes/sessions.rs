@@ -162,7 +162,7 @@ async fn delete_session_by_id(
 
 /// Log out everywhere
 ///
-/// Ends all sessions of the user.
+/// Ends all sessions of the user, and the tokens that were sent to the user by e-mail.
 #[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", responses((status = 204)))]
 async fn delete_all_sessions(principal: WithSession, State(app): State<AppState>) -> HandlerResult {
     sessions::log_out_everywhere(&app.store, principal.user_id()).await?;

@@ -380,13 +380,19 @@ async fn who_resets_the_password_of_an_address_that_a_stranger_registered_has_th
     assert_eq!(stranger.get("/v1/me").await.problem(401), "unauthorized_access");
 }
 
-on_both_engines!(logging_out_everywhere_ends_a_change_of_the_address, with_emails());
-async fn logging_out_everywhere_ends_a_change_of_the_address(shop: &Shop) {
+on_both_engines!(the_end_of_all_sessions_ends_a_change_of_the_address, with_emails());
+async fn the_end_of_all_sessions_ends_a_change_of_the_address(shop: &Shop) {
     let server = shop.server().await;
-    let ann = newcomer(server, ANN).await;
-    let change = json!({"email": "evil@example.org", "current_password": PASSWORD});
-    ann.patch("/v1/me", change).await.expect(200);
-    let token = token_to(server, "evil@example.org").await;
-    ann.delete("/v1/me/sessions").await.expect(204);
-    refused(&verify(server, &token).await);
+    let (ann, admin) = (newcomer(server, ANN).await, server.admin().await);
+    let id = ann.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned();
+    let own = "/v1/me/sessions".to_owned();
+    for path in [own.clone(), format!("/admin/v1/users/{id}/sessions")] {
+        let ann = log_in(server, ANN, PASSWORD).await;
+        let change = json!({"email": "evil@example.org", "current_password": PASSWORD});
+        ann.patch("/v1/me", change).await.expect(200);
+        let token = token_to(server, "evil@example.org").await;
+        let by = if path == own { &ann } else { &admin };
+        by.delete(&path).await.expect(204);
+        refused(&verify(server, &token).await);
+    }
 }
