@@ -220,6 +220,39 @@ pub(crate) fn check_version(version: i64, expected: Option<i64>) -> Result<(), F
     }
 }
 
+/// What a change that creates its row if there is none requires of the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    None,
+    /// There is a row, of any version.
+    Exists,
+    /// There is a row of this version.
+    Version(i64),
+    /// There is no row.
+    Missing,
+}
+
+impl Precondition {
+    /// Fails with [`Conflict::PreconditionFailed`] unless the row, of which this is the version, is as required; `None`
+    /// is no row.
+    pub(crate) fn check(self, version: Option<i64>) -> Result<(), Failure> {
+        let is_met = match self {
+            Self::None => true,
+            Self::Exists => version.is_some(),
+            Self::Version(expected) => version == Some(expected),
+            Self::Missing => version.is_none(),
+        };
+        if is_met { Ok(()) } else { Err(Conflict::PreconditionFailed.into()) }
+    }
+}
+
+/// Returns the first version of a row of which there may have been another one with its key: the time in microseconds,
+/// which the versions of that one, increased by one with each change, have not reached.
+pub(crate) fn first_version(now: Timestamp) -> i64 {
+    now.as_microsecond()
+}
+
 /// A change of a row with a version, as the parameters of its transaction.
 pub(crate) struct Change<Id, T> {
     /// The row.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::{Change, Store, check_version};
+use crate::application::{Precondition, Store, first_version};
 use crate::domain::feature_flag::{EVERYONE, FeatureFlag, TargetingRule};
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, Location, NotFound, ValidationException};
 use crate::infrastructure::repositories::{FeatureFlagRepository, UnitOfWork};
@@ -59,16 +59,18 @@ pub async fn flag(store: &Store, key: String) -> Result<FeatureFlag, Failure> {
 /// # Errors
 ///
 /// A [`ValidationException`] for a key that no flag can have, [`Conflict::TooManyFeatureFlags`], and
-/// [`Conflict::PreconditionFailed`] if the flag has another version than the expected one, or does not exist.
+/// [`Conflict::PreconditionFailed`] if the flag is not as required.
 pub async fn replace(
     store: &Store,
     key: String,
-    expected_version: Option<i64>,
+    required: Precondition,
     values: ReplaceFeatureFlag,
 ) -> Result<FeatureFlag, Failure> {
     check_key(&key)?;
-    let change = Change { id: key, expected_version, to: values };
-    let write = store.database().write(change, async |work, change| replace_in(work, change).await);
+    let given = (key, required, values);
+    let write = store.database().write(given, async |work, (key, required, values)| {
+        replace_in(work, key, *required, values).await
+    });
     let flag = write.await;
     store.features.forget();
     flag
@@ -76,31 +78,33 @@ pub async fn replace(
 
 async fn replace_in(
     work: &mut UnitOfWork,
-    change: &Change<String, ReplaceFeatureFlag>,
+    key: &str,
+    required: Precondition,
+    values: &ReplaceFeatureFlag,
 ) -> Result<FeatureFlag, Failure> {
     work.lock_name("feature_flags").await?;
     let now = work.now();
-    let ReplaceFeatureFlag { description, enabled, public, rules, rollout } = change.to.clone();
+    let ReplaceFeatureFlag { description, enabled, public, rules, rollout } = values.clone();
     let new = FeatureFlag {
-        key: change.id.clone(),
+        key: key.to_owned(),
         description,
         enabled,
         public,
         rules,
         rollout,
-        version: 1,
+        version: first_version(now),
         created_at: now,
         updated_at: now,
     };
-    let Some(known) = work.find::<FeatureFlag>(change.id.clone()).await? else {
-        check_version(0, change.expected_version)?;
+    let known = work.find::<FeatureFlag>(key.to_owned()).await?;
+    required.check(known.as_ref().map(|known| known.version))?;
+    let Some(known) = known else {
         if FeatureFlagRepository(work).all().await?.len() >= MAX_FLAGS {
             return Err(Conflict::TooManyFeatureFlags.into());
         }
         work.insert(&new).await?;
         return Ok(new);
     };
-    check_version(known.version, change.expected_version)?;
     let mut flag = FeatureFlag { version: known.version, created_at: known.created_at, ..new };
     work.update(&mut flag).await?;
     Ok(flag)

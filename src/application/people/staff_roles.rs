@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::granting::{Grantable, Granter};
 use crate::application::idempotency::{Responder, once};
-use crate::application::{Change, Store, check_version};
+use crate::application::{Change, Store, check_version, first_version};
 use crate::domain::permission::{Permission, Permissions};
 use crate::domain::staff_role::StaffRole;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
@@ -85,7 +85,7 @@ async fn create_in(work: &mut UnitOfWork, granter: Granter, new: &CreateRole) ->
         name: new.name.clone(),
         description: new.description.clone(),
         permissions,
-        version: 1,
+        version: first_version(now),
         created_at: now,
         updated_at: now,
     };

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use utoipa::openapi::ObjectBuilder;
@@ -17,6 +17,7 @@ use utoipa::openapi::ObjectBuilder;
 use super::operation::OperationDescription;
 use super::response::{JSON, entity_tag, tagged};
 use super::routing::Argument;
+use crate::application::Precondition;
 use crate::infrastructure::cache::Form;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest, Technical};
 use crate::infrastructure::middleware::{ResponseLanguages, client_has, entity_tags, if_none_match};
@@ -37,10 +38,15 @@ const ENTITY_TAGS: RejectedRequest = RejectedRequest::MalformedHeader {
     expected: "`*` or a list of entity tags in double quotes, separated by commas",
 };
 
-/// The version that a change requires; `None` is any. As an extractor it fails with 400 for a header that is not a list
+/// The version that a change of an existing resource requires; `None` is any. As an extractor it fails with 400 for a header that is not a list
 /// of entity tags, and with 412 if no tag of the list is one of this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IfMatch(pub Option<i64>);
+
+/// What a change that creates the resource if there is none requires of it, by `If-Match` and `If-None-Match`. As an
+/// extractor it fails as [`IfMatch`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Required(pub Precondition);
 
 impl IfNoneMatch {
     /// Responds with `body` and its entity tag (200), or without a body if the client has it (304).
@@ -101,11 +107,37 @@ impl Argument for IfMatch {
     }
 }
 
+impl Argument for Required {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        IfMatch::describe(operation);
+        let description = "`*` creates the resource: the request fails with 412 if there is one. Entity tags are \
+                           ignored.";
+        operation.request_header("If-None-Match", description);
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self(if_none_match(&parts.headers)))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Required {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let IfMatch(version) = IfMatch::from_request_parts(parts, state).await?;
+        let requires_one = parts.headers.contains_key(IF_MATCH);
+        let requires_none = parts.headers.get_all(IF_NONE_MATCH).iter().any(|value| value == "*");
+        match (version, requires_one, requires_none) {
+            (_, true, true) => Err(Conflict::PreconditionFailed.into()),
+            (Some(version), ..) => Ok(Self(Precondition::Version(version))),
+            (None, true, false) => Ok(Self(Precondition::Exists)),
+            (None, false, true) => Ok(Self(Precondition::Missing)),
+            (None, false, false) => Ok(Self(Precondition::None)),
+        }
     }
 }
 
@@ -140,8 +172,7 @@ fn version(tag: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Request;
-    use http::header::IF_NONE_MATCH;
+    use http::{HeaderName, Request};
 
     fn if_none_match(text: &str) -> IfNoneMatch {
         let lists = ["\"other\"", text].map(|list| (IF_NONE_MATCH, list.parse().unwrap()));
@@ -163,6 +194,29 @@ mod tests {
         }
         assert_eq!(if_none_match(&tag).respond(4, &body).status(), StatusCode::OK);
         assert_eq!(if_none_match(&tag).respond(3, &["b"]).status(), StatusCode::OK, "another price");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_creates_requires_a_resource_or_none() {
+        let extract = async |headers: &[(HeaderName, &str)]| {
+            let mut parts = Request::builder().body(()).unwrap().into_parts().0;
+            parts.headers =
+                headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+            Required::from_request_parts(&mut parts, &()).await.map(|Required(required)| required)
+        };
+        for (headers, expected) in [
+            (&[][..], Precondition::None),
+            (&[(IF_MATCH, "*")], Precondition::Exists),
+            (&[(IF_MATCH, "\"7-0\"")], Precondition::Version(7)),
+            (&[(IF_NONE_MATCH, "*")], Precondition::Missing),
+            (&[(IF_NONE_MATCH, "\"7-0\"")], Precondition::None),
+        ] {
+            assert_eq!(extract(headers).await.unwrap(), expected, "{headers:?}");
+        }
+        for one in ["*", "\"7-0\""] {
+            let failure = extract(&[(IF_MATCH, one), (IF_NONE_MATCH, "*")]).await.unwrap_err();
+            assert_eq!(failure.status(), StatusCode::PRECONDITION_FAILED, "{one}");
+        }
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::application::features::{self, ReplaceFeatureFlag};
 use crate::domain::feature_flag::{FeatureFlag, TargetingRule};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
-use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
+use crate::presentation::http::conditional::{IfNoneMatch, Required};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::principal::Admin;
@@ -76,10 +76,11 @@ async fn get_feature_flag(
 
 /// Replace a feature flag
 ///
-/// Creates the flag if there is none. The key has 1 to 100 small letters, digits, `.`, `_` and `-`. The flags
-/// `sign_up`, `guest_checkout` and `reviews` switch features of the store, which are on without a flag; others are
-/// for the shop's pages and other services. The change is effective on every server of the store within two seconds.
-/// With `enabled` false the feature is off for everyone, whatever the rules say.
+/// Creates the flag if there is none; with `If-None-Match: *` the request only creates, and with `If-Match` it only
+/// replaces. The key has 1 to 100 small letters, digits, `.`, `_` and `-`. The flags `sign_up`, `guest_checkout` and
+/// `reviews` switch features of the store, which are on without a flag; others are for the shop's pages and other
+/// services. The change is effective on every server of the store within two seconds. With `enabled` false the feature
+/// is off for everyone, whatever the rules say.
 #[utoipa::path(put, path = "/admin/v1/feature-flags/{key}", tag = "admin-feature-flags",
     params(("key" = String, Path)), request_body = ReplaceFeatureFlag,
     responses((status = 200, body = FeatureFlagBody)))]
@@ -87,10 +88,10 @@ async fn replace_feature_flag(
     _: Admin,
     State(app): State<AppState>,
     Path(key): Path<String>,
-    IfMatch(expected_version): IfMatch,
+    Required(required): Required,
     Json(values): Json<ReplaceFeatureFlag>,
 ) -> HandlerResult<StoredResponse> {
-    let flag = features::replace(&app.store, key, expected_version, values).await?;
+    let flag = features::replace(&app.store, key, required, values).await?;
     Ok(FeatureFlagBody::response(&flag))
 }
 

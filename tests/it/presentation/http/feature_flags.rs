@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use undercroft::application::Precondition;
 use undercroft::application::features::{self, Feature};
 use undercroft::domain::feature_flag::{EvaluationContext, EvaluationReason};
 
@@ -84,6 +85,46 @@ async fn a_flag_is_replaced_by_its_version_and_its_key_is_checked(shop: &Shop) {
     assert_eq!(admin.get(&flag("x")).await.problem(404), "feature_flag_not_found");
 }
 
+on_both_engines!(a_flag_is_created_or_replaced_as_the_preconditions_require);
+async fn a_flag_is_created_or_replaced_as_the_preconditions_require(shop: &Shop) {
+    let admin = shop.server().await.admin().await;
+    let (on, off) = (json!({"enabled": true}), json!({"enabled": false}));
+    let (existing, missing) = (admin.with("if-match", "*"), admin.with("if-none-match", "*"));
+    assert_eq!(existing.put(&flag("new"), on.clone()).await.problem(412), "precondition_failed");
+    assert_eq!(admin.get(&flag("new")).await.problem(404), "feature_flag_not_found");
+    missing.put(&flag("new"), on.clone()).await.expect(200);
+    assert_eq!(missing.put(&flag("new"), off.clone()).await.problem(412), "precondition_failed");
+    assert_eq!(admin.get(&flag("new")).await.expect(200)["enabled"], true);
+    assert_eq!(existing.put(&flag("new"), off).await.expect(200)["enabled"], false);
+    let both = existing.with("if-none-match", "*").put(&flag("new"), on.clone()).await;
+    assert_eq!(both.problem(412), "precondition_failed");
+}
+
+on_both_engines!(
+    a_version_of_a_deleted_flag_or_role_is_none_of_the_next_with_its_name,
+    ShopOptions::manual_clock()
+);
+async fn a_version_of_a_deleted_flag_or_role_is_none_of_the_next_with_its_name(shop: &Shop) {
+    let admin = shop.server().await.admin().await;
+    let role = json!({"name": "support", "permissions": ["orders:read"]});
+    let (of_role, values) = ("/admin/v1/roles/support", json!({"permissions": []}));
+    let first = admin.put(&flag("new"), json!({"enabled": true})).await;
+    let first_role = admin.post("/admin/v1/roles", role.clone()).await;
+    for path in [flag("new"), of_role.to_owned()] {
+        admin.delete(&path).await.expect(204);
+    }
+    shop.clock().advance(SignedDuration::from_micros(1));
+    admin.put(&flag("new"), json!({"enabled": true})).await.expect(200);
+    admin.post("/admin/v1/roles", role).await.expect(201);
+    let stale = admin.with("if-match", first.header("etag"));
+    assert_eq!(
+        stale.put(&flag("new"), json!({"enabled": false})).await.problem(412),
+        "precondition_failed"
+    );
+    let stale = admin.with("if-match", first_role.header("etag"));
+    assert_eq!(stale.put(of_role, values).await.problem(412), "precondition_failed");
+}
+
 on_both_engines!(pages_evaluate_public_flags_with_the_names_of_openfeature);
 async fn pages_evaluate_public_flags_with_the_names_of_openfeature(shop: &Shop) {
     let server = shop.server().await;
@@ -144,7 +185,7 @@ async fn a_change_is_effective_on_other_servers_within_two_seconds(shop: &Shop) 
     assert_eq!(is_on(&there).await.reason, EvaluationReason::Default);
     assert!(is_on(here).await.value && is_on(&there).await.value);
     let off = serde_json::from_value(json!({"enabled": false})).unwrap();
-    features::replace(here, "sign_up".into(), None, off).await.unwrap();
+    features::replace(here, "sign_up".into(), Precondition::None, off).await.unwrap();
     assert!(!is_on(here).await.value, "at once where it was changed");
     assert!(is_on(&there).await.value, "not read again yet");
     shop.clock().advance(SignedDuration::from_secs(2));
