@@ -6,16 +6,18 @@ use std::ops::Range;
 use axum::extract::FromRequestParts;
 use http::header::{IF_RANGE, RANGE};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::operation::OperationDescription;
 use super::routing::Argument;
 use crate::infrastructure::exceptions::RejectedRequest;
 
-/// The range of bytes that a client requests. Several ranges, and those of other units, are ignored: the response is
-/// the whole.
+/// The bytes that a client requests: a range, or the whole. Several ranges, and those of other units, are ignored, and
+/// so is a range in a request that is not `GET` (RFC 9110 section 14.2).
 #[derive(Debug, Clone, Default)]
 pub struct RequestedRange {
+    /// Whether the response has no body, as that to `HEAD`.
+    is_head: bool,
     range: Option<Bounds>,
     /// The entity tag of the representation of which the client has a part.
     if_range: Option<Vec<u8>>,
@@ -31,6 +33,11 @@ enum Bounds {
 }
 
 impl RequestedRange {
+    /// Returns whether the client requests the headers alone.
+    pub fn is_head(&self) -> bool {
+        self.is_head
+    }
+
     /// Returns the requested bytes of a representation with this size and entity tag; `None` is the whole.
     ///
     /// # Errors
@@ -83,7 +90,8 @@ impl<S: Sync> FromRequestParts<S> for RequestedRange {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let if_range = parts.headers.get(IF_RANGE).map(|value| value.as_bytes().to_vec());
-        Ok(Self { range: bounds(&parts.headers), if_range })
+        let range = bounds(&parts.headers).filter(|_| parts.method == Method::GET);
+        Ok(Self { is_head: parts.method == Method::HEAD, range, if_range })
     }
 }
 
@@ -93,7 +101,7 @@ mod tests {
 
     fn range(text: &str) -> Result<Option<Range<u64>>, RejectedRequest> {
         let headers = HeaderMap::from_iter([(RANGE, text.parse().unwrap())]);
-        RequestedRange { range: bounds(&headers), if_range: None }.of(10, "\"a\"")
+        RequestedRange { range: bounds(&headers), ..RequestedRange::default() }.of(10, "\"a\"")
     }
 
     #[test]
@@ -122,6 +130,7 @@ mod tests {
     #[test]
     fn a_range_of_another_representation_is_ignored() {
         let requested = |tag: &str| RequestedRange {
+            is_head: false,
             range: Some(Bounds::From(1, None)),
             if_range: Some(tag.as_bytes().to_vec()),
         };

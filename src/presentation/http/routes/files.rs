@@ -1,5 +1,6 @@
 //! The contents of files: public ones, and those of products, for their buyers and subscribers.
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
@@ -101,8 +102,12 @@ async fn respond(
         insert(&mut headers, CONTENT_RANGE, &text);
     }
     headers.insert(CONTENT_LENGTH, (bytes.end - bytes.start).into());
-    let content = files::content(&app.store, id, bytes).await?;
-    let mut response = Response::new(body_of(content));
+    let body = if range.is_head() {
+        Body::empty()
+    } else {
+        body_of(files::content(&app.store, id, bytes).await?)
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().extend(headers);
     Ok(response)

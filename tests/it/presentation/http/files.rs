@@ -95,6 +95,11 @@ async fn a_file_is_uploaded_downloaded_and_deleted(shop: &Shop) {
     let none = guest.with("range", "bytes=1000-").get(url).await;
     assert_eq!(none.problem(416), "range_not_satisfiable");
     assert_eq!(none.header("content-range"), format!("bytes */{}", PNG.len()));
+    for range in ["bytes=1-3", "bytes=1000-"] {
+        let head = guest.with("range", range).send(Method::HEAD, url, None).await;
+        assert_eq!((head.status, head.header("content-length")), (200, &*PNG.len().to_string()), "{range}");
+        assert!(!head.headers.contains_key("content-range") && head.body.is_empty(), "{head}");
+    }
 
     let [path] = &stored(shop)[..] else { panic!("one content") };
     assert!(path.ends_with(id), "{}", path.display());
