@@ -1,5 +1,5 @@
 //! The user has logged in, and sends the token of the session: an API key or an access token is not enough for what
-//! would let who found it keep the account.
+//! would let who found it keep the account, nor a token of the identity provider.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -15,7 +15,8 @@ use crate::application::people::authentication;
 use crate::domain::ids::UserId;
 use crate::infrastructure::exceptions::{Failure, Technical, UnauthorizedAccessException};
 use crate::infrastructure::guards::{
-    AdminFacts, AdminGuard, And, AuthenticationGuard, Credentials, Guard, Means, Principal, SessionGuard,
+    AdminFacts, AdminGuard, And, AuthenticationGuard, Credentials, Guard, IssuerGuard, Means, Or, Principal,
+    SessionGuard,
 };
 use crate::infrastructure::middleware::{
     ActingUser, Credential, Partition, RequestLimits, RequestUser, RequiredPermission, SameSiteCookie,
@@ -51,6 +52,10 @@ pub type LoggedIn = Guarded<AuthenticationGuard>;
 /// A user with a session, for what an API key or an access token is not enough for.
 pub type WithSession = Guarded<SessionGuard>;
 
+/// A user with a session, or with a token of the identity provider, since an account of it may have no password: for
+/// what concerns the own data.
+pub type WithSessionOrIssuer = Guarded<Or<SessionGuard, IssuerGuard>, ((), ())>;
+
 /// An administrator who has the permission that the route requires.
 pub type Admin = Guarded<AdminGuard>;
 
@@ -84,6 +89,10 @@ impl DescribeGuard for SessionGuard {
     const ACCESS: Access = Access::LoggedIn;
 }
 
+impl DescribeGuard for IssuerGuard {
+    const ACCESS: Access = Access::LoggedIn;
+}
+
 impl DescribeGuard for AdminGuard {
     const ACCESS: Access = Access::Admin;
 }
@@ -92,6 +101,16 @@ impl Anyone {
     /// The id of the user; `None` for a guest.
     pub fn user_id(&self) -> Option<UserId> {
         self.0.as_ref().map(AuthenticationGuard::user_id)
+    }
+}
+
+impl WithSessionOrIssuer {
+    /// Returns the user, and by what the user authenticated.
+    pub fn principal(&self) -> &Principal {
+        match &**self {
+            Or::First(session) => session,
+            Or::Second(issuer) => issuer,
+        }
     }
 }
 

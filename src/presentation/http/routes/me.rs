@@ -20,7 +20,7 @@ use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::log_in_origin::device_cookie;
 use crate::presentation::http::operation::any;
-use crate::presentation::http::principal::{LoggedIn, WithSession, session_cookie};
+use crate::presentation::http::principal::{LoggedIn, WithSessionOrIssuer, session_cookie};
 use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::{HandlerResult, StoredResponse, tagged};
 use crate::presentation::http::routing::{Routes, routes};
@@ -135,14 +135,15 @@ async fn send_email_verification(
 /// Erase the account
 ///
 /// Removes the personal data of the user; this cannot be reverted. Orders and invoices keep what accounting needs.
-/// The request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled.
+/// The request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled. It requires a
+/// session or a token of the identity provider.
 #[utoipa::path(delete, path = "/v1/me", tag = "account", request_body = EraseAccount, responses((status = 204)))]
 async fn erase_account(
-    principal: WithSession,
+    user: WithSessionOrIssuer,
     State(app): State<AppState>,
     Json(request): Json<EraseAccount>,
 ) -> HandlerResult {
-    profile::erase(&app.store, principal.user_id(), request).await?;
+    profile::erase(&app.store, user.principal().user.id, request).await?;
     Ok(logged_out(&app))
 }
 

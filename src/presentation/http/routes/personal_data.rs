@@ -21,7 +21,7 @@ use crate::presentation::http::bodies::{
     InvoiceBody, OrderBody, PaymentOperationBody, ReviewBody, SubscriptionBody, UserBody,
 };
 use crate::presentation::http::json::Json;
-use crate::presentation::http::principal::WithSession;
+use crate::presentation::http::principal::WithSessionOrIssuer;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -129,17 +129,22 @@ struct ExportedEmail {
 /// Export the own data
 ///
 /// Returns everything that the store has of the user: the account, preferences, sessions, API keys, carts, orders with
-/// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages.
+/// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages. The request requires
+/// a session or a token of the identity provider.
 #[utoipa::path(get, path = "/v1/me/export", tag = "account", responses((status = 200, body = AccountExport)))]
-async fn export_account(principal: WithSession, State(app): State<AppState>) -> HandlerResult<Response> {
-    let data = personal_data::of_user(&app.store, principal.user_id()).await?;
+async fn export_account(
+    user: WithSessionOrIssuer,
+    State(app): State<AppState>,
+) -> HandlerResult<Response> {
+    let principal = user.principal();
+    let data = personal_data::of_user(&app.store, principal.user.id).await?;
     let headers =
         [(CACHE_CONTROL, "no-store"), (CONTENT_DISPOSITION, "attachment; filename=\"account.json\"")];
     Ok((headers, Json(AccountExport::of(data, principal.session()))).into_response())
 }
 
 impl AccountExport {
-    fn of(data: PersonalData, current: &Session) -> Self {
+    fn of(data: PersonalData, current: Option<&Session>) -> Self {
         let order = |(placed, operations): &(_, Vec<_>)| ExportedOrder {
             order: OrderBody::of(placed),
             operations: operations.iter().map(PaymentOperationBody::of).collect(),
@@ -152,7 +157,7 @@ impl AccountExport {
             sessions: data
                 .sessions
                 .into_iter()
-                .map(|session| OwnSession::of(session, Some(current)))
+                .map(|session| OwnSession::of(session, current))
                 .collect(),
             api_keys: data.api_keys.iter().map(ApiKeyBody::of).collect(),
             carts: data.carts.into_iter().map(ExportedCart::of).collect(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ use undercroft::infrastructure::adapters::KeySetClient;
 use undercroft::infrastructure::middleware::jwt::{Algorithm, Expected, TokenSigner, TrustedIssuer};
 use undercroft::infrastructure::repositories::Engine;
 
-use super::{bearer, newcomer};
+use super::{PASSWORD, bearer, newcomer};
 use crate::support::forged_tokens::Forger;
 use crate::support::store::{execute, terms, value, write_until_committed};
 use crate::support::{Shop, ShopOptions, TestClient, TestServer};
@@ -154,6 +154,33 @@ async fn a_subject_is_not_linked_to_a_customer_who_had_its_address(shop: &Shop) 
     complete.cancel();
     changing.await.unwrap().unwrap();
     assert_eq!(linking.await.unwrap().problem(401), "unauthorized_access");
+}
+
+on_both_engines!(a_user_of_the_issuer_exports_and_erases_the_own_data, options(true, true));
+async fn a_user_of_the_issuer_exports_and_erases_the_own_data(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    let client = bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true));
+    let export = client.get("/v1/me/export").await.expect(200);
+    assert_eq!((&export["account"]["email"], &export["sessions"]), (&json!("ann@example.org"), &json!([])));
+    assert_eq!(export["identities"][0]["subject"], "ann");
+    let erase = async |client: &TestClient, body: Value| client.send(Method::DELETE, "/v1/me", Some(body)).await;
+    erase(&client, json!({})).await.expect(204);
+    let erased = "SELECT COUNT(*) FROM users WHERE erased_at IS NOT NULL";
+    assert_eq!(value::<i64>(&shop.database, erased, &[]).await, 1);
+
+    // an account with a password is erased with it
+    newcomer(&server, "bob@example.org").await;
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at WHERE erased_at IS NULL"]).await;
+    let bob = bearer(&server, &issuer.token(shop, "bob", "bob@example.org", true));
+    for (body, fault) in
+        [(json!({}), "required"), (json!({"current_password": "wrong password"}), "wrong_password")]
+    {
+        let refused = erase(&bob, body).await;
+        assert_eq!(refused.faults(), [("/current_password".into(), fault.into())]);
+    }
+    erase(&bob, json!({"current_password": PASSWORD})).await.expect(204);
+    assert_eq!(value::<i64>(&shop.database, erased, &[]).await, 2);
 }
 
 on_both_engines!(keys_are_fetched_rarely_and_used_while_the_issuer_is_away, options(true, false));

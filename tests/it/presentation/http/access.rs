@@ -61,7 +61,8 @@ const ANYONE: &[&str] = &[
 ];
 /// The operations that refuse no credential.
 const WITH_ANY_CREDENTIAL: [&str; 2] = ["DELETE /v1/sessions", "POST /v1/email-verifications"];
-/// The operations of users and administrators that require a session: API keys are refused.
+/// The operations of users and administrators that require a session: API keys and access tokens are refused. Those on
+/// the own data take a token of the identity provider, too (`application/people/identities.rs`).
 const WITH_SESSION: &[&str] = &[
     "DELETE /admin/v1/api-keys/{id}",
     "DELETE /admin/v1/roles/{name}",
