@@ -12,7 +12,7 @@ use crate::infrastructure::guards::{Credentials, Means, Principal};
 use crate::infrastructure::middleware::jwt::stated_issuer;
 use crate::infrastructure::repositories::{StaffRoleRepository, UserRepository};
 
-use super::{access_tokens, api_keys, identities, sessions};
+use super::{access_tokens, api_keys, identities, session_tokens, sessions};
 
 /// Returns the credentials of a text: an API key, an access token, or the token of a session.
 pub async fn credentials(store: &Store, text: &str) -> Result<Credentials, Failure> {
@@ -48,6 +48,19 @@ pub(super) async fn session(store: &Store, text: &str) -> Result<Option<Session>
             Ok(found.map(|(session, _)| session))
         }
         Means::ApiKey(_) | Means::IssuerToken => Ok(None),
+    }
+}
+
+/// Ends the session to which a text belongs, its token or an access token of it. Does nothing for any other text, and
+/// if the session has ended.
+pub async fn log_out(store: &Store, text: &str) -> Result<(), Failure> {
+    if !text.contains('.') {
+        let is_issued = session_tokens::is_issued(store.database().signing_key(), text);
+        return sessions::end_by_token_hash(store, token_hash(text), is_issued).await;
+    }
+    match session(store, text).await? {
+        Some(session) => sessions::end_by_token_hash(store, session.token_hash, true).await,
+        None => Ok(()),
     }
 }
 

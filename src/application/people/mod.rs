@@ -21,6 +21,7 @@ pub mod personal_data;
 pub mod preferences;
 pub mod profile;
 mod second_factor;
+mod session_tokens;
 pub mod sessions;
 pub mod staff_roles;
 pub(crate) mod tokens;

@@ -212,7 +212,7 @@ async fn apply(
     // After the update: it waits for a concurrent login with the old password, whose session is removed here.
     let (ended, token) = match (&hashes.new, owner.token_hash.as_deref()) {
         (Some(_), Some(token_hash)) => {
-            let (ended, token) = sessions::rotate(work, user.id, token_hash).await?;
+            let (ended, token) = sessions::rotate(work, &mailing.key, (user.id, token_hash)).await?;
             (Some(ended), Some(token))
         }
         (None, _) if !email_changed => (None, None),

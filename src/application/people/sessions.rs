@@ -3,7 +3,6 @@
 //! Logging in takes no idempotency key: the response holds the token, of which the store keeps only the hash. A
 //! repeated request creates a second session.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -16,20 +15,19 @@ use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessExc
 use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::middleware::{BegunSession, SessionStore};
 use crate::infrastructure::repositories::{
-    EndedSessions, SessionRepository, UnitOfWork, UserRepository, UserTokenRepository,
+    EndedSessions, SessionRepository, SigningKey, UnitOfWork, UserRepository, UserTokenRepository,
 };
 
 use super::known_devices;
 use super::log_in_limits::{self, LogInOrigin};
 use super::passwords::Passwords;
 use super::second_factor::{self, Refusal, SecondFactor};
+use super::session_tokens;
 use crate::application::emails::accounts::are_sent;
 use crate::application::selling::cart;
 use crate::application::{Mailing, Store};
 use crate::domain::time::{earlier, later};
 
-/// The length of a token in bytes.
-const TOKEN_BYTES: usize = 32;
 /// The least time between two recorded uses of a session.
 const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
 
@@ -180,7 +178,7 @@ async fn create(
     if let Some(rehashed) = &hashes.rehashed {
         UserRepository::set_password_hash(work, user.id, rehashed).await?;
     }
-    let (token, now) = (new_token(work), work.now());
+    let (token, now) = (session_tokens::new(work, &mailing.key), work.now());
     let session = Session {
         user_agent: client.user_agent.clone(),
         ..Session::new(token_hash(&token), user.id, now, later(now, mailing.terms.session))
@@ -193,20 +191,14 @@ async fn create(
     Ok(Ok((begun, token, user)))
 }
 
-fn new_token(work: &UnitOfWork) -> String {
-    let mut secret = [0; TOKEN_BYTES];
-    work.secret(&mut secret);
-    URL_SAFE_NO_PAD.encode(secret)
-}
-
 /// Gives a session another token and ends all other sessions of the user. Returns the token, which is valid if
 /// [`SessionStore::settle`] says so after the commit.
 pub(super) async fn rotate(
     work: &mut UnitOfWork,
-    user_id: UserId,
-    hash: &[u8],
+    key: &SigningKey,
+    (user_id, hash): (UserId, &[u8]),
 ) -> Result<(EndedSessions, String), Failure> {
-    let token = new_token(work);
+    let token = session_tokens::new(work, key);
     let ended = SessionRepository::end_others_of(work, user_id, (hash, &token_hash(&token))).await?;
     Ok((ended, token))
 }
@@ -271,12 +263,17 @@ fn is_live(store: &Store, session: &Session) -> bool {
 pub async fn end(store: &Store, user_id: UserId, id: SessionId) -> Result<(), Failure> {
     let sessions = of_user(store, user_id).await?;
     let session = sessions.into_iter().find(|session| session.id() == id).ok_or(NotFound::Session)?;
-    log_out(store, session.token_hash).await
+    end_by_token_hash(store, session.token_hash, true).await
 }
 
-/// Ends a session, if it has not ended before.
-pub async fn log_out(store: &Store, token_hash: Vec<u8>) -> Result<(), Failure> {
-    let latest = later(store.now(), store.terms.session);
+/// Ends the session whose token has this hash, if it has not ended before. One that is not known, and whose token
+/// `is_issued` by the store, may come back with a snapshot of Redis: it is ended, too.
+pub(super) async fn end_by_token_hash(
+    store: &Store,
+    token_hash: Vec<u8>,
+    is_issued: bool,
+) -> Result<(), Failure> {
+    let latest = is_issued.then(|| later(store.now(), store.terms.session));
     let ending = store.sessions().ending(token_hash, latest).await?;
     let write = store.database().write(ending.clone(), async |work, ending| {
         if let Some(user_id) = SessionStore::end(work, ending).await? {

@@ -190,20 +190,20 @@ impl SessionStore {
     }
 
     /// Begins to end the session whose token has this hash. One that is not known, although Redis responds, may come
-    /// back with a snapshot of Redis: it is ended, too, if it expires before `latest`.
+    /// back with a snapshot of Redis: it is ended, too, if it expires before `latest`; `None` ends only a known one.
     ///
     /// # Errors
     ///
     /// That Redis is away, and those of the database.
-    pub async fn ending(&self, token_hash: Vec<u8>, latest: Timestamp) -> Result<Ending, Failure> {
+    pub async fn ending(&self, token_hash: Vec<u8>, latest: Option<Timestamp>) -> Result<Ending, Failure> {
         if self.redis.is_none() {
             return Ok(Ending { token_hash, user_id: None, elsewhere: None });
         }
         let found = self.by_token_hash(&token_hash).await?.map(|(session, _)| session);
-        let expires_at = found.as_ref().map_or(latest, |session| session.expires_at);
-        let ended = EndedSession { session_id: session_id(&token_hash), expires_at };
-        let user_id = found.map(|session| session.user_id);
-        Ok(Ending { token_hash, user_id, elsewhere: Some(ended) })
+        let expires_at = found.as_ref().map(|session| session.expires_at).or(latest);
+        let session_id = session_id(&token_hash);
+        let elsewhere = expires_at.map(|expires_at| EndedSession { session_id, expires_at });
+        Ok(Ending { token_hash, user_id: found.map(|session| session.user_id), elsewhere })
     }
 
     /// Ends a session in a transaction; returns its user, if it was valid. After the commit, call

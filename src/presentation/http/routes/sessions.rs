@@ -8,9 +8,10 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::application::people::authentication;
 use crate::application::people::sessions::{self, CreateSession, CreatedSession};
 use crate::domain::ids::SessionId;
-use crate::domain::user::{Session, token_hash};
+use crate::domain::user::Session;
 use crate::infrastructure::exceptions::{NotFound, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
@@ -89,8 +90,8 @@ async fn create_session(
 
 /// Log out
 ///
-/// Ends the session of the request's token, and that of the cookie beside it. The operation succeeds without a session,
-/// too, and whatever other credentials the request has.
+/// Ends the session of the request's token, which is its own or an access token of it, and that of the cookie beside it.
+/// The operation succeeds without a session, too, and whatever other credentials the request has.
 #[utoipa::path(delete, path = "/v1/sessions", tag = "sessions", responses((status = 204)))]
 async fn delete_session(
     CredentialHolder(credentials): CredentialHolder,
@@ -98,7 +99,7 @@ async fn delete_session(
     State(app): State<AppState>,
 ) -> HandlerResult {
     for credential in credentials {
-        sessions::log_out(&app.store, token_hash(credential.expose_secret())).await?;
+        authentication::log_out(&app.store, credential.expose_secret()).await?;
     }
     Ok(logged_out(&app))
 }

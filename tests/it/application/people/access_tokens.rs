@@ -11,7 +11,7 @@ use undercroft::infrastructure::middleware::jwt::{
 };
 
 use super::one_time_passwords::REQUIRED;
-use super::{bearer, newcomer};
+use super::{PASSWORD, bearer, log_in, newcomer};
 use crate::support::forged_tokens::Forger;
 use crate::support::store::{terms, value};
 use crate::support::{Shop, ShopOptions, TestClient};
@@ -70,6 +70,21 @@ async fn another_service_verifies_a_token_by_the_published_keys(shop: &Shop) {
     assert!(list["keys"][0].get("d").is_none() && !list.to_string().contains(&secret), "{list}");
     ann.delete("/v1/sessions").await.expect(204);
     client.get("/v1/me").await.problem(401);
+}
+
+with_both_session_stores!(logging_out_by_an_access_token_ends_its_session);
+async fn logging_out_by_an_access_token_ends_its_session(shop: &Shop) {
+    let server = shop.server().await;
+    let (ann, other) =
+        (newcomer(server, "ann@example.org").await, log_in(server, "ann@example.org", PASSWORD).await);
+    let client = bearer(server, &token_of(&ann).await);
+    for _ in 0..2 {
+        client.delete("/v1/sessions").await.expect(204);
+    }
+    for ended in [&ann, &client] {
+        ended.get("/v1/me").await.problem(401);
+    }
+    other.get("/v1/me").await.expect(200);
 }
 
 with_both_session_stores!(a_token_expires, ShopOptions::manual_clock());

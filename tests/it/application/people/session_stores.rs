@@ -34,7 +34,7 @@ async fn the_oldest_of_too_many_sessions_ends(shop: &Shop) {
         hash
     };
     let end = async |hash: Vec<u8>| {
-        let ending = sessions.ending(hash, shop.now()).await.unwrap();
+        let ending = sessions.ending(hash, Some(shop.now())).await.unwrap();
         let write =
             shop.database.write(ending.clone(), async |work, ending| SessionStore::end(work, ending).await);
         let user: Result<_, DatabaseError> = write.await;

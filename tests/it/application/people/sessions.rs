@@ -33,7 +33,7 @@ async fn a_session_has_a_token_of_which_only_the_hash_is_stored(shop: &Shop) {
     assert_eq!(session["user"], user);
     assert_eq!(response.header("cache-control"), "no-store");
     let token = session["token"].as_str().unwrap();
-    assert_eq!(token.len(), 43, "256 bits in base64");
+    assert_eq!(token.len(), 54, "256 bits and a tag of 64 in base64");
     let (pair, attributes) = cookie(&response);
     assert_eq!(pair, format!("undercroft_session={token}"));
     assert_eq!(attributes, "Path=/; Max-Age=86400; HttpOnly; SameSite=Lax");

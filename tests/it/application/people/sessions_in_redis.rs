@@ -191,6 +191,22 @@ async fn a_snapshot_of_redis_revives_no_session(shop: &Shop) {
     assert_eq!(bob.get("/v1/me").await.status, 401);
 }
 
+on_both_engines!(logging_out_with_an_invented_token_writes_nothing);
+async fn logging_out_with_an_invented_token_writes_nothing(shop: &Shop) {
+    let Some(server) = server(shop).await else { return };
+    let ann = newcomer(server, "ann@example.org").await;
+    let rows = async || value::<i64>(&shop.database, "SELECT COUNT(*) FROM ended_sessions", &[]).await;
+    let own = ann.header("authorization").trim_start_matches("Bearer ").to_owned();
+    let forged = format!("{}AAAA", &own[..own.len() - 4]);
+    for invented in ["invented", &"A".repeat(43), &"A".repeat(54), &forged, "a.b.c"] {
+        bearer(server, invented).delete("/v1/sessions").await.expect(204);
+        server.guest().with("cookie", &format!("undercroft_session={invented}")).delete("/v1/sessions").await;
+        assert_eq!(rows().await, 0, "{invented}");
+    }
+    ann.delete("/v1/sessions").await.expect(204);
+    assert_eq!(rows().await, 1);
+}
+
 on_both_engines!(a_session_that_was_ended_does_not_go_on_with_another_token);
 async fn a_session_that_was_ended_does_not_go_on_with_another_token(shop: &Shop) {
     let Some(server) = server(shop).await else { return };
