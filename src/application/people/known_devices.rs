@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::passwords::salt_of;
 use crate::application::Store;
 use crate::domain::ids::UserId;
 use crate::domain::time::earlier;
@@ -45,8 +46,11 @@ pub(super) fn verify(store: &Store, user: &User, token: &str) -> Option<Vec<u8>>
     is_known.then(|| device.to_owned())
 }
 
+/// Signs what a token says for the present password, of which the hash changes with its parameters, and the salt does
+/// not.
 fn sign(store: &Store, content: &[u8], password_hash: &str) -> Vec<u8> {
-    let signed = [content, password_hash.as_bytes()].concat();
+    let salt = salt_of(password_hash).unwrap_or_else(|| password_hash.as_bytes().to_vec());
+    let signed = [content, &salt].concat();
     store.database().signing_key().sign(PURPOSE, &signed).to_vec()
 }
 

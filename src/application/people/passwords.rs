@@ -101,8 +101,25 @@ impl Passwords {
 
     /// Returns the hash of a password.
     pub async fn hash(&self, password: &SecretString) -> Result<String, Failure> {
-        let (password, mut salt) = (normalize(password), [0; 16]);
+        let mut salt = [0; 16];
         self.ids.secret(&mut salt);
+        self.hash_with(password, salt.to_vec()).await
+    }
+
+    /// Returns the hash of a password with the algorithm and the parameters of today and the salt of its stored hash;
+    /// `None` if the stored one has them. Who logs in at the same time computes the same hash.
+    pub async fn renewed(&self, password: &SecretString, stored: &str) -> Result<Option<String>, Failure> {
+        if Self::is_current(stored) {
+            return Ok(None);
+        }
+        match salt_of(stored) {
+            Some(salt) => self.hash_with(password, salt).await.map(Some),
+            None => self.hash(password).await.map(Some),
+        }
+    }
+
+    async fn hash_with(&self, password: &SecretString, salt: Vec<u8>) -> Result<String, Failure> {
+        let password = normalize(password);
         let hash = self.compute(move || {
             let hash: Result<PasswordHash, Error> =
                 Argon2::default().hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
@@ -125,7 +142,7 @@ impl Passwords {
     }
 
     /// Returns whether a hash was computed with the algorithm and the parameters of today.
-    pub fn is_current(hash: &str) -> bool {
+    fn is_current(hash: &str) -> bool {
         let [stored, current] = [hash, DUMMY_HASH].map(|hash| PasswordHash::new(hash).ok());
         stored.zip(current).is_some_and(|(stored, current)| {
             (stored.algorithm, stored.version, stored.params)
@@ -163,6 +180,11 @@ impl Passwords {
     }
 }
 
+/// Returns the salt of a hash, which only a new password changes.
+pub(super) fn salt_of(hash: &str) -> Option<Vec<u8>> {
+    PasswordHash::new(hash).ok()?.salt.map(|salt| salt.to_vec())
+}
+
 /// Normalizes the Unicode form of a password (RFC 8265 section 4.2).
 fn normalize(password: &SecretString) -> SecretString {
     password.expose_secret().nfc().collect::<String>().into()
@@ -195,6 +217,20 @@ mod tests {
             hash,
             "each hash has its own salt"
         );
+    }
+
+    #[tokio::test]
+    async fn a_renewed_hash_is_of_the_same_password_and_salt() {
+        let (passwords, password) = (passwords(), "correct horse".into());
+        let params = argon2::Params::new(4_096, 1, 1, None).unwrap();
+        let weaker = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let weaker: PasswordHash = weaker.hash_password_with_salt(b"correct horse", &[7; 16]).unwrap();
+        let weaker = weaker.to_string();
+        let renewed = passwords.renewed(&password, &weaker).await.unwrap().unwrap();
+        assert!(Passwords::is_current(&renewed) && passwords.matches(&password, Some(&renewed)).await.unwrap());
+        assert_eq!((salt_of(&renewed), salt_of("")), (Some(vec![7; 16]), None));
+        assert_eq!(passwords.renewed(&password, &weaker).await.unwrap().as_ref(), Some(&renewed));
+        assert_eq!(passwords.renewed(&password, &renewed).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -20,7 +20,6 @@ use crate::infrastructure::repositories::{
 
 use super::known_devices;
 use super::log_in_limits::{self, LogInOrigin};
-use super::passwords::Passwords;
 use super::second_factor::{self, Refusal, SecondFactor};
 use super::session_tokens;
 use crate::application::emails::accounts::are_sent;
@@ -93,21 +92,14 @@ pub async fn log_in(
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
 
-    let rehashed = if Passwords::is_current(&hash) {
-        None
-    } else {
-        Some(store.passwords.hash(&request.password).await?)
-    };
-
+    let renewed = store.passwords.renewed(&request.password, &hash).await?;
     let known = origin.device.as_deref().and_then(|token| known_devices::verify(store, &user, token));
-    let is_known = known.is_some() && rehashed.is_none();
-    let kept_hash = rehashed.as_deref().unwrap_or(&hash);
-    let device = (!is_known).then(|| known_devices::issue(store, user.id, kept_hash));
+    let device = known.is_none().then(|| known_devices::issue(store, user.id, &hash));
     let factor =
         SecondFactor { one_time_password: request.one_time_password, recovery_code: request.recovery_code };
     let client = Client { user_agent, cart_id: request.cart_id, factor };
     let given =
-        (store.mailing(), store.sessions().clone(), Hashes { stored: hash, rehashed }, (user.id, client));
+        (store.mailing(), store.sessions().clone(), Hashes { stored: hash, renewed }, (user.id, client));
     let write =
         store.database().write(given, async |work, (mailing, sessions, hashes, (user_id, client))| {
             create(work, (mailing, sessions), *user_id, hashes, client).await
@@ -159,7 +151,14 @@ struct Hashes {
     /// The stored hash.
     stored: String,
     /// The hash with the parameters of today, if the stored one has others.
-    rehashed: Option<String>,
+    renewed: Option<String>,
+}
+
+impl Hashes {
+    /// Returns whether a hash is one of them: logging in at the same time may have stored the renewed one.
+    fn contain(&self, hash: &str) -> bool {
+        self.stored == hash || self.renewed.as_deref() == Some(hash)
+    }
 }
 
 /// Creates the session, unless the second factor is refused, which is counted. Returns it with its token and user.
@@ -170,13 +169,14 @@ async fn create(
     hashes: &Hashes,
     client: &Client,
 ) -> Result<Result<(BegunSession, String, User), Refusal>, Failure> {
-    let locked = UserRepository::lock_password(work, user_id, &hashes.stored).await?;
+    let is_proven = |user: &User| user.password_hash.as_deref().is_some_and(|hash| hashes.contain(hash));
+    let locked = work.lock::<User>(user_id).await?.filter(is_proven);
     let user = locked.ok_or(UnauthorizedAccessException::WrongCredentials)?;
     if let Err(refusal) = second_factor::verify(work, mailing, &user, &client.factor).await? {
         return Ok(Err(refusal));
     }
-    if let Some(rehashed) = &hashes.rehashed {
-        UserRepository::set_password_hash(work, user.id, rehashed).await?;
+    if let Some(renewed) = &hashes.renewed {
+        UserRepository::set_password_hash(work, user.id, renewed).await?;
     }
     let (token, now) = (session_tokens::new(work, &mailing.key), work.now());
     let session = Session {

@@ -140,16 +140,6 @@ impl UserRepository<'_> {
         let sql = "UPDATE users SET password_hash = $2 WHERE id = $1";
         work.defer(sql, &params![user_id, password_hash]).await
     }
-
-    /// Locks a user until the transaction ends; returns the user if the password hash still is `password_hash`.
-    pub async fn lock_password(
-        work: &mut UnitOfWork,
-        user_id: UserId,
-        password_hash: &str,
-    ) -> Result<Option<User>, DatabaseError> {
-        let user = work.lock::<User>(user_id).await?;
-        Ok(user.filter(|user| user.password_hash.as_deref() == Some(password_hash)))
-    }
 }
 
 /// Returns whether another user has the e-mail address in the other spelling of its domain, of which no constraint

@@ -5,7 +5,7 @@ use undercroft::application::people::log_in_limits::LogInLimits;
 use undercroft::infrastructure::middleware::TrustedProxies;
 use undercroft::settings::HttpSettings;
 
-use super::{PASSWORD, newcomer, register};
+use super::{PASSWORD, device, newcomer, register};
 use crate::support::emails::{emails_to, token_in};
 use crate::support::store::sandbox_emails;
 use crate::support::{Shop, ShopOptions, TestResponse, TestServer};
@@ -27,13 +27,6 @@ async fn limited(shop: &Shop) -> TestServer {
 async fn log_in(server: &TestServer, from: &str, email: &str, password: &str, cookies: &str) -> TestResponse {
     let client = server.guest().with("x-forwarded-for", from).with("cookie", cookies);
     client.post("/v1/sessions", json!({"email": email, "password": password})).await
-}
-
-/// The cookie of the device that a response sets.
-fn device(response: &TestResponse) -> String {
-    let cookies = response.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
-    let found = cookies.filter_map(|text| text.split_once(';')).map(|(pair, _)| pair);
-    found.filter(|pair| pair.starts_with("undercroft_device=")).collect::<Vec<_>>().join("; ")
 }
 
 on_both_engines!(a_host_that_guesses_is_stopped_and_locks_out_no_one_elsewhere);

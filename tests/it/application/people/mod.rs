@@ -11,6 +11,7 @@ mod late_bodies;
 mod log_in_limits;
 mod notifications;
 mod one_time_passwords;
+mod password_hashes;
 mod personal_data;
 mod preferences;
 mod registrations;
@@ -54,6 +55,13 @@ fn bearer(server: &TestServer, token: &str) -> TestClient {
 pub async fn newcomer(server: &TestServer, email: &str) -> TestClient {
     register(server, email).await;
     log_in(server, email, PASSWORD).await
+}
+
+/// The cookie of the device that a response sets.
+fn device(response: &TestResponse) -> String {
+    let cookies = response.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+    let found = cookies.filter_map(|text| text.split_once(';')).map(|(pair, _)| pair);
+    found.filter(|pair| pair.starts_with("undercroft_device=")).collect::<Vec<_>>().join("; ")
 }
 
 /// A new idempotency key.

@@ -4,8 +4,6 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use argon2::password_hash::PasswordHasher;
-use argon2::{Algorithm, Argon2, Params, Version};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
@@ -14,7 +12,7 @@ use undercroft::application::Terms;
 use undercroft::application::people::passwords::Passwords;
 
 use super::{PASSWORD, bearer, erase, log_in, newcomer, register, try_log_in};
-use crate::support::store::{terms, value};
+use crate::support::store::terms;
 use crate::support::{Shop, ShopOptions, TestResponse};
 
 /// The name and value of the cookie that a response sets, and its attributes.
@@ -209,27 +207,6 @@ async fn a_user_lists_the_own_sessions_and_ends_them(shop: &Shop) {
     phone.delete(&path(first)).await.expect(204);
     assert_eq!(phone.get("/v1/me").await.problem(401), "unauthorized_access");
     bob.get("/v1/me").await.expect(200);
-}
-
-on_both_engines!(a_password_is_hashed_anew_at_log_in_if_its_hash_is_weaker);
-async fn a_password_is_hashed_anew_at_log_in_if_its_hash_is_weaker(shop: &Shop) {
-    let server = shop.server().await;
-    register(server, "ann@example.org").await;
-    let weaker = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(4_096, 1, 1, None).unwrap());
-    let hash = weaker.hash_password_with_salt(PASSWORD.as_bytes(), &[7; 16]).unwrap().to_string();
-    let write = shop.database.write(hash.clone(), async |work, hash| {
-        work.execute("UPDATE users SET password_hash = $1", &[hash.as_str().into()]).await
-    });
-    write.await.unwrap();
-
-    let stored = async || value::<String>(&shop.database, "SELECT password_hash FROM users", &[]).await;
-    assert_eq!(try_log_in(server, "ann@example.org", "wrong password").await.status, 401);
-    assert_eq!(stored().await, hash);
-    log_in(server, "ann@example.org", PASSWORD).await;
-    let rehashed = stored().await;
-    assert!(rehashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{rehashed}");
-    log_in(server, "ann@example.org", PASSWORD).await;
-    assert_eq!(stored().await, rehashed);
 }
 
 with_both_session_stores!(a_session_with_the_old_password_ends_with_its_change);
