@@ -223,7 +223,7 @@ pub(crate) fn check_version(version: i64, expected: Option<i64>) -> Result<(), F
 /// What a change that creates its row if there is none requires of the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precondition {
-    /// Nothing.
+    /// Nothing: the row may exist or not.
     None,
     /// There is a row, of any version.
     Exists,

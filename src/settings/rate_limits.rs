@@ -20,13 +20,14 @@ pub struct RateLimitSettings {
     /// Log-ins from an address, also those that succeed.
     #[serde(deserialize_with = "quota")]
     pub log_in: Option<Quota>,
-    /// Log-ins that fail, for an account from one address or known device.
+    /// Log-ins that fail, for an account from one address or known device; and wrong current passwords in one session.
     #[serde(deserialize_with = "quota")]
     pub failed_log_ins: Option<Quota>,
     /// Log-ins that fail, from one address.
     #[serde(deserialize_with = "quota")]
     pub failed_log_ins_address: Option<Quota>,
-    /// Log-ins that fail, for an account from all addresses together.
+    /// Log-ins that fail, for an account from all addresses together; and wrong current passwords in all sessions of a
+    /// user together.
     #[serde(deserialize_with = "quota")]
     pub failed_log_ins_account: Option<Quota>,
     /// Registrations from an address.

@@ -68,9 +68,9 @@ pub async fn replace(
 ) -> Result<FeatureFlag, Failure> {
     check_key(&key)?;
     let given = (key, required, values);
-    let write = store.database().write(given, async |work, (key, required, values)| {
-        replace_in(work, key, *required, values).await
-    });
+    let write = store
+        .database()
+        .write(given, async |work, (key, required, values)| replace_in(work, key, *required, values).await);
     let flag = write.await;
     store.features.forget();
     flag

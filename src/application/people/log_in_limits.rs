@@ -5,7 +5,8 @@
 //! same time are all counted. It is counted for the account and the address together, for the address, and, less
 //! strictly, for the account. A known device (`known_devices.rs`) has a limit of its own instead, and all of an account
 //! have one together, so that failed attempts of strangers, also from the same address, do not keep the owner from
-//! logging in. An address without an account is counted as one with an account.
+//! logging in. So do the sessions in which a user proves the password once more: that of a stranger does not keep the
+//! owner from a new password. An address without an account is counted as one with an account.
 
 use std::net::IpAddr;
 
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::known_devices;
 use crate::application::Store;
 use crate::domain::email::email_key;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
@@ -22,11 +23,11 @@ use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
 /// How many log-ins may fail. A limit that is `None` does not limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogInLimits {
-    /// For an account from one address or known device.
+    /// For an account from one address or known device, and for a session that proves the password once more.
     pub account_and_address: Option<Quota>,
     /// From one address.
     pub address: Option<Quota>,
-    /// For an account, from all addresses together.
+    /// For an account, from all addresses together, and for all sessions of a user together.
     pub account: Option<Quota>,
 }
 
@@ -80,10 +81,20 @@ pub(super) async fn begin<'a>(
     count(store, wanted).await
 }
 
-/// Counts an attempt of a user with a session to prove the password. Fails if too many have failed.
-pub(super) async fn begin_in_session(store: &Store, user_id: UserId) -> Result<Attempt<'_>, Failure> {
-    let partition = Partition::User(user_id.0);
-    count(store, [Some(("failed_log_ins_session", store.log_in_limits.account_and_address, partition))]).await
+/// Counts an attempt of a user who has logged in to prove the password: for the session, or for what has none together,
+/// and, less strictly, for the user. Fails if too many have failed.
+pub(super) async fn begin_in_session(
+    store: &Store,
+    (user_id, session_id): (UserId, Option<SessionId>),
+) -> Result<Attempt<'_>, Failure> {
+    let LogInLimits { account_and_address, account, .. } = store.log_in_limits;
+    let user = Partition::User(user_id.0);
+    let session = session_id.map_or(user, |id| digest(&[id.0.as_bytes()]));
+    let wanted = [
+        Some(("failed_log_ins_session", account_and_address, session)),
+        Some(("failed_log_ins_sessions", account, user)),
+    ];
+    count(store, wanted).await
 }
 
 /// Counts an attempt for each of these limits, or for none if one is exceeded.

@@ -10,7 +10,7 @@ use super::{profile, sessions, users};
 use crate::application::emails::accounts::write_security_notice;
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::one_time_password::{
     OneTimePasswords, RECOVERY_CODE_BYTES, RECOVERY_CODES, SECRET_BYTES, otpauth_uri, recovery_code_hash,
     recovery_code_text, secret_text,
@@ -68,8 +68,13 @@ pub struct Enrolment {
 /// # Errors
 ///
 /// [`Conflict::AlreadyExists`] if an app is enrolled.
-pub async fn begin(store: &Store, user_id: UserId, request: BeginTotp) -> Result<Enrolment, Failure> {
-    let proven = profile::prove(store, user_id, Some(&request.current_password)).await?;
+pub async fn begin(
+    store: &Store,
+    (user_id, session_id): (UserId, SessionId),
+    request: BeginTotp,
+) -> Result<Enrolment, Failure> {
+    let by = (user_id, Some(session_id));
+    let proven = profile::prove(store, by, Some(&request.current_password)).await?;
     let write = store.database().write((store.mailing(), user_id, proven), async |work, given| {
         let (mailing, user_id, proven) = given;
         let user = lock_proven(work, *user_id, proven).await?;
@@ -123,15 +128,15 @@ pub async fn confirm(
 /// Gives a user new recovery codes, in place of all earlier ones.
 pub async fn replace_recovery_codes(
     store: &Store,
-    user_id: UserId,
+    by: (UserId, SessionId),
     request: BothFactors,
 ) -> Result<Vec<String>, Failure> {
-    with_both_factors(store, user_id, request, Action::ReplaceCodes).await
+    with_both_factors(store, by, request, Action::ReplaceCodes).await
 }
 
 /// Ends the one-time passwords of a user: logging in requires the password alone.
-pub async fn end(store: &Store, user_id: UserId, request: BothFactors) -> Result<(), Failure> {
-    with_both_factors(store, user_id, request, Action::End).await.map(drop)
+pub async fn end(store: &Store, by: (UserId, SessionId), request: BothFactors) -> Result<(), Failure> {
+    with_both_factors(store, by, request, Action::End).await.map(drop)
 }
 
 /// Ends the one-time passwords of another user, who has lost the app and the recovery codes.
@@ -167,12 +172,12 @@ enum Action {
 
 async fn with_both_factors(
     store: &Store,
-    user_id: UserId,
+    (user_id, session_id): (UserId, SessionId),
     request: BothFactors,
     action: Action,
 ) -> Result<Vec<String>, Failure> {
     let BothFactors { current_password, one_time_password, recovery_code } = request;
-    let proven = profile::prove(store, user_id, Some(&current_password)).await?;
+    let proven = profile::prove(store, (user_id, Some(session_id)), Some(&current_password)).await?;
     let given = (store.mailing(), user_id, proven, SecondFactor { one_time_password, recovery_code }, action);
     let write = store.database().write(given, async |work, (mailing, user_id, proven, factor, action)| {
         let user = lock_proven(work, *user_id, proven).await?;

@@ -227,7 +227,9 @@ mod tests {
         let weaker: PasswordHash = weaker.hash_password_with_salt(b"correct horse", &[7; 16]).unwrap();
         let weaker = weaker.to_string();
         let renewed = passwords.renewed(&password, &weaker).await.unwrap().unwrap();
-        assert!(Passwords::is_current(&renewed) && passwords.matches(&password, Some(&renewed)).await.unwrap());
+        assert!(
+            Passwords::is_current(&renewed) && passwords.matches(&password, Some(&renewed)).await.unwrap()
+        );
         assert_eq!((salt_of(&renewed), salt_of("")), (Some(vec![7; 16]), None));
         assert_eq!(passwords.renewed(&password, &weaker).await.unwrap().as_ref(), Some(&renewed));
         assert_eq!(passwords.renewed(&password, &renewed).await.unwrap(), None);

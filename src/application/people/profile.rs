@@ -6,8 +6,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::audit::SecurityAction;
-use crate::domain::ids::UserId;
-use crate::domain::user::User;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::user::{User, session_id};
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
 };
@@ -80,7 +80,8 @@ pub async fn update(
     change: UpdateAccount,
 ) -> Result<UpdatedAccount, Failure> {
     let proven = if change.requires_session() {
-        Some(prove(store, owner.user_id, change.current_password.as_ref()).await?)
+        let session_id = owner.token_hash.as_deref().map(session_id);
+        Some(prove(store, (owner.user_id, session_id), change.current_password.as_ref()).await?)
     } else {
         None
     };
@@ -131,10 +132,14 @@ pub struct EraseAccount {
 }
 
 /// Erases the account of a user who proves to know its password; see [`users::erase`].
-pub async fn erase(store: &Store, user_id: UserId, request: EraseAccount) -> Result<(), Failure> {
+pub async fn erase(
+    store: &Store,
+    (user_id, session_id): (UserId, Option<SessionId>),
+    request: EraseAccount,
+) -> Result<(), Failure> {
     let user: Option<User> = store.database().read().await?.find(user_id).await?;
     let proven = match user.ok_or(UserNotFoundException { id: user_id })?.password_hash {
-        Some(_) => Some(prove(store, user_id, request.current_password.as_ref()).await?),
+        Some(_) => Some(prove(store, (user_id, session_id), request.current_password.as_ref()).await?),
         None => None,
     };
 
@@ -157,11 +162,11 @@ struct Hashes {
     new: Option<String>,
 }
 
-/// Returns the stored hash of a user's password, and fails if `password` is not the user's. Attempts count as
-/// log-ins.
+/// Returns the stored hash of a user's password, and fails if `password` is not the user's. Attempts are counted for
+/// the session of the request, if it has one.
 pub(super) async fn prove(
     store: &Store,
-    user_id: UserId,
+    (user_id, session_id): (UserId, Option<SessionId>),
     password: Option<&SecretString>,
 ) -> Result<String, Failure> {
     let fault = |fault| ValidationException::one("/current_password", fault);
@@ -169,7 +174,7 @@ pub(super) async fn prove(
     let user = store.database().read().await?.find::<User>(user_id).await?;
     let user = user.ok_or(UserNotFoundException { id: user_id })?;
     let _permit = store.passwords.begin(None, &user.email)?;
-    let attempt = log_in_limits::begin_in_session(store, user_id).await?;
+    let attempt = log_in_limits::begin_in_session(store, (user_id, session_id)).await?;
     let hash = user.password_hash;
     let matches = attempt.outcome(store.passwords.matches(password, hash.as_deref())).await?;
     if !matches {

@@ -52,7 +52,10 @@ mod tests {
     fn a_token_of_the_issuer_is_neither_an_api_key_nor_an_access_token() {
         let by = |means: Means| {
             let Credentials::Valid(principal) = Credentials::of(7, Role::Customer) else { panic!() };
-            IssuerGuard::check(Credentials::Valid(Arc::new(Principal { means, ..Principal::clone(&principal) })))
+            IssuerGuard::check(Credentials::Valid(Arc::new(Principal {
+                means,
+                ..Principal::clone(&principal)
+            })))
         };
         assert_eq!(by(Means::IssuerToken).unwrap().user.id.0.as_u128(), 7);
         let access_token = Means::AccessToken { session_id: SessionId(uuid::Uuid::nil()) };

@@ -38,8 +38,8 @@ const ENTITY_TAGS: RejectedRequest = RejectedRequest::MalformedHeader {
     expected: "`*` or a list of entity tags in double quotes, separated by commas",
 };
 
-/// The version that a change of an existing resource requires; `None` is any. As an extractor it fails with 400 for a header that is not a list
-/// of entity tags, and with 412 if no tag of the list is one of this store.
+/// The version that a change of an existing resource requires; `None` is any. As an extractor it fails with 400 for a
+/// header that is not a list of entity tags, and with 412 if no tag of the list is one of this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IfMatch(pub Option<i64>);
 

@@ -102,11 +102,8 @@ async fn respond(
         insert(&mut headers, CONTENT_RANGE, &text);
     }
     headers.insert(CONTENT_LENGTH, (bytes.end - bytes.start).into());
-    let body = if range.is_head() {
-        Body::empty()
-    } else {
-        body_of(files::content(&app.store, id, bytes).await?)
-    };
+    let body =
+        if range.is_head() { Body::empty() } else { body_of(files::content(&app.store, id, bytes).await?) };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().extend(headers);

@@ -11,7 +11,7 @@ use crate::application::people::email_addresses;
 use crate::application::people::preferences::{self, ReplacePreferences};
 use crate::application::people::profile::{self, AccountOwner, EraseAccount, UpdateAccount, UpdatedAccount};
 use crate::domain::money::Currency;
-use crate::domain::user::Preferences;
+use crate::domain::user::{Preferences, Session};
 use crate::infrastructure::exceptions::{
     Conflict, EmailAlreadyUsedException, RejectedRequest, UnauthorizedAccessException,
 };
@@ -143,7 +143,9 @@ async fn erase_account(
     State(app): State<AppState>,
     Json(request): Json<EraseAccount>,
 ) -> HandlerResult {
-    profile::erase(&app.store, user.principal().user.id, request).await?;
+    let principal = user.principal();
+    let session_id = principal.session().map(Session::id);
+    profile::erase(&app.store, (principal.user.id, session_id), request).await?;
     Ok(logged_out(&app))
 }
 

@@ -129,13 +129,10 @@ struct ExportedEmail {
 /// Export the own data
 ///
 /// Returns everything that the store has of the user: the account, preferences, sessions, API keys, carts, orders with
-/// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages. The request requires
-/// a session or a token of the identity provider.
+/// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages. It requires a
+/// session or a token of the identity provider.
 #[utoipa::path(get, path = "/v1/me/export", tag = "account", responses((status = 200, body = AccountExport)))]
-async fn export_account(
-    user: WithSessionOrIssuer,
-    State(app): State<AppState>,
-) -> HandlerResult<Response> {
+async fn export_account(user: WithSessionOrIssuer, State(app): State<AppState>) -> HandlerResult<Response> {
     let principal = user.principal();
     let data = personal_data::of_user(&app.store, principal.user.id).await?;
     let headers =
@@ -154,11 +151,7 @@ impl AccountExport {
             account: UserBody::of(&data.user),
             preferences: PreferencesBody::of(&data.preferences),
             identities: data.identities.into_iter().map(Identity::of).collect(),
-            sessions: data
-                .sessions
-                .into_iter()
-                .map(|session| OwnSession::of(session, current))
-                .collect(),
+            sessions: data.sessions.into_iter().map(|session| OwnSession::of(session, current)).collect(),
             api_keys: data.api_keys.iter().map(ApiKeyBody::of).collect(),
             carts: data.carts.into_iter().map(ExportedCart::of).collect(),
             orders: data.orders.iter().map(order).collect(),

@@ -90,8 +90,8 @@ async fn create_session(
 
 /// Log out
 ///
-/// Ends the session of the request's token, which is its own or an access token of it, and that of the cookie beside it.
-/// The operation succeeds without a session, too, and whatever other credentials the request has.
+/// Ends the session of the request's token, which is its own or an access token of it, and that of the cookie beside
+/// it. The operation succeeds without a session, too, and whatever other credentials the request has.
 #[utoipa::path(delete, path = "/v1/sessions", tag = "sessions", responses((status = 204)))]
 async fn delete_session(
     CredentialHolder(credentials): CredentialHolder,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::application::people::one_time_passwords::{self, BeginTotp, BothFactors, ConfirmTotp};
+use crate::domain::ids::{SessionId, UserId};
 use crate::infrastructure::exceptions::{Conflict, RejectedRequest};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::WithSession;
@@ -52,7 +53,7 @@ async fn begin_totp(
     State(app): State<AppState>,
     Json(request): Json<BeginTotp>,
 ) -> HandlerResult<(StatusCode, Json<TotpEnrolment>)> {
-    let enrolment = one_time_passwords::begin(&app.store, principal.user_id(), request).await?;
+    let enrolment = one_time_passwords::begin(&app.store, session_of(&principal), request).await?;
     let body = TotpEnrolment { secret: enrolment.secret, otpauth_uri: enrolment.otpauth_uri };
     Ok((StatusCode::CREATED, Json(body)))
 }
@@ -84,7 +85,8 @@ async fn replace_recovery_codes(
     State(app): State<AppState>,
     Json(request): Json<BothFactors>,
 ) -> HandlerResult<Json<RecoveryCodes>> {
-    let codes = one_time_passwords::replace_recovery_codes(&app.store, principal.user_id(), request).await?;
+    let codes =
+        one_time_passwords::replace_recovery_codes(&app.store, session_of(&principal), request).await?;
     Ok(Json(RecoveryCodes { recovery_codes: codes }))
 }
 
@@ -99,6 +101,11 @@ async fn end_totp(
     State(app): State<AppState>,
     Json(request): Json<BothFactors>,
 ) -> HandlerResult<StatusCode> {
-    one_time_passwords::end(&app.store, principal.user_id(), request).await?;
+    one_time_passwords::end(&app.store, session_of(&principal), request).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns the user and the session of a request.
+fn session_of(principal: &WithSession) -> (UserId, SessionId) {
+    (principal.user_id(), principal.session().id())
 }

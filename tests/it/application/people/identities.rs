@@ -164,14 +164,16 @@ async fn a_user_of_the_issuer_exports_and_erases_the_own_data(shop: &Shop) {
     let export = client.get("/v1/me/export").await.expect(200);
     assert_eq!((&export["account"]["email"], &export["sessions"]), (&json!("ann@example.org"), &json!([])));
     assert_eq!(export["identities"][0]["subject"], "ann");
-    let erase = async |client: &TestClient, body: Value| client.send(Method::DELETE, "/v1/me", Some(body)).await;
+    let erase =
+        async |client: &TestClient, body: Value| client.send(Method::DELETE, "/v1/me", Some(body)).await;
     erase(&client, json!({})).await.expect(204);
     let erased = "SELECT COUNT(*) FROM users WHERE erased_at IS NOT NULL";
     assert_eq!(value::<i64>(&shop.database, erased, &[]).await, 1);
 
     // an account with a password is erased with it
     newcomer(&server, "bob@example.org").await;
-    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at WHERE erased_at IS NULL"]).await;
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at WHERE erased_at IS NULL"])
+        .await;
     let bob = bearer(&server, &issuer.token(shop, "bob", "bob@example.org", true));
     for (body, fault) in
         [(json!({}), "required"), (json!({"current_password": "wrong password"}), "wrong_password")]

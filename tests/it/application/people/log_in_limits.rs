@@ -70,6 +70,28 @@ async fn requests_that_are_refused_because_of_others_are_not_counted(shop: &Shop
     ann.patch("/v1/me", change).await.expect(200);
 }
 
+on_both_engines!(guesses_with_a_stolen_session_do_not_keep_the_owner_from_a_new_password);
+async fn guesses_with_a_stolen_session_do_not_keep_the_owner_from_a_new_password(shop: &Shop) {
+    let server = limited(shop).await;
+    let stolen = newcomer(&server, "ann@example.org").await;
+    let own = super::log_in(&server, "ann@example.org", PASSWORD).await;
+    let change = |current: &str| json!({"password": "another horse", "current_password": current});
+    for _ in 0..3 {
+        let wrong = stolen.patch("/v1/me", change("guessed")).await;
+        assert_eq!(wrong.faults(), [("/current_password".into(), "wrong_password".into())]);
+    }
+    assert_eq!(stolen.patch("/v1/me", change(PASSWORD)).await.problem(429), "too_many_requests");
+    let changed = own.patch("/v1/me", change(PASSWORD)).await;
+    changed.expect(200);
+
+    let own = super::bearer(&server, changed.header("session-token"));
+    for _ in 0..2 {
+        assert_eq!(own.patch("/v1/me", change("guessed")).await.problem(422), "validation");
+    }
+    let refused = own.patch("/v1/me", change("another horse")).await;
+    assert_eq!(refused.problem(429), "too_many_requests", "the limit of the account");
+}
+
 on_both_engines!(guesses_from_many_addresses_do_not_lock_out_a_known_device);
 async fn guesses_from_many_addresses_do_not_lock_out_a_known_device(shop: &Shop) {
     let server = limited(shop).await;

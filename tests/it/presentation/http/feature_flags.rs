@@ -117,10 +117,7 @@ async fn a_version_of_a_deleted_flag_or_role_is_none_of_the_next_with_its_name(s
     admin.put(&flag("new"), json!({"enabled": true})).await.expect(200);
     admin.post("/admin/v1/roles", role).await.expect(201);
     let stale = admin.with("if-match", first.header("etag"));
-    assert_eq!(
-        stale.put(&flag("new"), json!({"enabled": false})).await.problem(412),
-        "precondition_failed"
-    );
+    assert_eq!(stale.put(&flag("new"), json!({"enabled": false})).await.problem(412), "precondition_failed");
     let stale = admin.with("if-match", first_role.header("etag"));
     assert_eq!(stale.put(of_role, values).await.problem(412), "precondition_failed");
 }
