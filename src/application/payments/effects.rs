@@ -55,8 +55,9 @@ pub(super) async fn execute(
             Effect::RecordPurchases => OrderRepository::record_purchases(work, order).await?,
             Effect::RemovePurchases => OrderRepository::remove_purchases(work, order).await?,
             Effect::PaySubscriptions => periods::pay(work, order, payment).await?,
-            Effect::FailSubscriptionCharge => periods::fail(work, order).await?,
-            Effect::PostponeSubscriptionCharge => periods::postpone(work, order).await?,
+            // rare, and boxed for the size of the future
+            Effect::FailSubscriptionCharge => Box::pin(periods::fail(work, order)).await?,
+            Effect::PostponeSubscriptionCharge => Box::pin(periods::postpone(work, order)).await?,
             Effect::EndSubscriptions => charges.extend(periods::end_by_order(work, order.id).await?),
             Effect::IssueInvoice => invoicing::invoice(work, placed).await?,
             Effect::IssueCreditNote(operation) => {
