@@ -211,6 +211,16 @@ events! {
     }
 }
 
+impl OrderCancelled {
+    /// The reason of a renewal of which no payment provider got the charge: another order follows soon.
+    pub const NOT_CHARGED: &str = "not_charged";
+
+    /// Returns whether the buyer is notified.
+    pub fn concerns_buyer(&self) -> bool {
+        self.reason != Self::NOT_CHARGED
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -12,6 +12,7 @@ mod cancellation;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::events::OrderCancelled;
 use super::money::{Money, MoneyError};
 use super::order::{Order, OrderStatus};
 use super::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation, PaymentStatus};
@@ -148,8 +149,12 @@ impl PlacedOrder {
             return Ok(Vec::new());
         }
         let mut effects = self.void("abandoned")?;
-        for effect in effects.iter_mut().filter(|effect| **effect == Effect::FailSubscriptionCharge) {
-            *effect = Effect::PostponeSubscriptionCharge;
+        for effect in effects.iter_mut().filter(|_| self.order.subscription_id.is_some()) {
+            match effect {
+                Effect::FailSubscriptionCharge => *effect = Effect::PostponeSubscriptionCharge,
+                Effect::Publish(OrderEvent::OrderCancelled(reason)) => *reason = OrderCancelled::NOT_CHARGED,
+                _ => {}
+            }
         }
         if self.payment.amount.is_positive() {
             self.payment.next_attempt_at = Some(later(now, FIRST_RETRY));

@@ -42,6 +42,9 @@ async fn order_cancelled(
     event: &OrderCancelled,
     envelope: &Envelope,
 ) -> Result<(), Failure> {
+    if !event.concerns_buyer() {
+        return Ok(());
+    }
     about_order(work, event.order_id, "order_cancelled", json!({}), envelope).await
 }
 

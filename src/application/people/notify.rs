@@ -30,7 +30,8 @@ pub(crate) fn subscriber() -> Subscriber {
 
 /// An event of which a user is notified.
 trait Notified: DurableEvent {
-    /// Returns the user, the kind of the notification and its facts; `None` for a guest, who has no notifications.
+    /// Returns the user, the kind of the notification and its facts; `None` if there is nothing to say, or for a guest, who
+    /// has no notifications.
     fn notification(&self) -> Option<(UserId, String, NotificationFacts)>;
 }
 
@@ -43,7 +44,8 @@ impl Notified for OrderPaid {
 
 impl Notified for OrderCancelled {
     fn notification(&self) -> Option<(UserId, String, NotificationFacts)> {
-        Some((self.user_id?, "order_cancelled".to_owned(), order_facts(self.order_id, self.number)))
+        let user_id = self.user_id.filter(|_| self.concerns_buyer())?;
+        Some((user_id, "order_cancelled".to_owned(), order_facts(self.order_id, self.number)))
     }
 }
 

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+use undercroft::application::jobs::subscribers;
 use undercroft::domain::order::OrderStatus;
 use undercroft::domain::subscription::SubscriptionStatus;
 use undercroft::infrastructure::adapters::CallLimits;
+use undercroft::infrastructure::events::EventDispatcher;
 
 use super::{JANUARY_31, Subscribed};
 use crate::support::orders::{recover_payments, renew_subscriptions};
@@ -39,6 +42,14 @@ async fn an_outage_that_outlasts_the_reservation_is_no_failed_charge(shop: &Shop
     assert_eq!(subscription.next_charge_at, Some(shop.now() + SignedDuration::from_mins(10)));
     let changes = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed'";
     assert_eq!(subscribed.number(changes).await, 1, "its beginning alone");
+
+    let reasons =
+        "SELECT COUNT(*) FROM outbox WHERE type = 'order.cancelled' AND data ->> 'reason' = 'not_charged'";
+    assert_eq!(subscribed.number(reasons).await, 1);
+    let dispatcher = EventDispatcher::new(shop.database.clone(), subscribers());
+    dispatcher.deliver(&CancellationToken::new()).await.unwrap();
+    let notices = "SELECT COUNT(*) FROM notifications WHERE kind = 'order_cancelled'";
+    assert_eq!(subscribed.number(notices).await, 0, "another order follows");
 
     shop.clock().advance(SignedDuration::from_mins(10));
     assert_eq!(renew_subscriptions(&subscribed.store, shop.now()).await.unwrap(), 1);
