@@ -100,7 +100,7 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     let overload = Some(OverloadMiddleware {
         // `None`: the service has no queue of its own, such as one for connections to a database, and only the wait for
         // a processor is observed; a `LeastWait` observes a queue, too
-        limiter: OverloadLimiter::new(Duration::from_millis(5), None),
+        limiter: OverloadLimiter::new(Duration::from_millis(50), None),
         priority: |_, route| if route == Some("/health") { Priority::Exempt } else { Priority::Normal },
     });
     let error_handling = ErrorHandlingMiddleware {

@@ -30,8 +30,8 @@ pub(crate) fn subscriber() -> Subscriber {
 
 /// An event of which a user is notified.
 trait Notified: DurableEvent {
-    /// Returns the user, the kind of the notification and its facts; `None` if there is nothing to say, or for a guest, who
-    /// has no notifications.
+    /// Returns the user, the kind of the notification and its facts; `None` if there is nothing to say, or for a guest,
+    /// who has no notifications.
     fn notification(&self) -> Option<(UserId, String, NotificationFacts)>;
 }
 

@@ -20,9 +20,10 @@ table! {
     expires_at,
 }
 
-/// Ends tokens at `$1`, or when they were created: a transaction that waited for the lock of the user began before that, and
-/// the clock of another server may be ahead.
-const END: &str = "UPDATE user_tokens SET expires_at = CASE WHEN created_at > $1 THEN created_at ELSE $1 END";
+/// Ends tokens at `$1`, also one that was created after that: by a transaction that got the lock of the user first, or
+/// by a server whose clock is ahead.
+const END: &str = "UPDATE user_tokens SET expires_at = $1, \
+                   created_at = CASE WHEN created_at > $1 THEN $1 ELSE created_at END";
 
 /// Returns the text of a token. It follows from the id and the secret of the store, so that only the e-mail has it: it
 /// is computed when the token is issued, for its hash, and when the e-mail is handed to the mail server.

@@ -18,8 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use futures_util::FutureExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -69,7 +68,8 @@ pub async fn serve(
         }
     };
     accept(&listener, &connections, &mut tasks, stop).await;
-    drop(listener);
+    // it ends with the error that none waits any more
+    let _ = accept_waiting(listener, &connections, &mut tasks);
 
     connections.stop();
     let mut drained = 0;
@@ -84,8 +84,7 @@ pub async fn serve(
 }
 
 /// Accepts connections until `stop` is ready, up to the greatest number that may be open at once. Beyond that,
-/// each new connection closes the longest idle ones; while all have requests, new ones wait. Those that wait at the
-/// stop are accepted, too.
+/// each new connection closes the longest idle ones; while all have requests, new ones wait.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
@@ -119,8 +118,23 @@ async fn accept(
             },
         }
     }
-    // the system has accepted these, and their clients have sent requests
-    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+}
+
+/// Accepts the connections that wait, which the system has accepted and whose clients may have sent requests, and
+/// closes the listener.
+fn accept_waiting(
+    listener: TcpListener,
+    connections: &Arc<Connections>,
+    tasks: &mut JoinSet<bool>,
+) -> io::Result<()> {
+    let listener = listener.into_std()?;
+    loop {
+        let (stream, peer) = match listener.accept() {
+            Err(error) if concerns_one_connection(&error) => continue,
+            accepted => accepted?,
+        };
+        stream.set_nonblocking(true)?;
+        let stream = TcpStream::from_std(stream)?;
         tasks.spawn(Arc::clone(connections).serve(stream, peer.ip()));
     }
 }
