@@ -27,8 +27,9 @@ use super::sqlite_pool::{ReadAccess, Readers, open, open_reader, unavailable};
 
 /// The most units in the queue of the writer; further ones wait until there is room.
 const QUEUE: usize = 1024;
-/// The most units in one commit, which bounds the wait of the first of them.
-const GROUP: usize = 256;
+/// The most units in one commit, which bounds the wait of the first of them. With more arrivals the others wait in the
+/// queue, where the limit for overload sees them: groups of any size would hide that the writer is behind.
+const GROUP: usize = 64;
 /// The longest wait for a connection that reads, and for room in the queue of the writer.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
 
