@@ -70,6 +70,7 @@ impl Connections {
 
     /// Ends each connection after its present request.
     pub(super) fn stop(&self) {
+        self.close_after_responses();
         self.stopping.store(true, Ordering::SeqCst);
         self.stop.notify_waiters();
     }
