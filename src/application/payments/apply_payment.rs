@@ -52,8 +52,9 @@ pub(crate) async fn apply_late_charge(
     id: PaymentId,
     charge: &Charge,
 ) -> Result<(), Failure> {
-    let mut placed = apply_payment(work, id, charge).await?;
-    let effects = placed.expire()?;
+    let mut placed = lock_by_payment(work, id).await?;
+    let mut effects = placed.apply(charge, work.now())?;
+    effects.extend(placed.expire()?);
     let mut placed = finish(work, placed, effects).await?;
     if placed.payment.is_open() {
         void_open_payment(work, &mut placed.payment).await?;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Extensions;
+use http::request::Parts;
 use tokio::time::Instant;
 
 use super::state::AppState;
@@ -18,28 +18,25 @@ use crate::infrastructure::middleware::RequiredPermission;
 /// How long the body may take without a further verification.
 const PROMPT: Duration = Duration::from_millis(100);
 
-/// The principal that the credential of a request proved.
+/// The verification of the credential of a request whose body may be late.
 #[derive(Clone)]
-pub(super) struct VerifiedAt {
+pub(super) struct Verification {
     app: AppState,
     principal: Arc<Principal>,
+    /// The permission that the route requires.
+    required: Option<RequiredPermission>,
     at: Instant,
 }
 
-impl VerifiedAt {
-    /// Returns a principal that was verified now.
-    pub(super) fn now(app: &AppState, principal: &Arc<Principal>) -> Self {
-        Self { app: app.clone(), principal: Arc::clone(principal), at: Instant::now() }
-    }
-}
-
-/// A verification that may be repeated, and the permission that the route requires.
-pub(super) struct Verification(Option<(VerifiedAt, Option<RequiredPermission>)>);
-
 impl Verification {
-    /// Returns that of the request with these extensions.
-    pub(super) fn of(extensions: &Extensions) -> Self {
-        Self(extensions.get::<VerifiedAt>().map(|verified| (verified.clone(), extensions.get().copied())))
+    /// Notes in a request that its credential proved this principal now.
+    pub(super) fn note(parts: &mut Parts, app: &AppState, principal: &Arc<Principal>) {
+        if parts.method.is_safe() {
+            return;
+        }
+        let required = parts.extensions.get().copied();
+        let (app, principal, at) = (app.clone(), Arc::clone(principal), Instant::now());
+        parts.extensions.insert(Self { app, principal, required, at });
     }
 
     /// Verifies the credential again if the first time is long ago.
@@ -48,12 +45,11 @@ impl Verification {
     ///
     /// Those of [`AuthenticationGuard`] and, if the route requires a permission, of [`AdminGuard`].
     pub(super) async fn repeat(self) -> Result<(), Failure> {
-        let Some((VerifiedAt { app, principal, at }, required)) = self.0 else { return Ok(()) };
-        if at.elapsed() <= PROMPT {
+        if self.at.elapsed() <= PROMPT {
             return Ok(());
         }
-        let credentials = authentication::reload(&app.store, &principal).await?;
-        match required {
+        let credentials = authentication::reload(&self.app.store, &self.principal).await?;
+        match self.required {
             Some(RequiredPermission(required)) => {
                 AdminGuard::check(AdminFacts { credentials, required }).map(drop)
             }

@@ -6,7 +6,7 @@ use http::{HeaderValue, request::Parts};
 use secrecy::SecretString;
 
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
-use super::late_body::VerifiedAt;
+use super::late_body::Verification;
 use super::operation::OperationDescription;
 use super::routing::{Access, Argument, Policy};
 use super::state::AppState;
@@ -178,7 +178,7 @@ impl<G: Guard<Facts = Credentials>> LoadFacts<G> for AppState {
     async fn load_facts(&self, parts: &mut Parts) -> Result<Credentials, Failure> {
         let credentials = authenticate(self, parts).await?.unwrap_or(Credentials::Missing);
         if let Credentials::Valid(principal) = &credentials {
-            parts.extensions.insert(VerifiedAt::now(self, principal));
+            Verification::note(parts, self, principal);
         }
         Ok(credentials)
     }

@@ -13,6 +13,7 @@ mod phase;
 mod registry;
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,23 +97,21 @@ async fn accept(
     loop {
         tokio::select! {
             biased;
-            () = &mut stop => break,
+            () = &mut stop => return,
             Some(_) = tasks.join_next() => {}
             accepted = listener.accept(), if tasks.len() < limit + SPARE => match accepted {
                 Ok((stream, peer)) => {
                     if tasks.len() >= limit {
                         connections.close_idle();
                     }
-                    // responses are small and written at once: Nagle's algorithm would only delay them
-                    let _ = stream.set_nodelay(true);
-                    tasks.spawn(Arc::clone(connections).serve(stream, peer.ip()));
+                    spawn(stream, peer, connections, tasks);
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
                     let closed = connections.close_idle();
                     tracing::warn!(%error, closed, "no connection can be accepted; idle ones are closed");
                     if timeout(PAUSE_AFTER_ERROR, &mut stop).await.is_ok() {
-                        break;
+                        return;
                     }
                 }
             },
@@ -134,9 +133,15 @@ fn accept_waiting(
             accepted => accepted?,
         };
         stream.set_nonblocking(true)?;
-        let stream = TcpStream::from_std(stream)?;
-        tasks.spawn(Arc::clone(connections).serve(stream, peer.ip()));
+        spawn(TcpStream::from_std(stream)?, peer, connections, tasks);
     }
+}
+
+/// Serves a connection in a task of its own.
+fn spawn(stream: TcpStream, peer: SocketAddr, connections: &Arc<Connections>, tasks: &mut JoinSet<bool>) {
+    // responses are small and written at once: Nagle's algorithm would only delay them
+    let _ = stream.set_nodelay(true);
+    tasks.spawn(Arc::clone(connections).serve(stream, peer.ip()));
 }
 
 /// Whether an error of `accept` means only that the one connection is gone.
