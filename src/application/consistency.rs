@@ -23,8 +23,9 @@ pub type Rule = (&'static str, &'static str);
 const ALWAYS: &[Rule] = &[
     (
         "the reserved stock is the sum of the reservations",
-        "SELECT COUNT(*) FROM inventory i WHERE i.reserved <> (SELECT CAST(COALESCE(SUM(r.quantity), 0) AS BIGINT) \
-         FROM reservations r WHERE r.variant_id = i.variant_id)",
+        "SELECT COUNT(*) FROM inventory i LEFT JOIN (SELECT variant_id, CAST(SUM(quantity) AS BIGINT) AS quantity \
+         FROM reservations GROUP BY variant_id) AS r ON r.variant_id = i.variant_id \
+         WHERE i.reserved <> COALESCE(r.quantity, 0)",
     ),
     (
         "stock is reserved for pending orders only",

@@ -218,7 +218,7 @@ pub(crate) async fn request_provider<R: ProviderRequest>(
         let outcome = if R::is_pending(&begun) { R::call(&store, &begun).await? } else { None };
 
         let given = (store.clone(), Called { begun, outcome }, responder);
-        store.database().write(given, conclude_request::<R>).await
+        store.database().continuing().write(given, conclude_request::<R>).await
     });
     task.await.unwrap_or_else(|error| Err(Technical::internal(error).into()))
 }

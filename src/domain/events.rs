@@ -214,10 +214,15 @@ events! {
 impl OrderCancelled {
     /// The reason of a renewal of which no payment provider got the charge: another order follows soon.
     pub const NOT_CHARGED: &str = "not_charged";
+    /// The reason of an order whose payment was declined, if the buyer knows that by the response to the checkout or by
+    /// the notification of the subscription.
+    pub const PAYMENT_FAILED: &str = "payment_failed";
+    /// The reason of an order whose payment was declined after the response to the checkout.
+    pub const PAYMENT_FAILED_LATER: &str = "payment_failed_later";
 
     /// Returns whether the buyer is notified.
     pub fn concerns_buyer(&self) -> bool {
-        self.reason != Self::NOT_CHARGED
+        ![Self::NOT_CHARGED, Self::PAYMENT_FAILED].contains(&self.reason.as_str())
     }
 }
 

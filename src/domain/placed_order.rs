@@ -9,6 +9,7 @@
 //! | declined or voided | order cancelled | nothing |
 
 mod cancellation;
+mod declines;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -250,7 +251,7 @@ impl PlacedOrder {
         self.payment.failure = Some(reason.name().to_owned());
         let mut effects = self.close_payment(PaymentStatus::Failed, reason.name())?;
         effects.push(Effect::Publish(OrderEvent::PaymentFailed(reason)));
-        effects.extend(self.cancel_unpaid_order("payment_failed")?);
+        effects.extend(self.cancel_unpaid_order(self.decline_reason())?);
         Ok(effects)
     }
 

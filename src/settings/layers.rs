@@ -339,6 +339,7 @@ mod tests {
         assert!(!is_secure(&[]) && is_secure(&[(setting, "true")]));
         assert!(!is_secure(&[(url, "http://shop.example.com")]));
         assert!(is_secure(&[(url, "https://shop.example.com"), (setting, "auto")]));
+        assert!(is_secure(&[(url, "HTTPS://shop.example.com"), (setting, "auto")]));
         assert!(!is_secure(&[(url, "https://shop.example.com"), (setting, "false")]));
         assert!(is_secure(&[("UNDERCROFT_HTTP__COOKIE_SAME_SITE", "none"), (setting, "false")]));
         let error = from_environment(&[(setting, "sometimes")]).unwrap_err();

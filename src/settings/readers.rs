@@ -176,8 +176,11 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
     let is_url = url.parse::<Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
     });
-    if url.is_empty() || is_url {
-        return Ok(url.to_owned());
+    if url.is_empty() {
+        return Ok(String::new());
+    }
+    if let (true, Some((scheme, rest))) = (is_url, url.split_once(':')) {
+        return Ok(format!("{}:{rest}", scheme.to_ascii_lowercase()));
     }
     Err(de::Error::custom(format!("`{text}` is not the URL of a store, such as https://shop.example.com")))
 }

@@ -21,7 +21,12 @@ pub(crate) async fn clean(store: &Store) -> Result<usize, Failure> {
         FileRepository(&mut connection).unused(before, BATCH).await?
     };
     for &id in &unused {
-        remove(store, id).await?;
+        let claim = store.database().write((id, before), async |work, &(id, before)| {
+            Ok::<_, Failure>(FileRepository::claim_unused(work, id, before).await?)
+        });
+        if claim.await? {
+            remove(store, id).await?;
+        }
     }
     Ok(unused.len())
 }

@@ -61,7 +61,7 @@ pub async fn content(store: &Store, id: FileId, bytes: Range<u64>) -> Result<Box
 /// [`NotFound::File`], and [`Conflict::FileInUse`] if it is an image of a product.
 pub async fn delete(store: &Store, id: FileId) -> Result<(), Failure> {
     let write = store.database().write(id, async |work, id| match work.remove::<StoredFile>(*id).await {
-        Ok(true) => Ok(FileRepository::add_unused(work, *id).await?),
+        Ok(true) => Ok(FileRepository::add_unused(work, *id).await.map(drop)?),
         Ok(false) => Err(Failure::from(NotFound::File)),
         Err(DatabaseError::ForeignKey(_)) => Err(Conflict::FileInUse.into()),
         Err(error) => Err(error.into()),

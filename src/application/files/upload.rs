@@ -1,6 +1,7 @@
 //! The upload of a file: its content is checked while it is stored.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::cleaning::remove_now;
@@ -32,29 +33,34 @@ pub struct Upload {
     pub content: Box<dyn FileContent>,
 }
 
-/// Stores a file and its content; `responder` gets the SHA-256 digest of the content. Runs in a task of its own, which
-/// removes what it stored if the client disconnects.
+/// Stores a file and its content; `received` gets the SHA-256 digest of the content when all of it was received, and may
+/// refuse the file. Runs in a task of its own, which removes what it stored if the client disconnects.
 ///
 /// # Errors
 ///
 /// [`RejectedRequest::BodyTooLarge`] and [`RejectedRequest::BodyIncomplete`]; [`ValidationException`] for an empty
 /// content, another digest than the expected one, and a content that does not begin as its media type requires;
-/// [`NotFound::Product`].
-pub async fn upload(
+/// [`NotFound::Product`]; those of `received`.
+pub async fn upload<F>(
     store: &Store,
     upload: Upload,
-    responder: impl FnOnce(&[u8]) -> Responder<StoredFile> + Send + 'static,
-) -> Result<StoredResponse, Failure> {
+    received: impl FnOnce(Vec<u8>) -> F + Send + 'static,
+) -> Result<StoredResponse, Failure>
+where
+    F: Future<Output = Result<Responder<StoredFile>, Failure>> + Send,
+{
     let store = store.clone();
     let task = spawn_in_trace(async move {
         let id = FileId(store.database().context().ids.uuid());
         let begin =
             store.database().write(id, async |work, id| Ok(FileRepository::add_unused(work, *id).await?));
-        begin.await.map_err(|failure: Failure| failure)?;
-        let response = match receive(&store, id, upload).await {
-            Ok(file) => once(&store, responder(&file.sha256), file, complete).await,
-            Err(failure) => Err(failure),
+        let since = begin.await.map_err(|failure: Failure| failure)?;
+        let stored = async {
+            let file = receive(&store, id, upload).await?;
+            let responder = received(file.sha256.clone()).await?;
+            once(&store, responder, (file, since), complete).await
         };
+        let response = stored.await;
         // after a failure, or if an earlier request with the same key stored another file
         remove_now(&store, id).await;
         response
@@ -85,9 +91,12 @@ async fn receive(store: &Store, id: FileId, upload: Upload) -> Result<StoredFile
     Ok(StoredFile { id, owner_id, product_id, name, content_type, size, sha256, created_at: store.now() })
 }
 
-/// Adds a file whose content is stored.
-async fn complete(work: &mut UnitOfWork, file: &StoredFile) -> Result<StoredFile, Failure> {
-    if !FileRepository::remove_unused(work, file.id).await? {
+/// Adds a file whose content is stored, and was received since a time.
+async fn complete(
+    work: &mut UnitOfWork,
+    (file, since): &(StoredFile, Timestamp),
+) -> Result<StoredFile, Failure> {
+    if !FileRepository::use_received(work, file.id, *since).await? {
         let reason = "the upload took so long that its content was removed";
         return Err(Technical::new(TechnicalKind::Unavailable, reason).into());
     }

@@ -5,9 +5,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::{OrderId, PaymentId, PaymentOperationId};
-use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
+use crate::domain::payment::{
+    FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation, PaymentStatus,
+};
 use crate::domain::permission::{Permission, Permissions, Resource};
-use crate::domain::placed_order::{Effect, PlacedOrder};
+use crate::domain::placed_order::{Effect, PlacedOrder, Transition};
 use crate::domain::ports::Charge;
 use crate::domain::time::later;
 use crate::infrastructure::exceptions::{
@@ -35,13 +37,24 @@ pub async fn apply_payment(
     apply_to_locked(work, placed, charge).await
 }
 
+/// Applies the provider's response to the request of a checkout.
+pub(crate) async fn apply_response(
+    work: &mut UnitOfWork,
+    id: PaymentId,
+    charge: &Charge,
+) -> Result<PlacedOrder, Failure> {
+    let mut placed = lock_by_payment(work, id).await?;
+    let effects = record(work, &mut placed, charge, PlacedOrder::apply_response).await?;
+    finish(work, placed, effects).await
+}
+
 /// Applies the provider's record of a payment to it and its order, which are locked.
 pub(crate) async fn apply_to_locked(
     work: &mut UnitOfWork,
     mut placed: PlacedOrder,
     charge: &Charge,
 ) -> Result<PlacedOrder, Failure> {
-    let effects = placed.apply(charge, work.now())?;
+    let effects = record(work, &mut placed, charge, PlacedOrder::apply).await?;
     finish(work, placed, effects).await
 }
 
@@ -53,13 +66,36 @@ pub(crate) async fn apply_late_charge(
     charge: &Charge,
 ) -> Result<(), Failure> {
     let mut placed = lock_by_payment(work, id).await?;
-    let mut effects = placed.apply(charge, work.now())?;
+    let mut effects = record(work, &mut placed, charge, PlacedOrder::apply).await?;
     effects.extend(placed.expire()?);
     let mut placed = finish(work, placed, effects).await?;
     if placed.payment.is_open() {
         void_open_payment(work, &mut placed.payment).await?;
     }
     Ok(())
+}
+
+/// Applies a charge by `apply`, unless it was read before its authorization was voided: that would be voided again, with
+/// a second credit note.
+async fn record(
+    work: &mut UnitOfWork,
+    placed: &mut PlacedOrder,
+    charge: &Charge,
+    apply: fn(&mut PlacedOrder, &Charge, Timestamp) -> Transition,
+) -> Result<Vec<Effect>, Failure> {
+    let payment = &placed.payment;
+    if payment.status == PaymentStatus::Voided && charge.captured.is_zero() {
+        let operations = PaymentRepository(work).operations(payment.id).await?;
+        let voided = |operation: &PaymentOperation| {
+            operation.kind == OperationKind::Void
+                && operation.status == OperationStatus::Succeeded
+                && operation.amount.is_positive()
+        };
+        if operations.iter().any(voided) {
+            return Ok(Vec::new());
+        }
+    }
+    Ok(apply(placed, charge, work.now())?)
 }
 
 /// Abandons a payment that its provider does not know, and cancels its order.

@@ -15,8 +15,8 @@ pub(super) fn failed(format: &SchemaFormat, text: &str) -> Option<&'static str> 
         SchemaFormat::KnownFormat(KnownFormat::Uuid) => {
             ("uuid", text.len() == 36 && Uuid::try_parse(text).is_ok())
         }
-        SchemaFormat::KnownFormat(KnownFormat::Date) => ("date", text.parse::<Date>().is_ok()),
-        SchemaFormat::KnownFormat(KnownFormat::DateTime) => ("date-time", text.parse::<Timestamp>().is_ok()),
+        SchemaFormat::KnownFormat(KnownFormat::Date) => ("date", is_date(text)),
+        SchemaFormat::KnownFormat(KnownFormat::DateTime) => ("date-time", is_date_time(text)),
         SchemaFormat::KnownFormat(KnownFormat::Email) => ("email", is_email(text)),
         SchemaFormat::Custom(name) => match name.as_str() {
             "email" => ("email", is_email(text)),
@@ -36,9 +36,60 @@ pub(super) fn has_lines(format: Option<&SchemaFormat>) -> bool {
     matches!(format, Some(SchemaFormat::Custom(name)) if name == "multiline")
 }
 
+/// Returns whether a text is a date of the calendar in the form of RFC 3339 (`full-date`). The parser reads more than
+/// these, such as dates with a time.
+fn is_date(text: &str) -> bool {
+    has_shape(text, "0000-00-00") && text.parse::<Date>().is_ok()
+}
+
+/// Returns whether a text is a time in the form of RFC 3339 (`date-time`).
+fn is_date_time(text: &str) -> bool {
+    let Some((local, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let zone = rest
+        .strip_prefix('.')
+        .map_or(rest, |fraction| fraction.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let is_fraction = zone.len() + 1 != rest.len();
+    let is_zone = ["Z", "+00:00", "-00:00"].iter().any(|shape| has_shape(zone, shape));
+    has_shape(local, "0000-00-00T00:00:00") && is_fraction && is_zone && text.parse::<Timestamp>().is_ok()
+}
+
+/// Returns whether a text has digits where the shape has some, and otherwise its characters, in any case.
+fn has_shape(text: &str, shape: &str) -> bool {
+    let fits = |(found, expected): (u8, u8)| match expected {
+        b'0' => found.is_ascii_digit(),
+        letter => found.eq_ignore_ascii_case(&letter),
+    };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_and_times_are_those_of_rfc_3339() {
+        let date = |text| failed(&SchemaFormat::KnownFormat(KnownFormat::Date), text).is_none();
+        assert!(date("1990-05-01"));
+        for text in ["19900501", "1990-05-01T23:00+09:00[Asia/Tokyo]", "1990-02-30", "1990-5-1", ""] {
+            assert!(!date(text), "{text}");
+        }
+        let time = |text| failed(&SchemaFormat::KnownFormat(KnownFormat::DateTime), text).is_none();
+        for text in ["2026-01-02T03:04:05Z", "2026-01-02t03:04:05.123456z", "2026-01-02T03:04:05.5-08:00"] {
+            assert!(time(text), "{text}");
+        }
+        for text in [
+            "2026-01-02",
+            "2026-01-02T03:04Z",
+            "2026-01-02T03:04:05",
+            "2026-01-02T03:04:05.Z",
+            "2026-01-02T03:04:05,5Z",
+            "2026-01-02T03:04:05Z[UTC]",
+            "20260102T030405Z",
+            "2026-02-30T03:04:05Z",
+        ] {
+            assert!(!time(text), "{text}");
+        }
+    }
 
     #[test]
     fn an_unknown_format_is_not_validated() {

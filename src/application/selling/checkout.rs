@@ -1,7 +1,7 @@
 //! Checkout: turns a cart into an order and authorizes its payment.
 //!
 //! One transaction places the order, the provider is called outside of any, and
-//! [`apply_payment`](crate::application::payments::apply_payment) applies its response.
+//! [`apply_response`] applies its response.
 
 use std::net::IpAddr;
 
@@ -30,7 +30,7 @@ use super::quote::ShippingChoice;
 use crate::application::Store;
 use crate::application::features::{self, Feature};
 use crate::application::idempotency::{ProviderRequest, Responder, request_provider};
-use crate::application::payments::apply_payment::apply_payment;
+use crate::application::payments::apply_payment::apply_response;
 use crate::application::payments::gateway_calls::{authorize, check_payment_method};
 use crate::application::payments::placed_orders;
 
@@ -127,7 +127,7 @@ impl ProviderRequest for Checkout {
             Some(charge) => {
                 work.lock_ahead::<Payment>(&payment.id);
                 work.lock_ahead::<Order>(&payment.order_id);
-                apply_payment(work, payment.id, charge).await?
+                apply_response(work, payment.id, charge).await?
             }
             None => placed_orders::get_by_payment(work, payment.id).await?,
         };

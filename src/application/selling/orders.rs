@@ -228,6 +228,10 @@ fn amount(payment: &Payment, order: &Order, request: &OperationRequest) -> Resul
         let from = order.status.name();
         return Err(OrderProcessingException::Forbidden { what: "order", from, to }.into());
     }
+    if capture && payment.refunding.is_positive() && payment.is_returned() {
+        // the order ends with that refund, and what is captured then would be kept
+        return Err(OrderProcessingException::InProgress.into());
+    }
     let left = payment.left(request.kind).map_err(Technical::internal)?;
     if left.is_zero() && pending.is_positive() {
         return Err(OrderProcessingException::InProgress.into());

@@ -66,7 +66,7 @@ pub struct AdapterSettings {
 pub(super) fn assemble(database: &Database, bus: &EventBus, settings: AdapterSettings) -> Gateways {
     let sandbox = settings.sandbox.then(|| {
         let notices = Arc::new(NoticeQueue::default());
-        let sandbox = SandboxPayments::new(database.clone(), notices.clone(), settings.public_url);
+        let sandbox = SandboxPayments::new(database.continuing(), notices.clone(), settings.public_url);
         (Arc::new(sandbox) as _, notices)
     });
     Gateways::new(sandbox, settings.calls, bus)

@@ -13,7 +13,7 @@ pub struct Digest {
     pub orders: i64,
     /// The totals of these orders, one for each currency.
     pub revenue: Vec<Money>,
-    /// The number of variants without an available piece.
+    /// The number of variants that are sold and have no available piece.
     pub out_of_stock: i64,
     /// The number of dead letters.
     pub dead_letters: i64,
@@ -37,7 +37,9 @@ impl DigestRepository<'_> {
             "SELECT CAST(SUM(o.total) AS BIGINT), o.currency {PAID} GROUP BY o.currency ORDER BY o.currency"
         );
         let revenue = self.0.all(&sql, &params![from, to]).await?;
-        let sql = "SELECT (SELECT COUNT(*) FROM inventory WHERE stock = reserved), (SELECT COUNT(*) FROM dead_letters)";
+        let sql = "SELECT (SELECT COUNT(*) FROM inventory i JOIN variants v ON v.id = i.variant_id \
+                   JOIN products p ON p.id = v.product_id WHERE i.stock = i.reserved AND v.active AND p.active), \
+                   (SELECT COUNT(*) FROM dead_letters)";
         let (out_of_stock, dead_letters) = self.0.one(sql, &[]).await?;
         let sql = "SELECT COUNT(*) FROM jobs WHERE status = 'failed' AND ended_at >= $1 AND ended_at < $2";
         let failed_jobs = self.0.one(sql, &params![from, to]).await?;

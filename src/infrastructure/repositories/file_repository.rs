@@ -82,10 +82,34 @@ impl FileRepository<'_> {
         self.0.all(sql, &params![before, limit]).await
     }
 
-    /// Records that an id may have a content that no file uses, from now on.
-    pub async fn add_unused(work: &mut UnitOfWork, id: FileId) -> Result<(), DatabaseError> {
-        let values = params![id, work.now()];
-        work.execute("INSERT INTO unused_files (id, since) VALUES ($1, $2)", &values).await.map(drop)
+    /// Records that an id may have a content that no file uses, from now on; returns the time.
+    pub async fn add_unused(work: &mut UnitOfWork, id: FileId) -> Result<Timestamp, DatabaseError> {
+        let since = work.now();
+        work.execute("INSERT INTO unused_files (id, since) VALUES ($1, $2)", &params![id, since]).await?;
+        Ok(since)
+    }
+
+    /// Claims a content that has been unused since before a time, to remove it: an upload of it cannot be completed any
+    /// more. Returns whether it is still unused since then.
+    pub async fn claim_unused(
+        work: &mut UnitOfWork,
+        id: FileId,
+        before: Timestamp,
+    ) -> Result<bool, DatabaseError> {
+        let sql = "UPDATE unused_files SET since = $3 WHERE id = $1 AND since < $2";
+        let values = params![id, before, work.now()];
+        Ok(work.execute(sql, &values).await? == 1)
+    }
+
+    /// Records that the content of an id is used, which was received since a time. Returns whether it is there: it was
+    /// not claimed to be removed.
+    pub async fn use_received(
+        work: &mut UnitOfWork,
+        id: FileId,
+        since: Timestamp,
+    ) -> Result<bool, DatabaseError> {
+        let sql = "DELETE FROM unused_files WHERE id = $1 AND since = $2";
+        Ok(work.execute(sql, &params![id, since]).await? == 1)
     }
 
     /// Records that an id has no unused content any more; returns whether it might have had one.

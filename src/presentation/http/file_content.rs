@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use utoipa::ToSchema;
 use utoipa::openapi::ObjectBuilder;
 
+use super::late_body::Verification;
 use super::operation::OperationDescription;
 use super::routing::Argument;
 use super::state::AppState;
@@ -44,6 +45,8 @@ pub(super) struct FileUpload {
     pub(super) sha256: Option<Vec<u8>>,
     /// The content.
     pub(super) content: Box<dyn FileContent>,
+    /// The verification of the credential after the content was received.
+    pub(super) verification: Option<Verification>,
 }
 
 impl Argument for FileUpload {
@@ -74,7 +77,9 @@ impl FromRequest<AppState> for FileUpload {
             return Err(RejectedRequest::BodyTooLarge { limit }.into());
         }
         let (content_type, sha256) = (content_type(request.headers())?, sha256(request.headers())?);
-        Ok(Self { content_type, sha256, content: Box::new(RequestContent(request.into_body())) })
+        let verification = request.extensions().get::<Verification>().cloned();
+        let content = Box::new(RequestContent(request.into_body()));
+        Ok(Self { content_type, sha256, content, verification })
     }
 }
 

@@ -22,8 +22,8 @@ use undercroft::infrastructure::adapters::Mail;
 use undercroft::infrastructure::repositories::{DatabaseError, EmailFilter};
 
 use crate::support::builders::user;
-use crate::support::orders::Sale;
-use crate::support::store::{confirm_payment, value};
+use crate::support::orders::{Sale, check_out};
+use crate::support::store::{cart, confirm_payment, execute, value};
 use crate::support::{Shop, ShopOptions};
 
 /// A store that sends e-mails by the mailer of this URL.
@@ -95,12 +95,16 @@ async fn a_customer_gets_e_mails_about_orders_since_the_store_sends_them(shop: &
     user(&store, Role::Admin).await;
     work_until_none(&store, "SELECT 1 - COUNT(*) FROM store_settings WHERE key = 'emails_since'").await;
     let sale = Sale::begin(shop, 5, "tok_ok").await;
+    // the response says that the payment was declined
+    let declined = cart(&store, None, &[(sale.variant, 1)]).await;
+    assert_eq!(check_out(&store, declined, "tok_declined").await.0, 402);
     job_queue(&store).run("send_digest", serde_json::json!({}), None).await.unwrap();
     work_until_none(&store, "SELECT 2 - COUNT(*) FROM emails WHERE status = 'sent'").await;
 
     let all = emails(&store, &EmailFilter::default(), 10, None).await.unwrap().items;
     let kinds: Vec<_> = all.iter().map(|email| email.kind.as_str()).collect();
     assert!(kinds.contains(&"digest") && kinds.contains(&"order_paid"), "{kinds:?}");
+    assert!(!kinds.contains(&"order_cancelled"), "{kinds:?}");
     for email in all {
         assert!(!email.subject.contains(['{', '\n']) && !email.body.contains('{'), "{}", email.body);
         if email.kind == "order_paid" {
@@ -135,11 +139,16 @@ async fn a_digest_counts_the_orders_that_were_paid_on_the_day_before(shop: &Shop
     refresh(&store, placed_before.id).await.unwrap();
 
     // a late digest
+    let [_, removed] = [shop.product().stock(0).create().await, shop.product().stock(0).create().await];
+    let product = format!("(SELECT product_id FROM variants WHERE id = '{removed}')");
+    let remove = format!("UPDATE products SET active = FALSE WHERE id = {product}");
+    execute(&shop.database, &[&remove]).await;
     shop.clock().advance(SignedDuration::from_hours(35));
     job_queue(&store).run("send_digest", serde_json::json!({}), None).await.unwrap();
     work_until_none(&store, "SELECT 1 - COUNT(*) FROM emails WHERE kind = 'digest'").await;
     let body: String = value(&shop.database, "SELECT body FROM emails WHERE kind = 'digest'", &[]).await;
     assert!(body.starts_with("1 orders were paid on 2026-02-01 (UTC): 10.00 EUR."), "{body}");
+    assert!(body.contains("Variants that are out of stock: 1"), "{body}");
 }
 
 on_both_engines!(e_mails_wait_for_a_worker_that_sends_them_and_fail_after_two_days);

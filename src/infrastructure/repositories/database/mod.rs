@@ -38,6 +38,7 @@ pub mod sqlite_backup;
 mod sqlite_commits;
 mod sqlite_file;
 mod sqlite_pool;
+mod sqlite_queue;
 pub mod sqlite_side_files;
 mod statements;
 pub(crate) mod table;
@@ -102,6 +103,8 @@ pub struct Database {
     origin: Origin,
     observer: Observer,
     is_new: bool,
+    /// Whether what it writes continues requests.
+    continues: bool,
 }
 
 /// The engine of a database with its connections.
@@ -169,12 +172,20 @@ impl Database {
             origin: Origin::default(),
             observer: Observer::default(),
             is_new: false,
+            continues: false,
         }
     }
 
     /// Returns whether the database was empty when it was opened.
     pub fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Returns the database for what continues a request, such as the response of a provider for which it waits. On
+    /// SQLite such units of work run before those that begin something.
+    #[must_use]
+    pub fn continuing(&self) -> Self {
+        Self { continues: true, ..self.clone() }
     }
 
     /// Returns the engine.
@@ -320,7 +331,7 @@ impl Database {
                     let (result, published) = (None, Vec::new());
                     let pending =
                         PendingWork { given, work, context, origin, trace, result, published, reply };
-                    sqlite.submit(Box::new(pending)).await?;
+                    sqlite.submit(Box::new(pending), self.continues).await?;
                     received
                         .await
                         .map_err(|_| DatabaseError::OutcomeUnknown("the writer has stopped".into()))?

@@ -93,4 +93,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "due_subscriptions",
         script: include_str!("../../../../migrations/0020_due_subscriptions.sql"),
     },
+    Migration {
+        version: 21,
+        name: "invoices_by_user",
+        script: include_str!("../../../../migrations/0021_invoices_by_user.sql"),
+    },
 ];

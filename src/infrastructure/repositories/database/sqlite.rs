@@ -9,24 +9,21 @@ use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc::{self, error::SendTimeoutError};
 
 use super::constraints::unique_constraint;
 use super::error::DatabaseError;
 use super::load::DatabaseLoad;
 use super::param::Param;
-use super::queue_wait::QueueWait;
 use super::row::Row;
 use super::sqlite_commits::{CommitHeader, CommitMark};
 use super::sqlite_file::{self, OpenFile};
-use super::sqlite_pool::{ReadAccess, Readers, open, open_reader, unavailable};
+use super::sqlite_pool::{ReadAccess, Readers, open, open_reader};
+use super::sqlite_queue::WriterQueue;
 
-/// The most units in the queue of the writer; further ones wait until there is room.
-const QUEUE: usize = 1024;
 /// The most units in one commit, which bounds the wait of the first of them. With more arrivals the others wait in the
 /// queue, where the limit for overload sees them: groups of any size would hide that the writer is behind.
 const GROUP: usize = 64;
@@ -41,20 +38,12 @@ pub(crate) trait Unit: Send {
     fn finish(self: Box<Self>, committed: Result<(), DatabaseError>);
 }
 
-/// A unit of work in the queue of the writer.
-struct Queued {
-    unit: Box<dyn Unit>,
-    since: Instant,
-}
-
 /// A database file with its writer and its readers. When it is dropped, the writer completes its units, and the last
 /// connection that is closed moves all changes into the file.
 pub(crate) struct SqliteDatabase {
-    /// `None` if it was opened for reading, and while it is dropped.
-    writer: Option<mpsc::Sender<Queued>>,
+    /// `None` if it was opened for reading.
+    writer: Option<Arc<WriterQueue>>,
     thread: Option<JoinHandle<()>>,
-    /// The waits of the units for the writer.
-    waits: Arc<QueueWait>,
     readers: Arc<Readers>,
     /// `None` if it was opened for reading.
     header: Option<Arc<CommitHeader>>,
@@ -70,18 +59,17 @@ impl SqliteDatabase {
         let (header, writer) = CommitHeader::open_with(path, || open_writer(path))?;
         sqlite_file::begin_instance(&writer, path, instance)?;
         let file = OpenFile::at(path)?;
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let waits = Arc::new(QueueWait::new());
-        let waited = Arc::clone(&waits);
+        let queue = Arc::new(WriterQueue::new());
+        let units = Arc::clone(&queue);
         let writer =
             SqliteConnection { connection: Some(writer), home: None, _header: Some(Arc::clone(&header)) };
         let thread = thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_loop(writer, &file, receiver, &waited))
+            .spawn(move || write_loop(writer, &file, &Stop(units)))
             .map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
         let readers = Readers::new(path, ReadAccess::BesideWriter, Vec::new(), Some(Arc::clone(&header)));
         let readers = Arc::new(readers);
-        Ok(Self { writer: Some(sender), thread: Some(thread), waits, readers, header: Some(header) })
+        Ok(Self { writer: Some(queue), thread: Some(thread), readers, header: Some(header) })
     }
 
     /// Opens an existing file for reading. Neither the file nor the changes in its FILE-wal are written.
@@ -91,8 +79,7 @@ impl SqliteDatabase {
         }
         let access = ReadAccess::alone(path);
         let readers = Arc::new(Readers::new(path, access, vec![open_reader(path, access)?], None));
-        let waits = Arc::new(QueueWait::new());
-        Ok(Self { writer: None, thread: None, waits, readers, header: None })
+        Ok(Self { writer: None, thread: None, readers, header: None })
     }
 
     /// Returns a connection for reads.
@@ -108,14 +95,15 @@ impl SqliteDatabase {
 
     /// Returns the connections that read, and the units of work that wait for the writer.
     pub(crate) fn load(&self) -> DatabaseLoad {
-        let waiting = self.writer.as_ref().map_or(0, |writer| writer.max_capacity() - writer.capacity());
+        let waiting = self.writer.as_ref().map_or(0, |writer| writer.len());
         let (connections_in_use, connections_idle) = self.readers.count();
         DatabaseLoad { connections_in_use, connections_idle, waiting }
     }
 
     /// Returns the least wait of a unit or a reader since the last call, the longer one of both.
     pub(crate) fn take_least_wait(&self) -> Option<Duration> {
-        self.waits.take().max(self.readers.take_least_wait())
+        let writer = self.writer.as_ref().and_then(|writer| writer.take_least_wait());
+        writer.max(self.readers.take_least_wait())
     }
 
     /// Returns what the next commit of any process changes; `None` if that is not known without a read.
@@ -132,25 +120,20 @@ impl SqliteDatabase {
         Ok(SqliteConnection { connection: Some(connection), home: None, _header: self.header.clone() })
     }
 
-    /// Sends a unit of work to the writer.
-    pub(crate) async fn submit(&self, unit: Box<dyn Unit>) -> Result<(), DatabaseError> {
+    /// Sends a unit of work to the writer. One that continues a request runs before those that begin one.
+    pub(crate) async fn submit(&self, unit: Box<dyn Unit>, continues: bool) -> Result<(), DatabaseError> {
         let opened_for_reading = || DatabaseError::ReadOnly("it was opened for reading".into());
         let writer = self.writer.as_ref().ok_or_else(opened_for_reading)?;
-        let queued = Queued { unit, since: Instant::now() };
-        match writer.send_timeout(queued, QUEUE_WAIT).await {
-            Ok(()) => Ok(()),
-            Err(SendTimeoutError::Timeout(_)) => {
-                Err(unavailable("too many transactions wait for the writer"))
-            }
-            Err(SendTimeoutError::Closed(_)) => Err(unavailable("the writer has stopped")),
-        }
+        writer.add(unit, continues, QUEUE_WAIT).await
     }
 }
 
 impl Drop for SqliteDatabase {
     fn drop(&mut self) {
         self.readers.close();
-        drop(self.writer.take());
+        if let Some(writer) = &self.writer {
+            writer.close();
+        }
         let Some(thread) = self.thread.take() else { return };
         // a unit that the writer completes may own the last clone of the database
         if thread.thread().id() != thread::current().id() {
@@ -175,30 +158,32 @@ fn open_writer(path: &Path) -> Result<Connection, DatabaseError> {
     Ok(writer)
 }
 
+/// The queue of the writer, which refuses units when the writer stops, also if it panics.
+struct Stop(Arc<WriterQueue>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.clear();
+    }
+}
+
 /// Runs units and commits them in groups until the database is dropped.
-fn write_loop(
-    mut connection: SqliteConnection,
-    file: &OpenFile,
-    mut units: mpsc::Receiver<Queued>,
-    waits: &QueueWait,
-) {
-    while let Some(first) = units.blocking_recv() {
+fn write_loop(mut connection: SqliteConnection, file: &OpenFile, Stop(units): &Stop) {
+    while let Some(first) = units.wait() {
         // if no processor is free, others send units first: a larger group costs less for each
         thread::yield_now();
         let (mut group, waiting) = (Vec::new(), units.len());
         let committed = match file.check().and_then(|()| connection.script("BEGIN IMMEDIATE")) {
             Ok(()) => {
                 let ran;
-                (connection, ran) = run_group(connection, first, &mut units, waits, &mut group);
+                (connection, ran) = run_group(connection, first, units, &mut group);
                 ran.and_then(|()| connection.script("COMMIT").map_err(DatabaseError::of_commit))
             }
             Err(error) => {
                 // another process may hold the lock for long: what waited with the first unit fails with it
-                let others = (0..waiting).map_while(|_| units.try_recv().ok());
-                for Queued { unit, since } in iter::once(first).chain(others) {
-                    waits.end(since);
-                    group.push(unit);
-                }
+                let others = (0..waiting).map_while(|_| units.next());
+                group.extend(iter::once(first).chain(others));
                 Err(error)
             }
         };
@@ -234,15 +219,13 @@ const SAVEPOINT: Savepoint = Savepoint {
 /// Runs the first unit and those that are waiting after it. Adds them to `group`.
 fn run_group(
     mut connection: SqliteConnection,
-    first: Queued,
-    units: &mut mpsc::Receiver<Queued>,
-    waits: &QueueWait,
+    first: Box<dyn Unit>,
+    units: &WriterQueue,
     group: &mut Vec<Box<dyn Unit>>,
 ) -> (SqliteConnection, Result<(), DatabaseError>) {
     let mut next = Some(first);
     let mut ran = Ok(());
-    while let Some(Queued { mut unit, since }) = next.take() {
-        waits.end(since);
+    while let Some(mut unit) = next.take() {
         let savepoint = if group.is_empty() { WHOLE_TRANSACTION } else { SAVEPOINT };
         ran = connection.script(savepoint.begin);
         if ran.is_ok() {
@@ -257,7 +240,7 @@ fn run_group(
         }
         group.push(unit);
         if ran.is_ok() && group.len() < GROUP {
-            next = units.try_recv().ok();
+            next = units.next();
         }
     }
     (connection, ran)

@@ -45,6 +45,9 @@ const STATEMENTS: [&str; 14] = [
      WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)",
 ];
 
+/// The texts of an erased address that must have some.
+const ERASED: &str = "erased";
+
 /// The columns of addresses of which the country is kept, each with its table.
 const ADDRESSES: [(&str, &str); 4] = [
     ("orders", "shipping_address"),
@@ -97,13 +100,13 @@ impl UserRepository<'_> {
         let sql =
             "UPDATE orders SET email = $2, tracking_code = NULL, version = version + 1 WHERE user_id = $1";
         work.defer(sql, &params![user_id, &email]).await?;
-        empty_addresses(work, user_id).await?;
+        erase_addresses(work, user_id).await?;
         Ok(cancelled)
     }
 }
 
-/// Empties the addresses of a user's orders and subscriptions except for their countries.
-async fn empty_addresses(work: &mut UnitOfWork, user_id: UserId) -> Result<(), DatabaseError> {
+/// Replaces the addresses of a user's orders and subscriptions, except for their countries.
+async fn erase_addresses(work: &mut UnitOfWork, user_id: UserId) -> Result<(), DatabaseError> {
     for (table, column) in ADDRESSES {
         let country = format!("{column} ->> 'country'");
         let sql = format!("SELECT DISTINCT {country} FROM {table} WHERE user_id = $1");
@@ -152,13 +155,13 @@ fn erased_email(work: &UnitOfWork) -> String {
     format!("erased-{:032x}@erased.invalid", u128::from_be_bytes(secret))
 }
 
-/// Returns an address that is empty except for its country.
+/// Returns an address of which only the country is real. It is a valid one: an export of the order can be imported.
 fn only_country(country: Country) -> Address {
     Address {
-        name: String::new(),
-        line1: String::new(),
+        name: ERASED.to_owned(),
+        line1: ERASED.to_owned(),
         line2: None,
-        city: String::new(),
+        city: ERASED.to_owned(),
         region: None,
         postal_code: String::new(),
         country,

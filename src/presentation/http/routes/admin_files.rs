@@ -110,7 +110,7 @@ async fn upload_file(
     State(app): State<AppState>,
     Query(UploadQuery { name, product_id }): Query<UploadQuery>,
     request: StreamedRequest,
-    FileUpload { content_type, sha256, content }: FileUpload,
+    FileUpload { content_type, sha256, content, verification }: FileUpload,
 ) -> HandlerResult<StoredResponse> {
     let owner_id = admin.user_id();
     let render = created(
@@ -119,8 +119,13 @@ async fn upload_file(
     );
     let about = content_type.clone();
     let upload = Upload { owner_id, product_id, name, content_type, sha256, content };
-    let responder = move |digest: &[u8]| request.responder(owner_id, &[about.as_bytes(), digest], render);
-    files::upload(&app.store, upload, responder).await
+    let received = async move |digest: Vec<u8>| {
+        if let Some(verification) = verification {
+            verification.repeat().await?;
+        }
+        Ok(request.responder(owner_id, &[about.as_bytes(), &digest], render))
+    };
+    files::upload(&app.store, upload, received).await
 }
 
 /// Get a file

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use http::HeaderValue;
@@ -11,6 +10,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::presentation::http::principal::Public;
+use crate::presentation::http::query::Path;
 use crate::presentation::http::response::JSON;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};

@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Response};
 use http::HeaderName;
-use http::header::{CACHE_CONTROL, HOST};
+use http::header::{CACHE_CONTROL, HOST, REFERRER_POLICY};
 use http::request::Parts;
 use http::uri::Authority;
 use jiff::Timestamp;
@@ -182,7 +182,9 @@ async fn decide_payment(
 fn page(body: &str) -> Response {
     // the page of a shop may have opened it, and wait until it is closed
     let opener = (HeaderName::from_static("cross-origin-opener-policy"), "unsafe-none");
+    // without a referrer a form has the origin `null`, which is that of any site
+    let referrer = (REFERRER_POLICY, "same-origin");
     let text =
         format!("<!doctype html><html lang=en><meta charset=utf-8><title>Sandbox bank</title>{body}</html>");
-    ([opener], Html(text)).into_response()
+    ([opener, referrer], Html(text)).into_response()
 }

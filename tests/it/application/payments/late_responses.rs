@@ -219,24 +219,40 @@ async fn a_resumed_request_does_not_repeat_a_settled_operation(shop: &Shop) {
 on_both_engines!(a_late_notice_does_not_undo_a_refund);
 async fn a_late_notice_does_not_undo_a_refund(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;
-    sale.cancel().await;
-    sale.recover().await;
-    let before = sale.payment().await;
     let charge = Charge {
         reference: "another".into(),
         status: ChargeStatus::Captured,
         authorized: eur(1000),
         captured: eur(1000),
     };
-    let payment_id = before.id;
-    let applied: Result<_, Failure> = shop
-        .database
-        .write((payment_id, charge), async |work, (payment_id, charge)| {
-            apply_payment(work, *payment_id, charge).await.map(drop)
-        })
-        .await;
-    applied.unwrap();
+    apply_after_cancellation(&sale, charge).await;
+}
+
+on_both_engines!(a_late_notice_does_not_undo_a_void, ShopOptions::default().terms(manual_capture()));
+async fn a_late_notice_does_not_undo_a_void(shop: &Shop) {
+    let sale = Sale::begin(shop, 1, "tok_ok").await;
+    let charge = Charge {
+        reference: "another".into(),
+        status: ChargeStatus::Authorized,
+        authorized: eur(1000),
+        captured: eur(0),
+    };
+    apply_after_cancellation(&sale, charge).await;
+    assert_eq!(sale.payment().await.status, PaymentStatus::Voided);
+    assert_eq!(sale.operations(OperationKind::Void).await.len(), 1);
+}
+
+/// Cancels an order and applies a charge that was read before; asserts that it changes nothing.
+async fn apply_after_cancellation(sale: &Sale, charge: Charge) {
+    sale.cancel().await;
+    sale.recover().await;
+    let before = sale.payment().await;
+    let write = sale.store.database().write((before.id, charge), async |work, (payment_id, charge)| {
+        apply_payment(work, *payment_id, charge).await.map(drop)
+    });
+    write.await.unwrap();
     let after = sale.payment().await;
-    assert_eq!((after.status, after.provider_reference), (before.status, before.provider_reference));
+    assert_eq!((after.status, &after.provider_reference), (before.status, &before.provider_reference));
+    sale.recover().await;
     sale.check().await;
 }

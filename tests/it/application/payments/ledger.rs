@@ -226,6 +226,24 @@ async fn pieces_are_not_restocked_while_more_is_being_captured(shop: &Shop) {
     assert_eq!((sale.payment().await.refunded.amount, sale.stock().await), (700, (1, 0)));
 }
 
+on_both_engines!(
+    nothing_is_captured_while_all_that_was_captured_is_being_refunded,
+    ShopOptions::default().terms(manual_capture())
+);
+async fn nothing_is_captured_while_all_that_was_captured_is_being_refunded(shop: &Shop) {
+    let sale = Sale::begin(shop, 1, "tok_ok").await;
+    assert_eq!(sale.run(OperationKind::Capture, Some(400)).await.0, 201);
+    // no provider responds to the refund
+    execute(&shop.database, &["UPDATE payments SET provider = 'silent'"]).await;
+    assert_ne!(refund_and_restock(&sale).await.0, 201);
+    execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+    assert_eq!(sale.run(OperationKind::Capture, None).await, (409, "order_processing".into()));
+    sale.recover().await;
+    let (order, payment) = (sale.order().await.order, sale.payment().await);
+    assert_eq!((order.status, payment.captured.amount), (OrderStatus::Refunded, 400));
+    assert_eq!((payment.refunded.amount, sale.stock().await), (400, (1, 0)));
+}
+
 on_both_engines!(a_cancelled_order_releases_its_redemption_of_a_discount);
 async fn a_cancelled_order_releases_its_redemption_of_a_discount(shop: &Shop) {
     let store = &shop.store;

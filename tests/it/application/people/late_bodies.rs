@@ -67,12 +67,19 @@ async fn a_request_whose_permission_ends_before_its_body_is_complete_is_refused(
     let server = shop.server().await;
     let (admin, other) = (server.admin().await, server.admin().await);
     let id = other.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned();
-    let request = ("POST /admin/v1/categories", r#"{"name": "Tea"}"#);
-    let allowed = Unfinished::begin(server, &other, request).await;
-    assert_eq!(allowed.complete().await, 201, "a slow body alone is no fault");
-
-    let unfinished = Unfinished::begin(server, &other, request).await;
+    let requests =
+        [("POST /admin/v1/categories", r#"{"name": "Tea"}"#), ("POST /admin/v1/files?name=tea", "content")];
+    let mut unfinished = Vec::new();
+    for request in requests {
+        let allowed = Unfinished::begin(server, &other, request).await;
+        assert_eq!(allowed.complete().await, 201, "a slow body alone is no fault");
+        unfinished.push(Unfinished::begin(server, &other, request).await);
+    }
     admin.patch(&format!("/admin/v1/users/{id}"), json!({"role": "customer"})).await.expect(200);
-    let status = unfinished.complete().await;
-    assert!(status == 401 || status == 403, "{status}");
+    for request in unfinished {
+        let status = request.complete().await;
+        assert!(status == 401 || status == 403, "{status}");
+    }
+    let files = admin.get("/admin/v1/files").await.expect(200);
+    assert_eq!(files["items"].as_array().unwrap().len(), 1, "of the upload that was allowed");
 }

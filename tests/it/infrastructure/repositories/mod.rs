@@ -18,6 +18,7 @@ mod discount;
 mod erasure;
 mod lost_connections;
 mod notification;
+mod personal_data;
 mod rates;
 mod replication;
 mod review;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -301,10 +301,32 @@ async fn contents_that_no_file_uses_are_removed(shop: &Shop) {
     assert_eq!(names, expected);
 }
 
-async fn record(shop: &Shop, id: FileId) {
+async fn record(shop: &Shop, id: FileId) -> Timestamp {
     let write = shop.database.write(id, async |work, id| FileRepository::add_unused(work, *id).await);
-    let written: Result<(), DatabaseError> = write.await;
-    written.unwrap();
+    let written: Result<Timestamp, DatabaseError> = write.await;
+    written.unwrap()
+}
+
+on_both_engines!(a_content_that_is_being_removed_is_not_used, ShopOptions::manual_clock());
+async fn a_content_that_is_being_removed_is_not_used(shop: &Shop) {
+    let [removed, used] = [(); 2].map(|()| FileId(shop.database.context().ids.uuid()));
+    let (removed_since, used_since) = (record(shop, removed).await, record(shop, used).await);
+    shop.clock().advance(SignedDuration::from_mins(61));
+    let claim = async |id| {
+        let given = (id, shop.now());
+        let claim = shop
+            .database
+            .write(given, async |work, &(id, before)| FileRepository::claim_unused(work, id, before).await);
+        claim.await.unwrap() as bool
+    };
+    let receive = async |id, since| {
+        let receive = shop.database.write((id, since), async |work, &(id, since)| {
+            FileRepository::use_received(work, id, since).await
+        });
+        receive.await.unwrap() as bool
+    };
+    assert!(claim(removed).await && !receive(removed, removed_since).await);
+    assert!(receive(used, used_since).await && !claim(used).await);
 }
 
 on_both_engines!(missing_and_damaged_contents_are_found);

@@ -119,6 +119,7 @@ async fn the_document_and_its_pages_are_served(shop: &Shop) {
     assert!(start.contains("/openapi.json"), "{start}");
     assert!(start.contains(r#""validatorUrl": "none""#) && !start.contains("https:"), "{start}");
     assert_eq!(guest.get("/docs/no-such-file").await.problem(404), "route_not_found");
+    assert_eq!(guest.get("/docs/%ff").await.problem(422), "validation");
 }
 
 on_both_engines!(health_is_reported);

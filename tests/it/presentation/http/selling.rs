@@ -179,6 +179,8 @@ async fn a_payment_that_requires_action_is_confirmed_on_its_page(shop: &Shop) {
         let page = guest.get(url).await;
         assert!(page.header("content-type").starts_with("text/html"), "{page}");
         assert!(page.to_string().contains("Confirm a payment of 5.00 EUR?"), "{page}");
+        // with `no-referrer`, browsers send the form with the origin `null`, which is refused
+        assert_eq!(page.header("referrer-policy"), "same-origin");
         assert_eq!(guest.post(&format!("{url}?decision=maybe"), json!({})).await.problem(422), "validation");
         let acted = guest.raw(http::Method::POST, &format!("{url}?decision={decision}"), "").await;
         assert_eq!(acted.status, 200, "{acted}");

@@ -1,0 +1,193 @@
+//! The units of work that wait for the writer of SQLite.
+//!
+//! A unit that continues a request, such as the one that applies a provider's response, runs before those that begin one:
+//! behind them, a checkout would wait for the whole queue with each of its units, and what was done for it would be in
+//! vain if its client gave up.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::error::DatabaseError;
+use super::queue_wait::QueueWait;
+use super::sqlite::Unit;
+use super::sqlite_pool::unavailable;
+
+/// The most units in the queue; further ones wait until there is room.
+const LENGTH: usize = 1024;
+
+/// The queue of the writer: any number of tasks add units, and one thread takes them.
+pub(super) struct WriterQueue {
+    room: Semaphore,
+    waiting: Mutex<Waiting>,
+    /// A unit was added, or the queue was closed.
+    changed: Condvar,
+    /// The waits of the units that begin something.
+    waits: QueueWait,
+}
+
+/// The units in the queue.
+#[derive(Default)]
+struct Waiting {
+    continuing: VecDeque<Box<dyn Unit>>,
+    beginning: VecDeque<(Box<dyn Unit>, Instant)>,
+    is_closed: bool,
+}
+
+impl WriterQueue {
+    pub(super) fn new() -> Self {
+        Self {
+            room: Semaphore::new(LENGTH),
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+            waits: QueueWait::new(),
+        }
+    }
+
+    /// Adds a unit, as soon as there is room; waits for that for `longest` at most.
+    pub(super) async fn add(
+        &self,
+        unit: Box<dyn Unit>,
+        continues: bool,
+        longest: Duration,
+    ) -> Result<(), DatabaseError> {
+        let since = Instant::now();
+        let stopped = || unavailable("the writer has stopped");
+        let late = |_| unavailable("too many transactions wait for the writer");
+        let room = timeout(longest, self.room.acquire()).await.map_err(late)?.map_err(|_| stopped())?;
+        let mut waiting = self.waiting();
+        if waiting.is_closed {
+            return Err(stopped());
+        }
+        // until the unit is taken
+        room.forget();
+        if continues {
+            waiting.continuing.push_back(unit);
+        } else {
+            waiting.beginning.push_back((unit, since));
+        }
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Takes the next unit, for which the thread waits; `None` if the queue is empty and closed.
+    pub(super) fn wait(&self) -> Option<Box<dyn Unit>> {
+        let is_idle = |waiting: &mut Waiting| waiting.len() == 0 && !waiting.is_closed;
+        let waiting = self.changed.wait_while(self.waiting(), is_idle);
+        self.take(waiting.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the next unit, if there is one.
+    pub(super) fn next(&self) -> Option<Box<dyn Unit>> {
+        self.take(self.waiting())
+    }
+
+    fn take(&self, mut waiting: MutexGuard<'_, Waiting>) -> Option<Box<dyn Unit>> {
+        let unit = match waiting.continuing.pop_front() {
+            Some(unit) => unit,
+            None => {
+                let (unit, since) = waiting.beginning.pop_front()?;
+                self.waits.end(since);
+                unit
+            }
+        };
+        drop(waiting);
+        self.room.add_permits(1);
+        Some(unit)
+    }
+
+    /// Returns the number of units that wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting().len()
+    }
+
+    /// Returns the least wait of a unit since the last call, of those that begin something.
+    pub(super) fn take_least_wait(&self) -> Option<Duration> {
+        self.waits.take()
+    }
+
+    /// Refuses further units; those in the queue can still be taken.
+    pub(super) fn close(&self) {
+        self.waiting().is_closed = true;
+        self.room.close();
+        self.changed.notify_one();
+    }
+
+    /// Returns whether it was closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.room.is_closed()
+    }
+
+    /// Drops the units in the queue, whose callers get no result.
+    pub(super) fn clear(&self) {
+        let mut waiting = self.waiting();
+        let (continuing, beginning) =
+            (std::mem::take(&mut waiting.continuing), std::mem::take(&mut waiting.beginning));
+        drop(waiting);
+        drop((continuing, beginning));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.continuing.len() + self.beginning.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sqlite::SqliteConnection;
+    use super::*;
+
+    /// A unit that panics when it is run.
+    struct Named(&'static str, std::sync::mpsc::Sender<&'static str>);
+
+    impl Unit for Named {
+        fn run(&mut self, _: SqliteConnection) -> (SqliteConnection, bool) {
+            unreachable!("the test only takes the units")
+        }
+
+        fn finish(self: Box<Self>, _: Result<(), DatabaseError>) {
+            self.1.send(self.0).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_unit_that_continues_a_request_runs_before_those_that_begin_one() {
+        let (sender, taken) = std::sync::mpsc::channel();
+        let queue = WriterQueue::new();
+        for (name, continues) in [("first", false), ("second", false), ("third", true), ("fourth", true)] {
+            queue.add(Box::new(Named(name, sender.clone())), continues, Duration::ZERO).await.unwrap();
+        }
+        assert_eq!(queue.len(), 4);
+
+        queue.close();
+        while let Some(unit) = queue.wait() {
+            unit.finish(Ok(()));
+        }
+        assert_eq!(taken.try_iter().collect::<Vec<_>>(), ["third", "fourth", "first", "second"]);
+        let refused = queue.add(Box::new(Named("late", sender)), true, Duration::ZERO).await;
+        assert!(matches!(refused, Err(DatabaseError::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_has_room_again_when_a_unit_is_taken() {
+        let (sender, _taken) = std::sync::mpsc::channel();
+        let queue = WriterQueue::new();
+        let add = |longest| queue.add(Box::new(Named("unit", sender.clone())), false, longest);
+        for _ in 0..LENGTH {
+            add(Duration::ZERO).await.unwrap();
+        }
+        assert!(matches!(add(Duration::ZERO).await, Err(DatabaseError::Unavailable(_))));
+        let (added, unit) = tokio::join!(add(Duration::from_mins(1)), async { queue.next() });
+        assert!(added.is_ok() && unit.is_some());
+    }
+}
