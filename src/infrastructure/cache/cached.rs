@@ -289,7 +289,8 @@ where
     async fn run_load(self, key: K, load: Load<K, V, LoadError<E>>, began: Stamp) {
         let inner = &*self.0;
         let history = self.history(began, Source::Load);
-        let found = match &inner.shared {
+        let shared = inner.shared.as_ref().filter(|_| inner.drops.follows_log());
+        let found = match shared {
             Some(shared) => {
                 let moment = (began, inner.context.clock.now());
                 // boxed, as is the other use below: the future of a load without a shared store stays small
@@ -317,7 +318,7 @@ where
                 let entry = self.keep(key.clone(), entry);
                 load.end(Ok(Arc::clone(&entry)));
                 let is_shared = self.keeps(&entry) && entry.is_tagged();
-                if let Some(shared) = inner.shared.as_ref().filter(|_| is_shared) {
+                if let Some(shared) = shared.filter(|_| is_shared) {
                     Box::pin(shared.put(&inner.policy, &key, &entry, history.known)).await;
                 }
             }
@@ -326,7 +327,7 @@ where
                 load.end(Err(error));
             }
         }
-        if let (Some(shared), Some(turn)) = (&inner.shared, turn) {
+        if let (Some(shared), Some(turn)) = (shared, turn) {
             shared.end_turn(turn).await;
         }
     }

@@ -66,6 +66,8 @@ struct Dropped {
     complete_to: Position,
     /// The ids of the last entries of the log, by their positions.
     log: BTreeMap<Position, u64>,
+    /// Whether the log is not followed.
+    is_log_left: bool,
 }
 
 impl Drops {
@@ -95,12 +97,28 @@ impl Drops {
         }
     }
 
-    /// Drops all entries and forgets the log: the source was restored to an earlier state.
+    /// Drops all entries and forgets the log: the source was restored to an earlier state, or its log is followed from
+    /// now on.
     pub fn restart(&self) {
+        self.forget_log(false);
+    }
+
+    /// Drops all entries and forgets the log, which cannot be followed until [`Drops::restart`], such as that of a
+    /// standby. Meanwhile nothing is shared with other processes: no position says what it depends on.
+    pub fn leave_log(&self) {
+        self.forget_log(true);
+    }
+
+    fn forget_log(&self, is_log_left: bool) {
         let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
         let floor = Stamp(self.last.load(Acquire) + 1);
-        *dropped = Dropped { floor, ..Dropped::default() };
+        *dropped = Dropped { floor, is_log_left, ..Dropped::default() };
         self.last.store(floor.0, Release);
+    }
+
+    /// Returns whether the log is followed: if it is not, nothing is shared with other processes.
+    pub(super) fn follows_log(&self) -> bool {
+        !self.read().is_log_left
     }
 
     /// Drops the entries with one of these tags, because of what is at a position.
@@ -207,6 +225,21 @@ mod tests {
         drops.restart();
         assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
         assert_eq!(drops.known(), KnownLog::default());
+    }
+
+    #[test]
+    fn while_the_log_is_left_nothing_is_shared_and_all_was_dropped() {
+        let drops = Drops::default();
+        assert!(drops.follows_log());
+        for _ in 0..2 {
+            let began = drops.now();
+            drops.leave_log();
+            assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
+            assert!(!drops.follows_log());
+        }
+        let began = drops.now();
+        drops.restart();
+        assert!(!drops.is_current(began, &[]) && drops.follows_log());
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! progress share the next one: on PostgreSQL a busy process looks some thousand times a second, however many
 //! readers it has. On SQLite no look is needed as long as nothing was committed, which a read of a few bytes tells.
 //! Nothing has to be delivered, and so nothing can be lost or late.
+//!
+//! On a standby that does not hold: its replication adds events below those that are there. Each look drops everything
+//! there, until the database is live.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -19,7 +22,7 @@ use super::tiers::CatchUp;
 use crate::domain::events::DurableEvent;
 use crate::infrastructure::events::{ALL_TAGS, CacheInvalidationEvent};
 use crate::infrastructure::repositories::{
-    CommitMark, Connection, Database, DatabaseError, Engine, Json, Outbox, Publishing,
+    CommitMark, Connection, Database, DatabaseError, Engine, Json, Outbox, Publishing, Role,
 };
 
 /// The type of the events.
@@ -54,6 +57,8 @@ struct State {
     /// The invalidations above it that were read: transactions with earlier numbers may still be open.
     read: BTreeSet<i64>,
     looks: u32,
+    /// Whether the database was found not to be a standby: it does not become one any more.
+    is_followed: bool,
     /// The transactions that were open before a look that succeeded.
     publishing: Option<Publishing>,
 }
@@ -116,6 +121,14 @@ impl Invalidations {
     }
 
     async fn look(&self, state: &mut State) -> Result<(), DatabaseError> {
+        if !state.is_followed {
+            if self.database.role().await? == Role::Standby {
+                self.drops.leave_log();
+                return Ok(());
+            }
+            self.drops.restart();
+            state.is_followed = true;
+        }
         let mut connection = self.database.read().await?;
         if self.is_last_gone(&mut connection).await? {
             tracing::info!(

@@ -1,5 +1,6 @@
 //! Replications of a store that is written to, between the engines.
 
+mod caches;
 mod end;
 mod faults;
 mod hand_over;
