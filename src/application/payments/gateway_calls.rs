@@ -19,7 +19,7 @@ use crate::infrastructure::repositories::PaymentRepository;
 use super::apply_payment::{apply_payment, settle_operation};
 use crate::application::Store;
 
-/// The most payments of which one use case notifies the worker.
+/// The most payments of which one use case makes notices.
 const DUE: i64 = 100;
 
 /// Authorizes a payment. Returns the provider's charge; `None` if the outcome of the request is unknown.
@@ -98,9 +98,9 @@ pub async fn refresh(store: &Store, payment_id: PaymentId) -> Result<(), Failure
     }
 }
 
-/// Notifies the worker of the payments that became due at `since` or later, for use after a commit that may have begun
-/// operations without sending them, such as the refund of an order that was cancelled: the worker sends them soon.
-/// Those of which the worker gets no notice are sent by the next run of the recovery.
+/// Makes notices of the payments that became due at `since` or later, for use after a commit that may have begun
+/// operations without sending them, such as the refund of an order that was cancelled: this process sends them soon.
+/// Those without a notice are sent by the next run of the recovery.
 pub(crate) async fn send_due(store: &Store, since: Timestamp) {
     if let Err(failure) = notify_due(store, since).await {
         tracing::warn!(failure = %failure.report(), "the next run of the recovery sends the operations that are due");

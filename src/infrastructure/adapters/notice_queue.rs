@@ -1,4 +1,4 @@
-//! The queue of payment notices between an adapter and the worker.
+//! The queue of payment notices between an adapter or a use case and the task of the process that looks them up.
 
 use std::future::pending;
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::service::{MetricsListener, record_end, until_signals};
 use super::{CliError, open_store::open_store, signals::Signals};
-use crate::application::jobs::worker::work;
+use crate::application::jobs::worker::{accompany, work};
 use crate::application::people::users;
 use crate::application::{Store, demo};
 use crate::infrastructure::events::DrainedRequests;
@@ -58,7 +58,7 @@ impl Serve {
 
         let stop = CancellationToken::new();
         let worker = if self.no_worker {
-            tokio::spawn(stop.clone().cancelled_owned())
+            tokio::spawn(accompany(store.clone(), stop.clone()))
         } else {
             tokio::spawn(work(store.clone(), stop.clone()))
         };

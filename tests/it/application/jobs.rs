@@ -1,10 +1,11 @@
-//! The worker runs all due work at its start, and reports jobs that failed.
+//! The worker runs all due work at its start, and reports jobs that failed; what a process without one does.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use undercroft::application::jobs::job_queue;
-use undercroft::application::jobs::worker::work;
+use undercroft::application::jobs::worker::{accompany, work};
+use undercroft::domain::payment::{OperationKind, OperationStatus};
 use undercroft::domain::user::{Role, Session};
 use undercroft::infrastructure::repositories::DatabaseError;
 
@@ -35,6 +36,23 @@ async fn all_open_payments_are_recovered_at_the_start(shop: &Shop) {
         Sale::of(&shop.store, variant, "tok_requires_action").await;
     }
     work_until_none(shop, "SELECT COUNT(*) FROM payments WHERE attempts = 0").await;
+}
+
+on_both_engines!(a_process_without_a_worker_refunds_a_cancelled_order_at_once);
+async fn a_process_without_a_worker_refunds_a_cancelled_order_at_once(shop: &Shop) {
+    let sale = Sale::begin(shop, 5, "tok_ok").await;
+    let stop = CancellationToken::new();
+    let accompanied = tokio::spawn(accompany(shop.store.clone(), stop.clone()));
+    sale.cancel().await;
+    let refunded = async {
+        while sale.operations(OperationKind::Refund).await[0].status != OperationStatus::Succeeded {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // sooner than the recovery, which no one runs here
+    tokio::time::timeout(Duration::from_secs(20), refunded).await.expect("the refund in a moment");
+    stop.cancel();
+    accompanied.await.unwrap();
 }
 
 on_both_engines!(all_expired_sessions_are_deleted_at_the_start);
