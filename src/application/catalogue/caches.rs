@@ -47,7 +47,8 @@ pub async fn invalidated(store: &Store) -> Result<Invalidated, Failure> {
 }
 
 /// Drops what has one of these tags, or everything if there are none, in every process of the store: by an event of
-/// the transaction, which each process reads before it uses its caches again.
+/// the transaction, which each process reads before it uses its caches again. With a category the tree is dropped, and
+/// with a product the lists, as when the store changes one.
 ///
 /// # Errors
 ///
@@ -64,7 +65,7 @@ pub async fn clear(store: &Store, tags: Vec<String>) -> Result<(), Failure> {
     }
     faults.check()?;
     let tags = if tags.is_empty() { vec![ALL_TAGS.to_owned()] } else { tags };
-    let event = CacheInvalidationEvent { tags };
+    let event = CacheInvalidationEvent::with_lists(tags);
     store.database().write(event, async |work, event| Ok(work.publish(event).await?)).await
 }
 

@@ -37,12 +37,15 @@ impl CacheInvalidationEvent {
         if changed.len() > MOST_ROWS {
             return Self { tags: vec![ALL_TAGS.to_owned()] };
         }
-        let mut tags: Vec<_> = changed.iter().map(ToString::to_string).collect();
-        if changed.iter().any(|tag| matches!(tag, CacheTag::Category(_))) {
-            tags.push("categories".to_owned());
-        }
-        if changed.iter().any(|tag| matches!(tag, CacheTag::Product(_))) {
-            tags.push("products".to_owned());
+        Self::with_lists(changed.iter().map(ToString::to_string).collect())
+    }
+
+    /// Returns the event of these tags, and of those of the tree and the lists that show their categories and products.
+    pub(crate) fn with_lists(mut tags: Vec<String>) -> Self {
+        for (row, list) in [("category:", "categories"), ("product:", "products")] {
+            if tags.iter().any(|tag| tag.starts_with(row)) && !tags.iter().any(|tag| tag == list) {
+                tags.push(list.to_owned());
+            }
         }
         Self { tags }
     }

@@ -155,6 +155,28 @@ async fn administrators_see_what_caches_keep_and_clear_them(shop: &Shop) {
     assert_eq!(clear(json!({"tags": many})).await.faults(), [("/tags".to_owned(), "too_many".to_owned())]);
 }
 
+on_both_engines!(clearing_a_category_drops_the_tree_and_clearing_a_product_the_lists);
+async fn clearing_a_category_drops_the_tree_and_clearing_a_product_the_lists(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let category = admin.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(201);
+    shop.product().create().await;
+    let product = guest.get("/v1/products").await.expect(200)["items"][0].clone();
+    for (row, kind, dropped, kept) in [
+        (&category, "category", "/v1/categories", "/v1/products"),
+        (&product, "product", "/v1/products", "/v1/categories"),
+    ] {
+        for path in [dropped, kept] {
+            guest.get(path).await.expect(200);
+            assert_status(&guest.get(path).await, HIT);
+        }
+        let tag = format!("{kind}:{}", row["id"].as_str().unwrap());
+        admin.post("/admin/v1/caches/clear", json!({"tags": [tag]})).await.expect(204);
+        assert_status(&guest.get(dropped).await, DROPPED);
+        assert_status(&guest.get(kept).await, HIT);
+    }
+}
+
 on_both_engines!(a_job_loads_what_shoppers_read_first);
 async fn a_job_loads_what_shoppers_read_first(shop: &Shop) {
     let server = shop.server().await;
