@@ -44,18 +44,18 @@ impl<'a> Conditions<'a> {
         self.and(&format!("{comparison} ({key}, {id})"))
     }
 
-    /// Adds the condition that a column has one of these values.
+    /// Adds the condition that a column has one of these values. They are padded to a power of two with the last
+    /// one, so that few different statements are prepared.
     pub(crate) fn any_of<T: Into<Param<'a>>>(
         mut self,
         column: &str,
         values: impl IntoIterator<Item = T>,
     ) -> Self {
-        let list: Vec<_> = values.into_iter().map(|value| self.bind(value.into())).collect();
-        self.and(&if list.is_empty() {
-            "FALSE".to_owned()
-        } else {
-            format!("{column} IN ({})", list.join(", "))
-        })
+        let mut values: Vec<Param<'a>> = values.into_iter().map(Into::into).collect();
+        let Some(last) = values.last().cloned() else { return self.and("FALSE") };
+        values.resize(values.len().next_power_of_two(), last);
+        let list: Vec<_> = values.into_iter().map(|value| self.bind(value)).collect();
+        self.and(&format!("{column} IN ({})", list.join(", ")))
     }
 
     /// Returns the values of the parameters.
@@ -84,5 +84,21 @@ impl Display for Conditions<'_> {
             return f.write_str("TRUE");
         }
         f.write_str(&self.all.join(" AND "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_similar_lengths_have_one_text() {
+        let of = |count: i64| Conditions::default().any_of("seq", 0..count);
+        assert_eq!(of(5).to_string(), of(8).to_string());
+        assert_ne!(of(4).to_string(), of(5).to_string());
+        assert_eq!(of(5).values().len(), 8);
+        assert_eq!(of(3).to_string(), "seq IN ($1, $2, $3, $4)");
+        assert_eq!(of(3).values().last(), Some(&Param::from(2_i64)));
+        assert_eq!(of(0).to_string(), "FALSE");
     }
 }

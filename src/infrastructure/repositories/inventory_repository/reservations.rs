@@ -9,7 +9,7 @@ use crate::infrastructure::repositories::database::{
 const RESERVE: &str = "UPDATE inventory SET reserved = reserved + $2 \
                        WHERE variant_id = $1 AND (stock IS NULL OR stock - reserved >= $2) RETURNING stock - reserved";
 
-/// The most reservations that one statement inserts.
+/// The most reservations that one statement inserts, a power of two.
 const BATCH: usize = 16;
 
 /// Why an order was not reserved. The unit of work must be rolled back: other lines may be reserved already.
@@ -65,7 +65,11 @@ impl InventoryRepository<'_> {
             }
         }
         let rows: Vec<_> = lines.into_iter().collect();
-        for rows in rows.chunks(BATCH) {
+        let mut rest = &*rows;
+        while let Some(digits) = rest.len().checked_ilog2() {
+            // powers of two, so that few different statements are prepared; all are sent together
+            let (rows, others) = rest.split_at(BATCH.min(1 << digits));
+            rest = others;
             let tuples: Vec<_> =
                 (0..rows.len()).map(|row| format!("($1, {})", placeholders(2 + 2 * row, 2))).collect();
             let sql = format!(
