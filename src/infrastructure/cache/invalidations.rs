@@ -61,6 +61,8 @@ struct State {
     is_followed: bool,
     /// The transactions that were open before a look that succeeded.
     publishing: Option<Publishing>,
+    /// The last invalidation that was known after the last look that succeeded.
+    last: Option<LogEntry>,
 }
 
 impl Invalidations {
@@ -130,17 +132,28 @@ impl Invalidations {
             state.is_followed = true;
         }
         let mut connection = self.database.read().await?;
-        if self.is_last_gone(&mut connection).await? {
+        if let Some(LogEntry { position, .. }) = state.last {
+            Outbox(&mut connection).send_id_ahead(position.0);
+        }
+        self.read(state, &mut connection).await?;
+        if is_gone(&mut connection, state.last).await? {
             tracing::info!(
                 "all caches are emptied: the last known change was purged, or the database was restored"
             );
             self.drops.restart();
-            (state.complete_to, state.publishing, state.looks) = (None, None, 0);
-            state.read.clear();
+            *state = State { is_followed: true, served: state.served, ..State::default() };
+            self.read(state, &mut connection).await?;
         }
+        // not before: a look that failed half-way may have read another log
+        state.last = self.drops.known().last;
+        Ok(())
+    }
+
+    /// Reads the invalidations that are new; at the first look, those before it.
+    async fn read(&self, state: &mut State, connection: &mut Connection) -> Result<(), DatabaseError> {
         // on SQLite transactions do not overlap, and a look follows a commit
         let is_sqlite = connection.engine() == Engine::Sqlite;
-        let mut outbox = Outbox(&mut connection);
+        let mut outbox = Outbox(connection);
         if state.complete_to.is_none() {
             let complete_to = outbox.readable_until().await?;
             let known = outbox.last_of(INVALIDATION, complete_to, BEFORE_START).await?;
@@ -156,13 +169,13 @@ impl Invalidations {
         let complete_to = state.complete_to.unwrap_or_default();
         state.looks += 1;
         if !is_sqlite && state.looks < LOOKS && state.read.len() < BATCH {
-            return self.read_new(state, &mut connection, complete_to).await;
+            return self.read_new(state, connection, complete_to).await;
         }
         state.looks = 0;
         let publishing = outbox.publishing().await?;
         // the look before has read what other transactions had published
         let new_after = state.publishing.as_ref().map_or(0, |earlier| publishing.new_after(earlier));
-        self.read_new(state, &mut connection, new_after.max(complete_to)).await?;
+        self.read_new(state, connection, new_after.max(complete_to)).await?;
         self.set_complete_to(state, publishing.readable_until());
         state.publishing = Some(publishing);
         Ok(())
@@ -190,17 +203,6 @@ impl Invalidations {
         }
     }
 
-    /// Returns whether the last known invalidation is not in the log any more. The file of SQLite cannot be replaced
-    /// while it is open; a database of PostgreSQL can be restored under running servers.
-    async fn is_last_gone(&self, connection: &mut Connection) -> Result<bool, DatabaseError> {
-        if connection.engine() == Engine::Sqlite {
-            return Ok(false);
-        }
-        let Some(LogEntry { position, id }) = self.drops.known().last else { return Ok(false) };
-        let found = Outbox(connection).id_at(position.0).await?;
-        Ok(found.is_none_or(|found| part_of(found) != id))
-    }
-
     fn drop(&self, position: i64, id: Uuid, event: &CacheInvalidationEvent) {
         self.drops.record(LogEntry { position: Position(position), id: part_of(id) });
         if event.tags.iter().any(|tag| tag == ALL_TAGS) {
@@ -215,6 +217,17 @@ impl Invalidations {
         state.read = state.read.split_off(&(position + 1));
         self.drops.set_complete_to(Position(position));
     }
+}
+
+/// Returns whether an invalidation is not in the log any more, whose id was sent ahead. The file of SQLite cannot be
+/// replaced while it is open; a database of PostgreSQL can be restored under running servers.
+async fn is_gone(connection: &mut Connection, last: Option<LogEntry>) -> Result<bool, DatabaseError> {
+    let Some(LogEntry { position, id }) = last else { return Ok(false) };
+    if connection.engine() == Engine::Sqlite {
+        return Ok(false);
+    }
+    let found = Outbox(connection).id_at(position.0).await?;
+    Ok(found.is_none_or(|found| part_of(found) != id))
 }
 
 /// Returns the random part of the id of an event.

@@ -125,8 +125,8 @@ impl Connection {
         }
     }
 
-    /// Sends a statement of a transaction together with the next one, and keeps its result for the call that runs the
-    /// same statement with the same parameters: it takes no round trip. Does nothing on SQLite.
+    /// Sends a statement together with the next one, and keeps its result for the call that runs the same statement
+    /// with the same parameters: it takes no round trip. Does nothing on SQLite.
     ///
     /// Nothing may change the result between here and that call.
     pub fn send_ahead(&mut self, sql: &str, params: &[Param<'_>]) {

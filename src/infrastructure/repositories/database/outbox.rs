@@ -14,6 +14,9 @@ use super::error::DatabaseError;
 use super::param::params;
 use super::row::{Field, FromRow, Json};
 
+/// Reads the id of the event at a position.
+const ID_AT: &str = "SELECT id FROM outbox WHERE seq = $1";
+
 /// The outbox, over a connection.
 pub struct Outbox<'a>(pub &'a mut Connection);
 
@@ -115,7 +118,12 @@ impl Outbox<'_> {
 
     /// Returns the id of the event at a position, if there is one.
     pub async fn id_at(&mut self, position: i64) -> Result<Option<Uuid>, DatabaseError> {
-        self.0.first("SELECT id FROM outbox WHERE seq = $1", &params![position]).await
+        self.0.first(ID_AT, &params![position]).await
+    }
+
+    /// Sends what [`Outbox::id_at`] reads together with the next statement; see [`Connection::send_ahead`].
+    pub fn send_id_ahead(&mut self, position: i64) {
+        self.0.send_ahead(ID_AT, &params![position]);
     }
 
     /// Returns the positions, the ids and the contents of the first `limit` events of a type after a position that are

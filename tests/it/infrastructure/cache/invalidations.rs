@@ -87,6 +87,26 @@ async fn a_long_transaction_neither_hides_what_it_drops_nor_makes_looks_long() {
     assert!(looks().await <= 10 * LOOK);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_takes_one_round_trip() {
+    let Some(schema) = EmptyPostgres::new().await else { return };
+    let (writer, (trips, url)) = (open(&schema.url).await, RoundTrips::before(&schema.url).await);
+    let (invalidations, drops) = caught_up(&open(&url).await).await;
+    for _ in 0..5 {
+        publish(&writer, 1).await;
+        let before = drops.now();
+        // the first one prepares its statements
+        invalidations.catch_up().await.unwrap();
+        assert!(drops.now() > before);
+    }
+    trips.take();
+    for _ in 0..10 {
+        publish(&writer, 1).await;
+        invalidations.catch_up().await.unwrap();
+    }
+    assert_eq!(trips.take(), 10);
+}
+
 on_both_engines!(each_look_reads_what_was_committed_before_it);
 async fn each_look_reads_what_was_committed_before_it(shop: &Shop) {
     let (invalidations, drops) = caught_up(&shop.database).await;
