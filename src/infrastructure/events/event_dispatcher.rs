@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::backoff::Backoff;
 use super::batch::Batch;
 use super::cursor;
 use super::envelope::Envelope;
@@ -99,20 +100,30 @@ impl EventDispatcher {
     }
 
     async fn run_for(&self, subscriber: &Subscriber, stop: &CancellationToken) {
+        let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
             let committed = self.database.committed().notified();
-            if let Err(failure) = self.deliver_to(subscriber, stop).await {
-                let (subscriber, failure) = (subscriber.name(), failure.report());
-                tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
-            }
+            let failed = self.deliver_to(subscriber, stop).await.err();
+            let wait = match &failed {
+                None => {
+                    backoff = Backoff::default();
+                    POLL
+                }
+                Some(failure) => {
+                    let (subscriber, failure) = (subscriber.name(), failure.report());
+                    tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
+                    backoff.next(self.database.context())
+                }
+            };
             let next = async {
                 sleep(PAUSE).await;
                 committed.await;
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = next => {}
-                () = sleep(POLL) => {}
+                // what failed is not attempted again at each commit
+                () = next, if failed.is_none() => {}
+                () = sleep(wait) => {}
             }
         }
     }
