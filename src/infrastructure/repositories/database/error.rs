@@ -45,7 +45,7 @@ pub enum DatabaseError {
     /// A referenced row is missing, or a removed row is still referenced.
     #[error("a referenced row is missing or still referenced: {0}")]
     ForeignKey(String),
-    /// A deadlock or a serialization failure. [`Database::write`] runs the transaction again, up to 8 times.
+    /// A deadlock or a serialization failure. [`Database::write`] runs the transaction up to 12 times.
     ///
     /// [`Database::write`]: super::Database::write
     #[error("the transaction must be retried: {0}")]

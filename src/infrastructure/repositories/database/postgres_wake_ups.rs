@@ -1,5 +1,5 @@
 //! Wake-ups between the processes of a store on PostgreSQL: a commit that published events notifies the other
-//! processes, whose workers deliver the events at once. They are a hint: a worker that gets none polls.
+//! processes, whose workers and streams read the events at once. They are a hint: what gets none polls.
 //!
 //! The transactions do not send them, because PostgreSQL lets those that do commit one after the other. A process sends
 //! one for all commits of a few milliseconds, by NOTIFY on a channel that is named by the schema.
@@ -44,7 +44,7 @@ impl Database {
     }
 
     /// Ends the waits for [`Database::committed`] when another process has committed events. Never returns; a lost
-    /// connection is opened again. On SQLite one process alone has the store open.
+    /// connection is opened again. On SQLite it only waits: other processes that have the store open poll.
     pub async fn listen(&self) {
         let Backend::Postgres(postgres) = &*self.backend else { return pending().await };
         loop {
