@@ -9,9 +9,9 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::{fmt, mem};
 
 use tokio::sync::Notify;
 
@@ -82,6 +82,11 @@ impl<S: Signal> Subscription<S> {
     /// Returns the next signal, if one waits.
     pub fn take(&mut self) -> Option<S> {
         self.0.signals().pop_front()
+    }
+
+    /// Returns the signals that wait.
+    pub fn take_all(&mut self) -> VecDeque<S> {
+        mem::take(&mut *self.0.signals())
     }
 }
 

@@ -113,13 +113,7 @@ async fn export_spans(exports: &Arc<Exports>, mut spans: Spans, stop: Cancellati
     let mut sending: Option<JoinHandle<()>> = None;
     loop {
         tokio::select! {
-            span = spans.next() => {
-                if waiting.len() < MOST_SPANS {
-                    waiting.push(span);
-                } else {
-                    exports.lost.spans.fetch_add(1, Relaxed);
-                }
-            }
+            span = spans.next() => exports.keep(&mut waiting, span),
             _ = ticks.tick() => {
                 if !waiting.is_empty() && sending.as_ref().is_none_or(JoinHandle::is_finished) {
                     let (exports, spans) = (Arc::clone(exports), std::mem::take(&mut waiting));
@@ -130,6 +124,9 @@ async fn export_spans(exports: &Arc<Exports>, mut spans: Spans, stop: Cancellati
                 if let Some(sending) = sending {
                     // a task that panicked has sent nothing
                     let _ = sending.await;
+                }
+                for span in spans.take_all() {
+                    exports.keep(&mut waiting, span);
                 }
                 if !waiting.is_empty() {
                     exports.send_spans(waiting).await;
@@ -158,6 +155,15 @@ async fn export_metrics(exports: &Exports, metrics: &Metrics, every: Duration) {
 }
 
 impl Exports {
+    /// Adds a span to those that wait for an export, if there is room.
+    fn keep(&self, waiting: &mut Vec<Value>, span: Value) {
+        if waiting.len() < MOST_SPANS {
+            waiting.push(span);
+        } else {
+            self.lost.spans.fetch_add(1, Relaxed);
+        }
+    }
+
     async fn send_spans(&self, spans: Vec<Value>) {
         let count = spans.len() as u64;
         let scope = json!([{"scope": scope(), "spans": spans}]);

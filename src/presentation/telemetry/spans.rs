@@ -65,19 +65,39 @@ impl Spans {
         loop {
             let span = tokio::select! {
                 request = self.requests.next() => of_request(&request),
-                call = self.calls.next() => call.trace.and_then(|trace| {
-                    self.child(trace, call.latency, of_call(&call))
-                }),
-                work = self.works.next() => work.trace.and_then(|trace| {
-                    self.child(trace, work.duration, of_work(&work))
-                }),
-                event = self.handled.next() => self.child(event.trace, event.duration, of_handled(&event)),
+                call = self.calls.next() => self.of_traced_call(&call),
+                work = self.works.next() => self.of_traced_work(&work),
+                event = self.handled.next() => self.of_traced_event(&event),
                 job = self.jobs.next() => Some(self.of_job(&job)),
             };
             if let Some(span) = span {
                 return span;
             }
         }
+    }
+
+    /// Returns the spans of the signals that wait.
+    pub(super) fn take_all(&mut self) -> Vec<Value> {
+        let (calls, works) = (self.calls.take_all(), self.works.take_all());
+        let (handled, jobs) = (self.handled.take_all(), self.jobs.take_all());
+        let mut spans: Vec<_> = self.requests.take_all().iter().filter_map(of_request).collect();
+        spans.extend(calls.iter().filter_map(|call| self.of_traced_call(call)));
+        spans.extend(works.iter().filter_map(|work| self.of_traced_work(work)));
+        spans.extend(handled.iter().filter_map(|event| self.of_traced_event(event)));
+        spans.extend(jobs.iter().map(|job| self.of_job(job)));
+        spans
+    }
+
+    fn of_traced_call(&self, call: &ThirdPartyApiResponseEvent) -> Option<Value> {
+        self.child(call.trace?, call.latency, of_call(call))
+    }
+
+    fn of_traced_work(&self, work: &EndedWork) -> Option<Value> {
+        self.child(work.trace?, work.duration, of_work(work))
+    }
+
+    fn of_traced_event(&self, event: &HandledEvent) -> Option<Value> {
+        self.child(event.trace, event.duration, of_handled(event))
     }
 
     /// Returns the span of an operation within that of a trace, which has just ended.

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use undercroft::application::jobs::job_queue;
 use undercroft::infrastructure::adapters::{Mail, OtlpUrl};
+use undercroft::infrastructure::events::HandledEvent;
 use undercroft::presentation::telemetry::{self, Telemetry};
 use undercroft::settings::{RateLimitSettings, Settings, TelemetrySettings};
 
@@ -182,6 +183,24 @@ fn text(attributes: &[KeyValue], name: &str) -> String {
         None => String::new(),
         other => panic!("{name}: {other:?}"),
     }
+}
+
+on_both_engines!(a_collector_gets_the_spans_of_what_ended_just_before_the_stop, on_one_thread);
+async fn a_collector_gets_the_spans_of_what_ended_just_before_the_stop(shop: &Shop) {
+    let collector = Collector::start().await;
+    let telemetry = Telemetry::start(&shop.store, &collector.settings().telemetry, "server");
+    for number in 0..100 {
+        shop.store.infrastructure.bus.emit(&HandledEvent {
+            subscriber: "none",
+            event_type: "order.paid".into(),
+            event_id: uuid::Uuid::from_u128(number),
+            trace: CAUSE.parse().unwrap(),
+            duration: Duration::ZERO,
+            succeeded: true,
+        });
+    }
+    telemetry::end(telemetry).await;
+    assert_eq!(collector.spans.lock().unwrap().len(), 100);
 }
 
 on_both_engines!(a_collector_gets_the_spans_of_a_request_and_of_what_it_caused);
