@@ -20,7 +20,7 @@ const TOGETHER: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_secs(2);
 
 /// The events of a database as they are published. Clones share the reader, which runs while there are followers.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct EventFeed {
     database: Database,
     reader: Arc<Mutex<Option<broadcast::Sender<Part>>>>,
@@ -38,7 +38,27 @@ pub struct Part {
 
 /// A follower of a feed.
 #[derive(Debug)]
-pub struct Follower(broadcast::Receiver<Part>);
+pub struct Follower {
+    feed: EventFeed,
+    parts: broadcast::Receiver<Part>,
+}
+
+/// The end of a reader: its channel closes when this is dropped, also by a panic, and the next follower begins another
+/// one.
+struct Reading {
+    feed: EventFeed,
+    sender: broadcast::Sender<Part>,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut reader = self.feed.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        // another one may have begun
+        if reader.as_ref().is_some_and(|sender| sender.same_channel(&self.sender)) {
+            *reader = None;
+        }
+    }
+}
 
 impl EventFeed {
     /// Returns the feed of a database.
@@ -48,18 +68,20 @@ impl EventFeed {
 
     /// Follows the feed from now on.
     pub fn follow(&self) -> Follower {
+        let feed = self.clone();
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = &*reader {
-            return Follower(sender.subscribe());
+            return Follower { feed, parts: sender.subscribe() };
         }
-        let (sender, receiver) = broadcast::channel(PARTS);
+        let (sender, parts) = broadcast::channel(PARTS);
         *reader = Some(sender.clone());
-        tokio::spawn(self.clone().read(sender));
-        Follower(receiver)
+        let reading = Reading { feed: self.clone(), sender };
+        tokio::spawn(async move { reading.feed.read(&reading.sender).await });
+        Follower { feed, parts }
     }
 
     /// Reads events as they are published, until the last follower ends.
-    async fn read(self, sender: broadcast::Sender<Part>) {
+    async fn read(&self, sender: &broadcast::Sender<Part>) {
         let mut position = None;
         loop {
             let committed = self.database.committed().notified();
@@ -109,13 +131,20 @@ impl EventFeed {
 }
 
 impl Follower {
-    /// Waits for events after a position. Returns `None` if some after it were missed: the log has them.
+    /// Waits for events after a position. Returns `None` if some after it were missed: the log has them. If the reader
+    /// has ended by a fault, another one is followed from then on.
     pub async fn next(&mut self, position: i64) -> Option<Part> {
         loop {
-            match self.0.recv().await {
+            match self.parts.recv().await {
                 Ok(part) if part.reached <= position => {}
                 Ok(part) if part.after <= position => return Some(part),
-                Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
+                Ok(_) | Err(RecvError::Lagged(_)) => return None,
+                Err(RecvError::Closed) => {
+                    // it may end by the same fault again
+                    sleep(TOGETHER).await;
+                    self.parts = self.feed.follow().parts;
+                    return None;
+                }
             }
         }
     }
@@ -134,5 +163,33 @@ impl Part {
         filter: &'a EventFilter,
     ) -> impl Iterator<Item = &'a Envelope> + 'a {
         self.events.iter().filter(move |event| event.position > position && filter.selects(event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::infrastructure::events::CacheInvalidationEvent;
+    use crate::infrastructure::repositories::new_database;
+
+    #[tokio::test]
+    async fn a_follower_gets_events_after_its_reader_has_ended_by_a_fault() {
+        let (_folder, database) = new_database().await;
+        let feed = EventFeed::new(database.clone());
+        let (sender, _) = broadcast::channel(1);
+        *feed.reader.lock().unwrap() = Some(sender.clone());
+        let mut follower = feed.follow();
+        drop(Reading { feed: feed.clone(), sender });
+        let followed = async {
+            assert!(follower.next(0).await.is_none(), "the reader has ended");
+            assert!(follower.next(-1).await.is_none(), "the first part of another one has no events");
+            let event = CacheInvalidationEvent { tags: Vec::new() };
+            let publish = database.write(event, async |work, event| work.publish(event).await);
+            publish.await.unwrap();
+            assert_eq!(follower.next(0).await.unwrap().events.len(), 1);
+        };
+        timeout(Duration::from_secs(20), followed).await.expect("the events in time");
     }
 }
