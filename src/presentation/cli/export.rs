@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CliError, counted,
     open_store::open_store,
-    private_file::{check_output, create_new, part_of, rename_new},
+    private_file::{check_output, create_new, part_of, rename_new, replace},
     signals::interruptible,
     verbosity::Verbosity,
 };
@@ -77,7 +77,7 @@ impl Export {
         }
 
         let part = part_of(path);
-        let rename = if self.force { |part: &Path, path: &Path| fs::rename(part, path) } else { rename_new };
+        let rename = if self.force { replace } else { rename_new };
         let written = write_file(&store, &part, path, rename, stop).await;
         if written.is_err() {
             // the file may not have been created

@@ -48,7 +48,13 @@ pub(super) fn part_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Renames a complete file to `path`; fails with [`io::ErrorKind::AlreadyExists`] if there is a file.
+/// Renames a complete file to `path`, durably, and replaces the file that is there.
+pub(super) fn replace(part: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(part, path)?;
+    sync_folder_of(path)
+}
+
+/// Renames a complete file to `path`, durably; fails with [`io::ErrorKind::AlreadyExists`] if there is a file.
 pub(super) fn rename_new(part: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(part, path) {
         Ok(()) => fs::remove_file(part),
@@ -57,5 +63,43 @@ pub(super) fn rename_new(part: &Path, path: &Path) -> io::Result<()> {
             fs::rename(part, path)
         }
         Err(error) => Err(error),
+    }?;
+    sync_folder_of(path)
+}
+
+/// Makes the name of a file durable, where the system can do so.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    // some file systems sync no folders, and one to which files are written need not be readable
+    let possible = [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied];
+    match synced {
+        Err(error) if !possible.contains(&error.kind()) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complete_file_gets_its_name_once_and_is_replaced_on_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("export.jsonl");
+        let part = |content: &str| {
+            let part = part_of(&path);
+            fs::write(&part, content).unwrap();
+            part
+        };
+        rename_new(&part("first"), &path).unwrap();
+        let refused = rename_new(&part("second"), &path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        replace(&part("third"), &path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "third");
     }
 }
