@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{HOST, USER_AGENT};
+use http::{Method, Request, Uri, request};
 use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::rt::{Read, Write};
@@ -17,9 +20,64 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 /// What requests call the store in `User-Agent`.
-pub(super) const AGENT: &str = concat!("undercroft/", env!("CARGO_PKG_VERSION"));
+const AGENT: &str = concat!("undercroft/", env!("CARGO_PKG_VERSION"));
 /// The longest wait for a connection to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where requests go: an HTTP or HTTPS URL with a host and a valid port, without a user and a fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub(super) is_https: bool,
+    /// The host and, if it is stated, the port, as `Host` has them.
+    pub(super) authority: String,
+    /// An address of IPv6 is without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) path_and_query: String,
+}
+
+/// A text is not the URL of an [`Endpoint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an HTTP URL with a host, without a user and a fragment")]
+pub(super) struct InvalidUrl;
+
+impl FromStr for Endpoint {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        let uri: Uri = text.parse().map_err(|_| InvalidUrl)?;
+        let (is_https, port) = match uri.scheme_str() {
+            Some("https") => (true, 443),
+            Some("http") => (false, 80),
+            _ => return Err(InvalidUrl),
+        };
+        let authority = uri.authority().ok_or(InvalidUrl)?;
+        let (authority, host) = (authority.as_str(), authority.host());
+        if host.is_empty() || authority.contains('@') || text.contains('#') {
+            return Err(InvalidUrl);
+        }
+        // the parsed URL has no port if the number is too large
+        let port = match authority.strip_prefix(host).and_then(|rest| rest.strip_prefix(':')) {
+            None => port,
+            Some(stated) => stated.parse().ok().filter(|port| *port != 0).ok_or(InvalidUrl)?,
+        };
+        Ok(Self {
+            is_https,
+            authority: authority.to_owned(),
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port,
+            path_and_query: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        })
+    }
+}
+
+impl Endpoint {
+    /// Begins a request to a path of it, with the headers that each has.
+    pub(super) fn request(&self, method: Method, path: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(path);
+        request.header(HOST, &self.authority).header(USER_AGENT, AGENT)
+    }
+}
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +101,13 @@ pub enum ConnectError {
 
 /// Connects to servers. Clones share the configuration of TLS.
 #[derive(Clone)]
-pub(in crate::infrastructure::adapters) struct Connector {
+pub(super) struct Connector {
     tls: Option<TlsConnector>,
 }
 
 impl Connector {
     /// Returns a connector that trusts the public roots.
-    pub(in crate::infrastructure::adapters) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let config =
             ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
@@ -60,26 +118,23 @@ impl Connector {
     }
 
     /// Connects to the first address of a host that is allowed and accepts the connection.
-    pub(in crate::infrastructure::adapters) async fn connect(
+    pub(super) async fn connect(
         &self,
-        host: &str,
-        port: u16,
-        is_https: bool,
+        Endpoint { is_https, host, port, .. }: &Endpoint,
         allowed: impl Fn(IpAddr) -> bool,
     ) -> Result<SendRequest<Full<Bytes>>, ConnectError> {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let resolved = lookup_host((host, port)).await.map_err(ConnectError::Resolve)?;
+        let resolved = lookup_host((host.as_str(), *port)).await.map_err(ConnectError::Resolve)?;
         let addresses: Vec<_> = resolved.filter(|address| allowed(address.ip())).collect();
         if addresses.is_empty() {
             return Err(ConnectError::NotAllowed);
         }
         let stream = connect_to_first(&addresses).await.map_err(ConnectError::Failed)?;
-        if !is_https {
+        if !*is_https {
             return open(TokioIo::new(stream)).await;
         }
 
         let invalid = |_| ConnectError::Name;
-        let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
+        let name = ServerName::try_from(host.clone()).map_err(invalid)?;
         let no_tls = || ConnectError::Failed(io::Error::other("TLS is not available"));
         let tls = self.tls.as_ref().ok_or_else(no_tls)?;
         open(TokioIo::new(tls.connect(name, stream).await.map_err(ConnectError::Failed)?)).await
@@ -109,4 +164,38 @@ async fn open<S: Read + Write + Unpin + Send + 'static>(
         let _ = connection.await;
     });
     Ok(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_has_a_host_and_a_valid_port_and_no_user() {
+        let of = |text: &str| text.parse::<Endpoint>();
+        let endpoint = of("https://shop.example:8443/hooks?a=b").unwrap();
+        assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.is_https), ("shop.example", 8443, true));
+        assert_eq!(endpoint.path_and_query, "/hooks?a=b");
+        let request = endpoint.request(Method::POST, &endpoint.path_and_query).body(()).unwrap();
+        assert_eq!(request.headers()[HOST], "shop.example:8443");
+        let endpoint = of("http://[::1]").unwrap();
+        assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.is_https), ("::1", 80, false));
+        assert_eq!((endpoint.authority.as_str(), endpoint.path_and_query.as_str()), ("[::1]", "/"));
+        for text in [
+            "",
+            "/hooks",
+            "shop.example",
+            "127.0.0.1:80",
+            "ftp://shop.example/",
+            "https://",
+            "https://ann@shop.example/",
+            "https://ann:secret@shop.example/",
+            "https://shop.example/#part",
+            "https://shop.example:0/",
+            "https://shop.example:65536/",
+            "https://shop.example:x/",
+        ] {
+            assert_eq!(of(text), Err(InvalidUrl), "{text}");
+        }
+    }
 }

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST, USER_AGENT};
-use http::{Request, StatusCode, Uri};
+use http::header::ACCEPT;
+use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::connection::{AGENT, ConnectError, Connector};
+use super::connection::{ConnectError, Connector, Endpoint};
 
 /// The longest time for both requests.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,8 +26,8 @@ pub struct KeySetClient(Connector);
 /// Why a key set was not fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum KeySetError {
-    /// A URL is not HTTPS.
-    #[error("not an HTTPS URL with a host")]
+    /// A URL is not HTTPS, or has a user, a password or a fragment.
+    #[error("not an HTTPS URL with a host, without a user")]
     Url,
     /// The connection failed.
     #[error(transparent)]
@@ -88,28 +88,31 @@ impl KeySetClient {
     }
 
     async fn get(&self, url: &str) -> Result<Bytes, KeySetError> {
-        let uri: Uri = url.parse().map_err(|_| KeySetError::Url)?;
-        let (host, authority) = uri.host().zip(uri.authority()).ok_or(KeySetError::Url)?;
-        let (is_https, port) = match uri.scheme_str() {
-            Some("https") => (true, 443),
-            Some("http") => (false, 80),
-            _ => return Err(KeySetError::Url),
-        };
-        let port = uri.port_u16().unwrap_or(port);
-        let allowed = |address: IpAddr| is_https || address.is_loopback();
-        let mut sender = self.0.connect(host, port, is_https, allowed).await?;
+        let endpoint: Endpoint = url.parse().map_err(|_| KeySetError::Url)?;
+        let allowed = |address: IpAddr| endpoint.is_https || address.is_loopback();
+        let mut sender = self.0.connect(&endpoint, allowed).await?;
 
-        let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
-            .header(HOST, authority.as_str())
-            .header(USER_AGENT, AGENT)
-            .header(ACCEPT, "application/json")
-            .body(Full::new(Bytes::new()))
-            .map_err(|_| KeySetError::Url)?;
+        let request = endpoint.request(Method::GET, &endpoint.path_and_query);
+        let request = request.header(ACCEPT, "application/json");
+        let request = request.body(Full::new(Bytes::new())).map_err(|_| KeySetError::Url)?;
         let response = sender.send_request(request).await.map_err(KeySetError::Http)?;
         if response.status() != StatusCode::OK {
             return Err(KeySetError::Status(response.status()));
         }
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         Ok(body.map_err(|_| KeySetError::Body)?.to_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_url_of_keys_with_a_user_is_refused() {
+        for url in ["https://ann:secret@127.0.0.1:9/keys", "http://ann@127.0.0.1:9/keys"] {
+            let refused = KeySetClient::default().get(url).await;
+            assert!(matches!(refused, Err(KeySetError::Url)), "{refused:?}");
+        }
     }
 }

@@ -7,26 +7,19 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{Request, StatusCode, Uri};
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
 use http_body_util::Full;
 use tokio::time::timeout;
 
-use super::connection::{AGENT, ConnectError, Connector};
+use super::connection::{ConnectError, Connector, Endpoint};
 
 /// The longest time of an export, as the specification of OTLP exporters has it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The URL of a collector: `http://HOST[:PORT]` or `https://…`, with a path before those of the signals if it has one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct OtlpUrl {
-    is_https: bool,
-    authority: String,
-    host: String,
-    port: u16,
-    /// Without a slash at the end.
-    path: String,
-}
+pub struct OtlpUrl(Endpoint);
 
 /// A text is not the URL of a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,32 +30,21 @@ impl FromStr for OtlpUrl {
     type Err = InvalidOtlpUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidOtlpUrl> {
-        let url: Uri = text.parse().map_err(|_| InvalidOtlpUrl)?;
-        let (is_https, port) = match url.scheme_str() {
-            Some("http") => (false, 80),
-            Some("https") => (true, 443),
-            _ => return Err(InvalidOtlpUrl),
-        };
-        let authority = url.authority().ok_or(InvalidOtlpUrl)?;
-        let has_port = authority.as_str().len() > authority.host().len() + 1;
-        let is_plain = !authority.as_str().contains('@') && url.query().is_none();
-        if !is_plain || authority.host().is_empty() || has_port && authority.port_u16().is_none() {
+        let mut endpoint: Endpoint = text.parse().map_err(|_| InvalidOtlpUrl)?;
+        if endpoint.path_and_query.contains('?') {
             return Err(InvalidOtlpUrl);
         }
-        Ok(Self {
-            is_https,
-            authority: authority.to_string(),
-            host: authority.host().to_owned(),
-            port: authority.port_u16().unwrap_or(port),
-            path: url.path().trim_end_matches('/').to_owned(),
-        })
+        // the paths of the signals follow
+        let path = endpoint.path_and_query.trim_end_matches('/').len();
+        endpoint.path_and_query.truncate(path);
+        Ok(Self(endpoint))
     }
 }
 
 impl fmt::Debug for OtlpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { is_https, authority, path, .. } = self;
-        write!(f, "http{}://{authority}{path}", if *is_https { "s" } else { "" })
+        let Endpoint { is_https, authority, path_and_query, .. } = &self.0;
+        write!(f, "http{}://{authority}{path_and_query}", if *is_https { "s" } else { "" })
     }
 }
 
@@ -107,18 +89,15 @@ impl OtlpExporter {
     }
 
     async fn send(&self, signal: OtlpSignal, body: Vec<u8>) -> Result<(), OtlpError> {
-        let OtlpUrl { is_https, authority, host, port, path } = &self.url;
-        let mut sender = self.connector.connect(host, *port, *is_https, |_| true).await?;
+        let OtlpUrl(endpoint) = &self.url;
+        let mut sender = self.connector.connect(endpoint, |_| true).await?;
         let end = match signal {
             OtlpSignal::Traces => "/v1/traces",
             OtlpSignal::Metrics => "/v1/metrics",
         };
-        let request = Request::post(format!("{path}{end}"))
-            .header(HOST, authority)
-            .header(USER_AGENT, AGENT)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|_| ConnectError::Name)?;
+        let request = endpoint.request(Method::POST, &format!("{}{end}", endpoint.path_and_query));
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|_| ConnectError::Name)?;
         // the body of the response is not read: it can only say that a part was refused
         let response = sender.send_request(request).await.map_err(ConnectError::Http)?;
         let status = response.status();
@@ -133,9 +112,10 @@ mod tests {
     #[test]
     fn a_url_has_a_host_and_no_user() {
         let url: OtlpUrl = "https://collector.example/otlp/".parse().unwrap();
-        assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("collector.example", 443, "/otlp"));
+        assert_eq!((url.0.port, url.0.path_and_query.as_str()), (443, "/otlp"));
         assert_eq!(format!("{url:?}"), "https://collector.example/otlp");
-        assert_eq!("http://127.0.0.1:4318".parse::<OtlpUrl>().unwrap().port, 4318);
+        let url: OtlpUrl = "http://127.0.0.1:4318".parse().unwrap();
+        assert_eq!((url.0.port, url.0.path_and_query.as_str()), (4318, ""));
         for text in
             ["", "127.0.0.1:4318", "grpc://a:4317", "http://", "http://ann:b@c", "http://a:x", "http://a/?b"]
         {

@@ -12,8 +12,8 @@ mod signature;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
-use http::{Request, Uri};
+use http::Method;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::Full;
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use self::address::is_public;
 pub use self::signature::new_secret;
 use self::signature::sign;
-use super::connection::{AGENT, ConnectError, Connector};
+use super::connection::{ConnectError, Connector, Endpoint};
 use crate::domain::webhook::WebhookSecret;
 
 /// The longest time from the resolution of the host to the head of the response.
@@ -119,8 +119,7 @@ impl WebhookClient {
 
     /// Checks the URL of an endpoint, as far as it can be checked without a resolution of its host.
     pub fn check(&self, url: &str) -> Result<(), InvalidEndpoint> {
-        let (_, host, _) = self.parse(url)?;
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        let address = self.parse(url)?.host.parse();
         if !self.allow_private && address.is_ok_and(|address| !is_public(address)) {
             return Err(InvalidEndpoint::Private);
         }
@@ -144,15 +143,12 @@ impl WebhookClient {
         message: &WebhookMessage<'_>,
         signatures: &str,
     ) -> Result<WebhookResponse, WebhookError> {
-        let (uri, host, port) = self.parse(message.url)?;
-        let is_https = uri.scheme_str() == Some("https");
+        let endpoint = self.parse(message.url)?;
         let allowed = |address| self.allow_private || is_public(address);
-        let mut sender = self.connector.connect(host, port, is_https, allowed).await?;
+        let mut sender = self.connector.connect(&endpoint, allowed).await?;
 
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let request = Request::post(path)
-            .header(HOST, uri.authority().map_or(host, |authority| authority.as_str()))
-            .header(USER_AGENT, AGENT)
+        let request = endpoint
+            .request(Method::POST, &endpoint.path_and_query)
             .header(CONTENT_TYPE, message.media_type)
             .header("webhook-id", message.id.to_string())
             .header("webhook-timestamp", message.at.as_second())
@@ -167,29 +163,10 @@ impl WebhookClient {
         Ok(WebhookResponse { status: response.status().as_u16(), retry_after })
     }
 
-    /// Returns the URL with its host and port.
-    fn parse<'a>(&self, url: &'a str) -> Result<(Uri, &'a str, u16), InvalidEndpoint> {
-        let uri: Uri = url.parse().map_err(|_| InvalidEndpoint::Url)?;
-        let port = match uri.scheme_str() {
-            Some("https") => 443,
-            Some("http") if self.allow_private => 80,
-            Some("http") => return Err(InvalidEndpoint::Private),
-            _ => return Err(InvalidEndpoint::Url),
-        };
-        let authority = uri.authority().ok_or(InvalidEndpoint::Url)?.as_str();
-        if authority.contains('@') || url.contains('#') {
-            return Err(InvalidEndpoint::Url);
-        }
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidEndpoint::Url)?;
-        // the parsed URL has no port if the number is too large
-        let port = match authority.strip_prefix(host).and_then(|rest| rest.strip_prefix(':')) {
-            None => port,
-            Some(stated) => stated.parse().ok().filter(|port| *port != 0).ok_or(InvalidEndpoint::Url)?,
-        };
-        // the host as it stands in the text, so that it outlives the parsed URL
-        let start = url.find(host).ok_or(InvalidEndpoint::Url)?;
-        let host = &url[start..start + host.len()];
-        Ok((uri, host, port))
+    /// Returns the endpoint of a URL, whose host is not resolved.
+    fn parse(&self, url: &str) -> Result<Endpoint, InvalidEndpoint> {
+        let endpoint: Endpoint = url.parse().map_err(|_| InvalidEndpoint::Url)?;
+        if endpoint.is_https || self.allow_private { Ok(endpoint) } else { Err(InvalidEndpoint::Private) }
     }
 }
 
