@@ -50,8 +50,8 @@ pub struct UpdateWebhookEndpoint {
     /// The types of the events that are sent; all of the business if it is empty.
     #[schema(value_type = Option<Vec<EventType>>, nullable = false, max_items = 64)]
     pub event_types: Option<Vec<String>>,
-    /// Whether events are sent. An endpoint that was deactivated because it failed is activated again by `true`; what
-    /// was published meanwhile is not sent to it.
+    /// Whether events are sent. An endpoint that was deactivated because it failed is activated again by `true`. Of
+    /// what was published meanwhile, only the last events may be sent to it.
     #[schema(nullable = false)]
     pub active: Option<bool>,
 }
