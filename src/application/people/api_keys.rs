@@ -16,7 +16,10 @@ use crate::domain::permission::{Permission, Permissions};
 use crate::domain::time::{earlier, later};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
-use crate::infrastructure::repositories::{ApiKeyFilter, ApiKeyRepository, Page, UnitOfWork};
+use crate::infrastructure::guards::Principal;
+use crate::infrastructure::repositories::{
+    ApiKeyFilter, ApiKeyRepository, Page, StaffRoleRepository, UnitOfWork,
+};
 
 use super::granting::{Grantable, Granter};
 use super::users;
@@ -51,33 +54,39 @@ pub struct CreatedApiKey {
     pub text: ApiKeyText,
 }
 
-/// Creates a key of a user who has these permissions, and sends the user a notice.
+/// Creates a key of a user with these permissions, and sends the user a notice.
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] for a scope that the user does not have or no key can have, and
-/// [`Conflict::TooManyApiKeys`].
+/// A [`ValidationException`] for a scope that the user does not have or no key can have, [`Conflict::TooManyApiKeys`],
+/// and [`Conflict::Stale`] if the password or the role has changed since the request was authenticated: such a change
+/// ends all keys of the user.
 pub async fn create(
     store: &Store,
-    (user_id, permissions): (UserId, Permissions),
+    principal: &Principal,
     new: CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
-    check_scopes(permissions, &new.scopes)?;
-    let given = (store.mailing(), user_id, new);
-    let write = store
-        .database()
-        .write(given, async |work, (mailing, user_id, new)| create_in(work, mailing, *user_id, new).await);
+    check_scopes(principal.permissions, &new.scopes)?;
+    let owner = (principal.user.clone(), principal.permissions);
+    let write = store.database().write((store.mailing(), owner, new), async |work, (mailing, owner, new)| {
+        create_in(work, mailing, owner, new).await
+    });
     write.await
 }
 
 async fn create_in(
     work: &mut UnitOfWork,
     mailing: &Mailing,
-    user_id: UserId,
+    (owner, permissions): &(User, Permissions),
     new: &CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
-    let user = users::lock_not_erased(work, user_id).await?;
-    if ApiKeyRepository::count(work, user_id).await? >= MAX_API_KEYS {
+    let user = users::lock_not_erased(work, owner.id).await?;
+    if (&user.password_hash, user.role) != (&owner.password_hash, owner.role) {
+        return Err(Conflict::Stale.into());
+    }
+    let current = StaffRoleRepository(work).permissions_of(&user).await?;
+    check_scopes(permissions.intersection(current), &new.scopes)?;
+    if ApiKeyRepository::count(work, user.id).await? >= MAX_API_KEYS {
         return Err(Conflict::TooManyApiKeys.into());
     }
     let (mut secret, now) = ([0; API_KEY_BYTES], work.now());
@@ -86,7 +95,7 @@ async fn create_in(
     let lifetime = new.lifetime_days.map(|days| SignedDuration::from_hours(days.saturating_mul(24)));
     let api_key = ApiKey {
         id: work.id(),
-        user_id,
+        user_id: user.id,
         name: new.name.clone(),
         hint: text.hint().to_owned(),
         key_hash: text.hash(),

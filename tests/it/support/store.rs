@@ -222,3 +222,13 @@ pub async fn write_until_committed(
     begun.cancelled().await;
     (writing, complete)
 }
+
+/// Waits on PostgreSQL until a transaction of this database waits for a lock. On SQLite, transactions run one after
+/// the other.
+pub async fn wait_for_lock(database: &Database) {
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                   AND application_name = current_setting('application_name')";
+    while database.engine() == Engine::Postgres && value::<i64>(database, waiting, &[]).await == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -23,7 +23,7 @@ use crate::presentation::http::state::{AppState, State};
 pub(super) fn routes() -> Routes {
     routes![
         list_api_keys,
-        create_api_key: [Conflict::TooManyApiKeys],
+        create_api_key: [Conflict::TooManyApiKeys, Conflict::Stale],
         get_api_key: [NotFound::ApiKey],
         delete_api_key: [NotFound::ApiKey],
     ]
@@ -88,8 +88,7 @@ async fn create_api_key(
     State(app): State<AppState>,
     Json(new): Json<CreateApiKey>,
 ) -> HandlerResult<Response> {
-    let owner = (principal.user_id(), principal.permissions);
-    let CreatedApiKey { api_key, text } = api_keys::create(&app.store, owner, new).await?;
+    let CreatedApiKey { api_key, text } = api_keys::create(&app.store, &principal, new).await?;
     let location = format!("/v1/me/api-keys/{}", api_key.id);
     let body = ApiKeyWithTextBody { api_key: ApiKeyBody::of(&api_key), key: text.expose().to_owned() };
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(body)).into_response())

@@ -3,11 +3,14 @@
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use undercroft::application::people::api_keys::{self, CreateApiKey};
+use undercroft::application::people::authentication;
 use undercroft::domain::ids::{ApiKeyId, UserId};
+use undercroft::infrastructure::guards::Credentials;
 use undercroft::settings::{RateLimitSettings, Settings};
 
 use super::{PASSWORD, bearer, erase, newcomer};
-use crate::support::store::{execute, value};
+use crate::support::store::{execute, value, wait_for_lock, write_until_committed};
 use crate::support::{Shop, ShopOptions, TestClient, TestServer};
 
 /// Creates a key; returns the response and a client that sends it.
@@ -175,6 +178,33 @@ async fn a_new_password_ends_the_keys(shop: &Shop) {
     let change = json!({"password": "another long password 3", "current_password": PASSWORD});
     ann.patch("/v1/me", change).await.expect(200);
     assert_eq!(reason(&program.get("/v1/me").await.expect(401)), "invalid_token");
+}
+
+on_both_engines!(no_key_is_created_after_a_change_that_ends_the_keys_of_the_user);
+async fn no_key_is_created_after_a_change_that_ends_the_keys_of_the_user(shop: &Shop) {
+    let server = shop.server().await;
+    let root = server.admin().await;
+    root.post("/admin/v1/roles", json!({"name": "few", "permissions": []})).await.expect(201);
+    for (change, code) in [
+        ("UPDATE users SET password_hash = 'another'", "stale"),
+        ("UPDATE users SET role = 'customer'", "stale"),
+        ("UPDATE users SET staff_role = 'few' WHERE role = 'admin'", "validation"),
+    ] {
+        let admin = server.admin().await;
+        let token = admin.header("authorization").trim_start_matches("Bearer ");
+        let found = authentication::credentials(&shop.store, token).await.unwrap();
+        let Credentials::Valid(principal) = found else { panic!("the session is valid") };
+        let (changing, complete) = write_until_committed(&shop.database, change).await;
+        let store = shop.store.clone();
+        let scopes = vec!["products:read".parse().unwrap()];
+        let new = CreateApiKey { name: "A".into(), scopes, lifetime_days: None };
+        let creating = tokio::spawn(async move { api_keys::create(&store, &principal, new).await });
+        wait_for_lock(&shop.database).await;
+        complete.cancel();
+        changing.await.unwrap().unwrap();
+        assert_eq!(creating.await.unwrap().unwrap_err().code(), code, "{change}");
+    }
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM api_keys", &[]).await, 0);
 }
 
 on_both_engines!(a_key_expires_and_its_use_is_recorded_once_in_five_minutes, ShopOptions::manual_clock());

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
@@ -13,11 +12,10 @@ use tokio::net::TcpListener;
 use undercroft::application::{IdentityTerms, Terms};
 use undercroft::infrastructure::adapters::KeySetClient;
 use undercroft::infrastructure::middleware::jwt::{Algorithm, Expected, TokenSigner, TrustedIssuer};
-use undercroft::infrastructure::repositories::Engine;
 
 use super::{PASSWORD, bearer, newcomer};
 use crate::support::forged_tokens::Forger;
-use crate::support::store::{execute, terms, value, write_until_committed};
+use crate::support::store::{execute, terms, value, wait_for_lock, write_until_committed};
 use crate::support::{Shop, ShopOptions, TestClient, TestServer};
 
 /// An issuer on a free port.
@@ -144,13 +142,7 @@ async fn a_subject_is_not_linked_to_a_customer_who_had_its_address(shop: &Shop) 
     let (changing, complete) = write_until_committed(&shop.database, change).await;
     let client = bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true));
     let linking = tokio::spawn(async move { client.get("/v1/me").await });
-    if shop.database.engine() == Engine::Postgres {
-        let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
-                       AND application_name = current_setting('application_name')";
-        while value::<i64>(&shop.database, waiting, &[]).await == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
+    wait_for_lock(&shop.database).await;
     complete.cancel();
     changing.await.unwrap().unwrap();
     assert_eq!(linking.await.unwrap().problem(401), "unauthorized_access");
