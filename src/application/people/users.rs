@@ -14,8 +14,8 @@ use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, UserNotFoundException, ValidationException,
 };
 use crate::infrastructure::repositories::{
-    ApiKeyRepository, EndedSessions, EraseError, Page, SessionRepository, StaffRoleRepository, UnitOfWork,
-    UserFilter, UserRepository, UserTokenRepository,
+    ApiKeyRepository, EndedSessions, EraseError, IdentityRepository, Page, SessionRepository,
+    StaffRoleRepository, UnitOfWork, UserFilter, UserRepository, UserTokenRepository,
 };
 
 use super::granting::{Grantable, Granter, check_remaining_admin};
@@ -55,7 +55,8 @@ pub async fn user(store: &Store, id: UserId) -> Result<User, Failure> {
 }
 
 /// Changes the roles of a user, and ends their sessions and the tokens that were sent to them: a token has the
-/// rights with which it was issued.
+/// rights with which it was issued. A user who becomes an administrator or a customer loses the API keys and the
+/// accounts at identity providers, too.
 ///
 /// # Errors
 ///
@@ -106,6 +107,8 @@ async fn change_role_in(
     if changed.role != user.role {
         // otherwise the scopes of an administrator would return with the role
         ApiKeyRepository::remove_all_of(work, user.id).await?;
+        // an administrator is never linked by the address
+        IdentityRepository::remove_all_of(work, user.id).await?;
     }
     UserTokenRepository::end_all_of(work, user.id).await?;
     let ended = SessionRepository::end_all_of(work, user.id).await?;

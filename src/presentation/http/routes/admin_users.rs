@@ -78,9 +78,10 @@ async fn get_user(
 
 /// Change the roles of a user
 ///
-/// The sessions of the user end. An administrator without a staff role may do everything, one with a staff role what
-/// its permissions say. The request fails with `last_admin` if no administrator would be left who may do everything,
-/// and with `unauthorized_access` if the user has, or would get, a permission that the caller does not have.
+/// The sessions of the user end, and with another `role` the API keys and the links to accounts at an identity
+/// provider, too. An administrator without a staff role may do everything, one with a staff role what its permissions
+/// say. The request fails with `last_admin` if no administrator would be left who may do everything, and with
+/// `unauthorized_access` if the user has, or would get, a permission that the caller does not have.
 ///
 /// A customer becomes an administrator only with a verified e-mail address: otherwise someone else may have
 /// registered with it, and the request fails with `email_not_verified`. In a store that sends no e-mails, the

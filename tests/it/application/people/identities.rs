@@ -148,6 +148,20 @@ async fn a_subject_is_not_linked_to_a_customer_who_had_its_address(shop: &Shop) 
     assert_eq!(linking.await.unwrap().problem(401), "unauthorized_access");
 }
 
+on_both_engines!(a_customer_who_becomes_an_administrator_is_not_linked_any_more, options(false, true));
+async fn a_customer_who_becomes_an_administrator_is_not_linked_any_more(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    newcomer(&server, "ann@example.org").await;
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
+    let ann = bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true));
+    let id = ann.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned();
+    let admin = server.admin().await;
+    admin.patch(&format!("/admin/v1/users/{id}"), json!({"role": "admin"})).await.expect(200);
+    assert_eq!(ann.get("/admin/v1/users").await.problem(401), "unauthorized_access");
+    assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM user_identities", &[]).await, 0);
+}
+
 on_both_engines!(a_user_of_the_issuer_exports_and_erases_the_own_data, options(true, true));
 async fn a_user_of_the_issuer_exports_and_erases_the_own_data(shop: &Shop) {
     let issuer = Issuer::start().await;
