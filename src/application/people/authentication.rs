@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use crate::application::Store;
 use crate::domain::api_key::{API_KEY_PREFIX, ApiKeyText};
-use crate::domain::ids::UserId;
-use crate::domain::user::{Session, User, token_hash};
+use crate::domain::user::{Session, token_hash};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::guards::{Credentials, Means, Principal};
 
 use crate::infrastructure::middleware::jwt::stated_issuer;
-use crate::infrastructure::repositories::{StaffRoleRepository, UserRepository};
+use crate::infrastructure::repositories::StaffRoleRepository;
 
 use super::{access_tokens, api_keys, identities, session_tokens, sessions};
 
@@ -47,7 +46,7 @@ pub(super) async fn session(store: &Store, text: &str) -> Result<Option<Session>
             let found = sessions::by_id(store, principal.user.id, session_id).await?;
             Ok(found.map(|(session, _)| session))
         }
-        Means::ApiKey(_) | Means::IssuerToken => Ok(None),
+        Means::ApiKey(_) | Means::IssuerToken(_) => Ok(None),
     }
 }
 
@@ -69,7 +68,10 @@ pub async fn reload(store: &Store, principal: &Principal) -> Result<Credentials,
     let found = match &principal.means {
         Means::Session(session) => by_session(store, &session.token_hash).await?,
         Means::ApiKey(api_key) => by_key_hash(store, &api_key.key_hash).await?,
-        Means::IssuerToken => by_issuer(store, principal.user.id).await?,
+        Means::IssuerToken(token) => {
+            let found = identities::by_token(store, token).await?;
+            found.filter(|found| found.user.id == principal.user.id)
+        }
         Means::AccessToken { session_id } => {
             access_tokens::by_session(store, principal.user.id, *session_id).await?
         }
@@ -91,17 +93,6 @@ async fn by_signed_token(store: &Store, text: &str) -> Result<Option<Principal>,
     match issuer.filter(|issuer| stated_issuer(text).is_some_and(|stated| stated == issuer.name())) {
         Some(issuer) => identities::by_text(store, issuer, text).await,
         None => access_tokens::by_text(store, text).await,
-    }
-}
-
-async fn by_issuer(store: &Store, user_id: UserId) -> Result<Option<Principal>, Failure> {
-    let mut connection = store.database().read().await?;
-    let version = UserRepository(&mut connection).data_version(user_id).await?;
-    let user: Option<User> = connection.find(user_id).await?;
-    drop(connection);
-    match user.filter(|user| user.erased_at.is_none()) {
-        Some(user) => identities::by_user(store, (user, version)).await.map(Some),
-        None => Ok(None),
     }
 }
 

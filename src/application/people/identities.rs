@@ -8,7 +8,7 @@ use crate::domain::email::{is_email, is_same_mailbox};
 use crate::domain::events::UserRegistered;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::guards::{Means, Principal};
+use crate::infrastructure::guards::{IssuerToken, Means, Principal};
 use crate::infrastructure::middleware::jwt::{Claims, TrustedIssuer};
 use crate::infrastructure::repositories::{
     IdentityRepository, StaffRoleRepository, UnitOfWork, UserRepository,
@@ -29,6 +29,8 @@ pub(super) async fn by_text(
         }
     };
     let (provider, subject) = (issuer.name().to_owned(), claims.subject().to_owned());
+    let expires_at = claims.expires_at();
+    let token = IssuerToken { provider: provider.clone(), subject: subject.clone(), expires_at };
     let mut connection = store.database().read().await?;
     let found = IdentityRepository(&mut connection).user(&provider, &subject).await?;
     drop(connection);
@@ -51,14 +53,29 @@ pub(super) async fn by_text(
         (None, None) => None,
     };
     let Some(user) = found else { return Ok(None) };
-    by_user(store, user).await.map(Some)
+    by_user(store, user, token).await.map(Some)
+}
+
+/// Returns the user of a token of the issuer that was verified before; `None` if the token has expired, or its subject
+/// is not linked any more.
+pub(super) async fn by_token(store: &Store, token: &IssuerToken) -> Result<Option<Principal>, Failure> {
+    if token.expires_at <= store.now() {
+        return Ok(None);
+    }
+    let mut connection = store.database().read().await?;
+    let found = IdentityRepository(&mut connection).user(&token.provider, &token.subject).await?;
+    drop(connection);
+    match found {
+        Some(user) => by_user(store, user, token.clone()).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Returns a user, at a version of the user's data, with a token of the issuer.
-pub(super) async fn by_user(store: &Store, user: (User, i64)) -> Result<Principal, Failure> {
+async fn by_user(store: &Store, user: (User, i64), token: IssuerToken) -> Result<Principal, Failure> {
     let mut connection = store.database().read().await?;
     let permissions = StaffRoleRepository(&mut connection).permissions_of(&user.0).await?;
-    Ok(Principal::new(user, Means::IssuerToken, permissions))
+    Ok(Principal::new(user, Means::IssuerToken(token), permissions))
 }
 
 /// Returns the e-mail address of a token, if the issuer states that it is verified.

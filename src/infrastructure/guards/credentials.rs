@@ -1,6 +1,9 @@
 //! The credentials of a request: who sends it and by what, as far as that is known.
 
+use std::fmt;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use crate::domain::api_key::ApiKey;
 use crate::domain::ids::{SessionId, UserId};
@@ -36,7 +39,25 @@ pub enum Means {
         session_id: SessionId,
     },
     /// A token of the identity provider.
-    IssuerToken,
+    IssuerToken(IssuerToken),
+}
+
+/// A token of the identity provider that was verified.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IssuerToken {
+    /// The identity provider.
+    pub provider: String,
+    /// The subject, which is linked to the user.
+    pub subject: String,
+    /// The time from which the token is not accepted, UTC.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for IssuerToken {
+    /// Writes no claims, which are personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuerToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
 }
 
 /// The credentials of a request. Clones share the principal.
@@ -68,7 +89,7 @@ impl Principal {
     #[must_use]
     pub fn with_one_time_passwords(self, are_required: bool) -> Self {
         let must_enrol = self.user.totp_since.is_none();
-        let is_proven = !must_enrol && self.means != Means::IssuerToken;
+        let is_proven = !must_enrol && !matches!(self.means, Means::IssuerToken(_));
         if !are_required || is_proven || self.permissions == Permissions::NONE {
             return self;
         }
@@ -79,7 +100,7 @@ impl Principal {
     pub fn session(&self) -> Option<&Session> {
         match &self.means {
             Means::Session(session) => Some(session),
-            Means::ApiKey(_) | Means::AccessToken { .. } | Means::IssuerToken => None,
+            Means::ApiKey(_) | Means::AccessToken { .. } | Means::IssuerToken(_) => None,
         }
     }
 }
@@ -88,7 +109,7 @@ impl Means {
     /// Returns the permissions that these means allow at most.
     pub fn scopes(&self) -> Permissions {
         match self {
-            Self::Session(_) | Self::AccessToken { .. } | Self::IssuerToken => Permissions::ALL,
+            Self::Session(_) | Self::AccessToken { .. } | Self::IssuerToken(_) => Permissions::ALL,
             Self::ApiKey(api_key) => api_key.scopes,
         }
     }
@@ -121,7 +142,7 @@ impl Credentials {
 impl Credentials {
     /// Returns the credentials of a new user of this role.
     pub(super) fn of(id: u128, role: crate::domain::user::Role) -> Self {
-        let now = jiff::Timestamp::UNIX_EPOCH;
+        let now = Timestamp::UNIX_EPOCH;
         let user =
             User::new(UserId(uuid::Uuid::from_u128(id)), "ann@shop.example".into(), String::new(), role, now);
         let session = Session::new(Vec::new(), user.id, now, now);

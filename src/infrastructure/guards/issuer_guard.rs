@@ -21,7 +21,7 @@ impl Guard for IssuerGuard {
     fn check(credentials: Credentials) -> Result<Self, Failure> {
         let principal = credentials.principal()?;
         match &principal.means {
-            Means::IssuerToken => Ok(Self { principal }),
+            Means::IssuerToken(_) => Ok(Self { principal }),
             Means::Session(_) | Means::ApiKey(_) | Means::AccessToken { .. } => {
                 Err(UnauthorizedAccessException::SessionRequired.into())
             }
@@ -47,6 +47,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::SessionId;
     use crate::domain::user::Role;
+    use crate::infrastructure::guards::IssuerToken;
 
     #[test]
     fn a_token_of_the_issuer_is_neither_an_api_key_nor_an_access_token() {
@@ -57,7 +58,12 @@ mod tests {
                 ..Principal::clone(&principal)
             })))
         };
-        assert_eq!(by(Means::IssuerToken).unwrap().user.id.0.as_u128(), 7);
+        let token = IssuerToken {
+            provider: "https://login.example".into(),
+            subject: "ann".into(),
+            expires_at: jiff::Timestamp::MAX,
+        };
+        assert_eq!(by(Means::IssuerToken(token)).unwrap().user.id.0.as_u128(), 7);
         let access_token = Means::AccessToken { session_id: SessionId(uuid::Uuid::nil()) };
         assert_eq!(by(access_token).unwrap_err().status(), 403);
         let refused = |credentials| IssuerGuard::check(credentials).unwrap_err().status();

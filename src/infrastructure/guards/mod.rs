@@ -39,7 +39,7 @@ pub use self::age_verification_guard::{AgeFacts, AgeVerificationGuard};
 pub use self::authentication_guard::AuthenticationGuard;
 pub use self::cart_guard::{CartBounds, CartFacts, CartGuard};
 pub use self::content_access_guard::{ContentAccessGuard, ContentFacts};
-pub use self::credentials::{Credentials, Means, Principal};
+pub use self::credentials::{Credentials, IssuerToken, Means, Principal};
 pub use self::email_verified_guard::{EmailFacts, EmailVerifiedGuard};
 pub use self::feature_flag_guard::FeatureFlagGuard;
 pub use self::issuer_guard::IssuerGuard;

@@ -23,7 +23,7 @@ impl Guard for SessionGuard {
         let principal = credentials.principal()?;
         match &principal.means {
             Means::Session(session) => Ok(Self { session: session.clone(), principal }),
-            Means::ApiKey(_) | Means::AccessToken { .. } | Means::IssuerToken => {
+            Means::ApiKey(_) | Means::AccessToken { .. } | Means::IssuerToken(_) => {
                 Err(UnauthorizedAccessException::SessionRequired.into())
             }
         }

@@ -236,7 +236,7 @@ fn acting_user(principal: &Principal) -> ActingUser {
         Means::Session(session) => (Some(session.id()), None),
         Means::ApiKey(api_key) => (None, Some(api_key.id)),
         Means::AccessToken { session_id } => (Some(*session_id), None),
-        Means::IssuerToken => (None, None),
+        Means::IssuerToken(_) => (None, None),
     };
     ActingUser { user_id: principal.user.id, session_id, api_key_id }
 }
@@ -246,7 +246,7 @@ fn acting_user(principal: &Principal) -> ActingUser {
 fn partition(principal: &Principal) -> Partition {
     match &principal.means {
         Means::ApiKey(_) => Partition::ApiKeysOf(principal.user.id.0),
-        Means::Session(_) | Means::AccessToken { .. } | Means::IssuerToken => {
+        Means::Session(_) | Means::AccessToken { .. } | Means::IssuerToken(_) => {
             Partition::User(principal.user.id.0)
         }
     }

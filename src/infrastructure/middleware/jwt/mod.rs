@@ -13,12 +13,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 pub use self::issuer_keys::TrustedIssuer;
 pub use self::keys::{InvalidKeySet, KeySet};
 pub use self::signer::TokenSigner;
+use crate::domain::time::later;
 use crate::domain::unique_members::UniqueMembers;
 
 /// The longest token, in bytes: more than any access token of this store or of common identity providers has.
@@ -222,6 +223,13 @@ impl Claims {
     /// Returns the subject.
     pub fn subject(&self) -> &str {
         text(&self.0, "sub").unwrap_or_default()
+    }
+
+    /// Returns the time from which the token is not accepted.
+    pub fn expires_at(&self) -> Timestamp {
+        let seconds = self.get("exp").and_then(Value::as_f64).unwrap_or_default() + LEEWAY;
+        let since_epoch = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::MAX);
+        later(Timestamp::UNIX_EPOCH, since_epoch)
     }
 
     /// Returns a claim that is a text.

@@ -1,5 +1,7 @@
 //! Users of an identity provider: a local issuer, whose keys are fetched, rotated and unreachable.
 
+mod verified_again;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
