@@ -28,32 +28,19 @@ pub(super) async fn by_text(
             return Ok(None);
         }
     };
-    let (provider, subject) = (issuer.name().to_owned(), claims.subject().to_owned());
-    let expires_at = claims.expires_at();
-    let token = IssuerToken { provider: provider.clone(), subject: subject.clone(), expires_at };
-    let mut connection = store.database().read().await?;
-    let found = IdentityRepository(&mut connection).user(&provider, &subject).await?;
-    drop(connection);
-    let found = match (found, verified_email(&claims)) {
-        (Some(user), _) => Some(user),
-        (None, Some(email)) => {
-            let given = (provider, subject, email, store.terms.identities);
-            let write = store.database().write(given, async |work, (provider, subject, email, terms)| {
-                link(work, (provider, subject), email, *terms).await
-            });
-            match write.await? {
-                Some(user) => {
-                    let mut connection = store.database().read().await?;
-                    let version = UserRepository(&mut connection).data_version(user.id).await?;
-                    Some((user, version))
-                }
-                None => None,
-            }
-        }
-        (None, None) => None,
+    let token = IssuerToken {
+        provider: issuer.name().to_owned(),
+        subject: claims.subject().to_owned(),
+        expires_at: claims.expires_at(),
     };
-    let Some(user) = found else { return Ok(None) };
-    by_user(store, user, token).await.map(Some)
+    let found = match (linked(store, &token).await?, verified_email(&claims)) {
+        (None, Some(email)) => link_now(store, &token, email).await?,
+        (found, _) => found,
+    };
+    match found {
+        Some(user) => by_user(store, user, token).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Returns the user of a token of the issuer that was verified before; `None` if the token has expired, or its subject
@@ -62,13 +49,16 @@ pub(super) async fn by_token(store: &Store, token: &IssuerToken) -> Result<Optio
     if token.expires_at <= store.now() {
         return Ok(None);
     }
-    let mut connection = store.database().read().await?;
-    let found = IdentityRepository(&mut connection).user(&token.provider, &token.subject).await?;
-    drop(connection);
-    match found {
+    match linked(store, token).await? {
         Some(user) => by_user(store, user, token.clone()).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Returns the user to whom the subject of a token is linked, with the version of the user's data.
+async fn linked(store: &Store, token: &IssuerToken) -> Result<Option<(User, i64)>, Failure> {
+    let mut connection = store.database().read().await?;
+    Ok(IdentityRepository(&mut connection).user(&token.provider, &token.subject).await?)
 }
 
 /// Returns a user, at a version of the user's data, with a token of the issuer.
@@ -82,6 +72,41 @@ async fn by_user(store: &Store, user: (User, i64), token: IssuerToken) -> Result
 fn verified_email(claims: &Claims) -> Option<String> {
     let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
     claims.text("email").filter(|email| is_verified && is_email(email)).map(str::to_owned)
+}
+
+/// Links the subject of a token as [`link`] does. If that is not possible, nothing is written: a store that cannot
+/// write, such as a standby, refuses the token.
+async fn link_now(store: &Store, token: &IssuerToken, email: String) -> Result<Option<(User, i64)>, Failure> {
+    let terms = store.terms.identities;
+    if !terms.creates_users && !terms.links_by_email {
+        return Ok(None);
+    }
+    let mut connection = store.database().read().await?;
+    let known = UserRepository(&mut connection).by_email(&email).await?;
+    drop(connection);
+    let is_possible = match &known {
+        Some(user) => terms.links_by_email && is_linkable(user, &email),
+        None => terms.creates_users,
+    };
+    if !is_possible {
+        // another request may have linked the subject meanwhile
+        return linked(store, token).await;
+    }
+    let given = (token.provider.clone(), token.subject.clone(), email, terms);
+    let write = store.database().write(given, async |work, (provider, subject, email, terms)| {
+        link(work, (provider, subject), email, *terms).await
+    });
+    let Some(user) = write.await? else { return Ok(None) };
+    let mut connection = store.database().read().await?;
+    let version = UserRepository(&mut connection).data_version(user.id).await?;
+    Ok(Some((user, version)))
+}
+
+/// Returns whether a subject with a verified e-mail address may be linked to a user.
+fn is_linkable(user: &User, email: &str) -> bool {
+    let has_email = user.erased_at.is_none() && is_same_mailbox(&user.email, email);
+    // an address that is not verified may have been registered by someone else
+    has_email && user.email_verified_at.is_some() && user.role == Role::Customer
 }
 
 /// Links a subject to the customer with its e-mail address, or to a new customer, if the terms allow it.
@@ -99,10 +124,7 @@ async fn link(
         Some(user) if terms.links_by_email => {
             // as it is when it is linked: it may have been erased, have another address, or be an administrator
             let user = work.lock::<User>(user.id).await?;
-            let has_email = |user: &User| is_same_mailbox(&user.email, email);
-            let user = user.filter(|user| user.erased_at.is_none() && has_email(user));
-            // an address that is not verified may have been registered by someone else
-            user.filter(|user| user.email_verified_at.is_some() && user.role == Role::Customer)
+            user.filter(|user| is_linkable(user, email))
         }
         None if terms.creates_users => create(work, email).await?,
         Some(_) | None => None,

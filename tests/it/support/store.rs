@@ -200,10 +200,29 @@ pub async fn write_until_committed(
     database: &Database,
     sql: &'static str,
 ) -> (JoinHandle<Result<(), DatabaseError>>, CancellationToken) {
+    lock_and_write(database, Vec::new(), sql).await
+}
+
+/// Locks names, on SQLite all writes, in a transaction that is committed when the token is cancelled.
+pub async fn lock_until_committed(
+    database: &Database,
+    names: Vec<String>,
+) -> (JoinHandle<Result<(), DatabaseError>>, CancellationToken) {
+    lock_and_write(database, names, "SELECT 1").await
+}
+
+async fn lock_and_write(
+    database: &Database,
+    names: Vec<String>,
+    sql: &'static str,
+) -> (JoinHandle<Result<(), DatabaseError>>, CancellationToken) {
     let (begun, complete) = (CancellationToken::new(), CancellationToken::new());
-    let (database, given) = (database.clone(), (begun.clone(), complete.clone()));
+    let (database, given) = (database.clone(), (names, begun.clone(), complete.clone()));
     let writing = tokio::spawn(async move {
-        let written = database.write(given, async move |work, (begun, complete)| {
+        let written = database.write(given, async move |work, (names, begun, complete)| {
+            for name in names {
+                work.lock_name(name).await?;
+            }
             work.script(sql).await?;
             begun.cancel();
             match work.engine() {

@@ -17,7 +17,9 @@ use undercroft::infrastructure::middleware::jwt::{Algorithm, Expected, TokenSign
 
 use super::{PASSWORD, bearer, newcomer};
 use crate::support::forged_tokens::Forger;
-use crate::support::store::{execute, terms, value, wait_for_lock, write_until_committed};
+use crate::support::store::{
+    execute, lock_until_committed, terms, value, wait_for_lock, write_until_committed,
+};
 use crate::support::{Shop, ShopOptions, TestClient, TestServer};
 
 /// An issuer on a free port.
@@ -162,6 +164,21 @@ async fn a_customer_who_becomes_an_administrator_is_not_linked_any_more(shop: &S
     admin.patch(&format!("/admin/v1/users/{id}"), json!({"role": "admin"})).await.expect(200);
     assert_eq!(ann.get("/admin/v1/users").await.problem(401), "unauthorized_access");
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM user_identities", &[]).await, 0);
+}
+
+on_both_engines!(a_subject_that_cannot_become_a_user_is_refused_without_a_write, options(false, true));
+async fn a_subject_that_cannot_become_a_user_is_refused_without_a_write(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    newcomer(&server, "bob@example.org").await;
+    let names = ["ann", "bob"].map(|subject| format!("identity {} {subject}", issuer.url));
+    let (locking, complete) = lock_until_committed(&shop.database, names.to_vec()).await;
+    let complete = complete.drop_guard();
+    for (subject, email) in [("ann", "ann@example.org"), ("bob", "bob@example.org")] {
+        refused(&bearer(&server, &issuer.token(shop, subject, email, true))).await;
+    }
+    drop(complete);
+    locking.await.unwrap().unwrap();
 }
 
 on_both_engines!(a_user_of_the_issuer_exports_and_erases_the_own_data, options(true, true));
