@@ -23,7 +23,7 @@ const READ_FOR: SignedDuration = SignedDuration::from_secs(2);
 /// The features of the store that have a flag. Without one in the database they are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
-    /// Customers register.
+    /// Customers register, also as subjects of an identity provider.
     SignUp,
     /// Guests check out.
     GuestCheckout,

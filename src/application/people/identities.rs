@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use crate::application::features::{self, Feature};
 use crate::application::{IdentityTerms, Store};
 use crate::domain::audit::SecurityAction;
 use crate::domain::email::{is_email, is_same_mailbox};
 use crate::domain::events::UserRegistered;
+use crate::domain::feature_flag::EvaluationContext;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::guards::{IssuerToken, Means, Principal};
@@ -84,14 +86,13 @@ async fn link_now(store: &Store, token: &IssuerToken, email: String) -> Result<O
     let mut connection = store.database().read().await?;
     let known = UserRepository(&mut connection).by_email(&email).await?;
     drop(connection);
-    let is_possible = match &known {
-        Some(user) => terms.links_by_email && is_linkable(user, &email),
-        None => terms.creates_users,
-    };
-    if !is_possible {
+    let may_link = known.as_ref().is_some_and(|user| terms.links_by_email && is_linkable(user, &email));
+    let creates_users = known.is_none() && terms.creates_users && may_sign_up(store).await?;
+    if !may_link && !creates_users {
         // another request may have linked the subject meanwhile
         return linked(store, token).await;
     }
+    let terms = IdentityTerms { creates_users, ..terms };
     let given = (token.provider.clone(), token.subject.clone(), email, terms);
     let write = store.database().write(given, async |work, (provider, subject, email, terms)| {
         link(work, (provider, subject), email, *terms).await
@@ -100,6 +101,11 @@ async fn link_now(store: &Store, token: &IssuerToken, email: String) -> Result<O
     let mut connection = store.database().read().await?;
     let version = UserRepository(&mut connection).data_version(user.id).await?;
     Ok(Some((user, version)))
+}
+
+/// Returns whether customers register: a subject that becomes a new customer does.
+async fn may_sign_up(store: &Store) -> Result<bool, Failure> {
+    Ok(features::evaluate(store, Feature::SignUp, &EvaluationContext::default()).await?.value)
 }
 
 /// Returns whether a subject with a verified e-mail address may be linked to a user.

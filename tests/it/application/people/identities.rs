@@ -166,6 +166,25 @@ async fn a_customer_who_becomes_an_administrator_is_not_linked_any_more(shop: &S
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM user_identities", &[]).await, 0);
 }
 
+on_both_engines!(no_subject_becomes_a_new_user_while_sign_up_is_off, options(true, true));
+async fn no_subject_becomes_a_new_user_while_sign_up_is_off(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    let client =
+        |name: &str| bearer(&server, &issuer.token(shop, name, &format!("{name}@example.org"), true));
+    newcomer(&server, "bob@example.org").await;
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
+    client("ann").get("/v1/me").await.expect(200);
+    let (admin, flag) = (server.admin().await, "/admin/v1/feature-flags/sign_up");
+    admin.put(flag, json!({"enabled": false})).await.expect(200);
+    refused(&client("carl")).await;
+    // a subject that is linked or can be linked is no new user
+    client("ann").get("/v1/me").await.expect(200);
+    client("bob").get("/v1/me").await.expect(200);
+    admin.delete(flag).await.expect(204);
+    client("carl").get("/v1/me").await.expect(200);
+}
+
 on_both_engines!(a_subject_that_cannot_become_a_user_is_refused_without_a_write, options(false, true));
 async fn a_subject_that_cannot_become_a_user_is_refused_without_a_write(shop: &Shop) {
     let issuer = Issuer::start().await;
