@@ -26,6 +26,11 @@ pub async fn credentials(store: &Store, text: &str) -> Result<Credentials, Failu
     Ok(valid(store, found))
 }
 
+/// Returns whether a text may be a token of the identity provider, whose subject its verification may make a user.
+pub fn may_link(store: &Store, text: &str) -> bool {
+    store.infrastructure.issuer.is_some() && text.contains('.')
+}
+
 /// Returns the credentials of the token of a session, which a cookie has: it has no API key and no other token.
 pub async fn session_credentials(store: &Store, text: &str) -> Result<Credentials, Failure> {
     Ok(valid(store, by_session(store, &token_hash(text)).await?))

@@ -20,19 +20,28 @@ pub(super) fn actor_of(parts: &Parts, shown: ClientAddress) -> Option<Actor> {
         return None;
     }
     let user = parts.extensions.get().and_then(RequestUser::get);
-    let bits = shown.bits().and(ClientAddress::Truncated.bits());
-    let client = parts.extensions.get::<Client>().zip(bits);
     let action = parts.extensions.get::<AdministrationId>();
     Some(Actor {
+        kind: if user.is_some() { ActorKind::User } else { ActorKind::Guest },
         user_id: user.map(|user| user.user_id),
         session_id: user.and_then(|user| user.session_id),
         api_key_id: user.and_then(|user| user.api_key_id),
-        request_id: parts.extensions.get().map(|RequestId(id)| *id),
-        network: client.map(|(client, bits)| network(client.address, bits).to_string()),
         administration: action.map(|AdministrationId(action)| Administration {
             action: Arc::clone(action),
             subject_id: parts.uri.path().split('/').find_map(|segment| segment.parse().ok()),
         }),
-        ..Actor::new(if user.is_some() { ActorKind::User } else { ActorKind::Guest })
+        ..guest_of(parts, shown)
     })
+}
+
+/// Returns the actor of a request while its user is not known, with the network that it comes from if logs may show it:
+/// what is written then is no administrative action, and also caused by a method that only reads.
+pub(super) fn guest_of(parts: &Parts, shown: ClientAddress) -> Actor {
+    let bits = shown.bits().and(ClientAddress::Truncated.bits());
+    let client = parts.extensions.get::<Client>().zip(bits);
+    Actor {
+        request_id: parts.extensions.get().map(|RequestId(id)| *id),
+        network: client.map(|(client, bits)| network(client.address, bits).to_string()),
+        ..Actor::new(ActorKind::Guest)
+    }
 }

@@ -1,10 +1,13 @@
 //! Principals: the extractors with which a handler begins. Each is the proof that the principal may call the handler;
 //! those that refuse one are guards, whose facts are the credentials of the request.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use http::{HeaderValue, request::Parts};
 use secrecy::SecretString;
 
+use super::actor::guest_of;
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
 use super::late_body::Verification;
 use super::operation::OperationDescription;
@@ -191,6 +194,10 @@ impl VerifyCredential for AppState {
     /// keys. A browser still sends the cookie of an ended session.
     async fn verify(&self, parts: &Parts, credential: Credential<'_>) -> Result<Credentials, Failure> {
         let credentials = match credential {
+            Credential::Bearer(text) if authentication::may_link(&self.store, text) => {
+                let store = self.store.acting(Arc::new(guest_of(parts, self.client_address)));
+                authentication::credentials(&store, text).await?
+            }
             Credential::Bearer(text) => authentication::credentials(&self.store, text).await?,
             Credential::Cookie(text) => authentication::session_credentials(&self.store, text).await?,
         };

@@ -200,6 +200,24 @@ async fn a_subject_that_cannot_become_a_user_is_refused_without_a_write(shop: &S
     locking.await.unwrap().unwrap();
 }
 
+on_both_engines!(a_user_of_the_issuer_is_made_by_the_request_that_the_audit_log_names, options(true, false));
+async fn a_user_of_the_issuer_is_made_by_the_request_that_the_audit_log_names(shop: &Shop) {
+    let issuer = Issuer::start().await;
+    let server = server_of(shop, &issuer).await;
+    let admin = server.admin().await;
+    for (subject, path, status) in [("ann", "/v1/me", 200), ("bob", "/admin/v1/users", 403)] {
+        let email = format!("{subject}@example.org");
+        let response = bearer(&server, &issuer.token(shop, subject, &email, true)).get(path).await;
+        response.expect(status);
+        let entries = admin.get("/admin/v1/audit-log?limit=2").await.expect(200)["items"].clone();
+        for (entry, action) in [(&entries[0], "identity.linked"), (&entries[1], "user.registered")] {
+            assert_eq!((&entry["action"], &entry["actor"]), (&json!(action), &json!("guest")), "{entry}");
+            assert_eq!(entry["request_id"], response.header("x-request-id"), "{entry}");
+            assert_eq!(entry["network"], "127.0.0.0/24", "{entry}");
+        }
+    }
+}
+
 on_both_engines!(a_user_of_the_issuer_exports_and_erases_the_own_data, options(true, true));
 async fn a_user_of_the_issuer_exports_and_erases_the_own_data(shop: &Shop) {
     let issuer = Issuer::start().await;
