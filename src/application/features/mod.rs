@@ -23,7 +23,7 @@ const READ_FOR: SignedDuration = SignedDuration::from_secs(2);
 /// The features of the store that have a flag. Without one in the database they are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
-    /// Customers register, also as subjects of an identity provider.
+    /// Customers register.
     SignUp,
     /// Guests check out.
     GuestCheckout,
@@ -47,7 +47,15 @@ type Flags = BTreeMap<String, FeatureFlag>;
 
 /// The flags as they were read last. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Features(Arc<RwLock<Option<ReadFlags>>>);
+pub(crate) struct Features(Arc<RwLock<KnownFlags>>);
+
+/// The flags that were read last, if they may be used.
+#[derive(Debug, Default)]
+struct KnownFlags {
+    read: Option<ReadFlags>,
+    /// The number of changes by this process.
+    changes: u64,
+}
 
 /// Flags with the time at which they were read.
 #[derive(Debug, Clone)]
@@ -60,20 +68,30 @@ impl Features {
     /// Returns the flags that were read within the last two seconds.
     fn recent(&self, now: Timestamp) -> Option<Arc<Flags>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known
-            .as_ref()
-            .filter(|known| (known.read_at..known.read_at + READ_FOR).contains(&now))
-            .map(|known| Arc::clone(&known.flags))
+        let read = known.read.as_ref();
+        read.filter(|read| (read.read_at..read.read_at + READ_FOR).contains(&now))
+            .map(|read| Arc::clone(&read.flags))
     }
 
-    /// Uses these flags for two seconds.
-    fn set(&self, now: Timestamp, flags: Arc<Flags>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(ReadFlags { read_at: now, flags });
+    /// Returns the number of changes until now, before flags are read.
+    fn changes(&self) -> u64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).changes
     }
 
-    /// Lets the flags be read before they are used again.
+    /// Uses these flags for two seconds, unless they may be those before a change: unless the number of changes is
+    /// another one than before they were read.
+    fn set(&self, now: Timestamp, changes: u64, flags: Arc<Flags>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.changes == changes {
+            known.read = Some(ReadFlags { read_at: now, flags });
+        }
+    }
+
+    /// Lets the flags be read before they are used again, after a change.
     fn forget(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.read = None;
+        known.changes = known.changes.wrapping_add(1);
     }
 }
 
@@ -83,10 +101,11 @@ async fn known(store: &Store) -> Result<Arc<Flags>, Failure> {
     if let Some(flags) = store.features.recent(now) {
         return Ok(flags);
     }
+    let changes = store.features.changes();
     let flags = FeatureFlagRepository(&mut store.database().read().await?).all().await?;
     let flags: Flags = flags.into_iter().map(|flag| (flag.key.clone(), flag)).collect();
     let flags = Arc::new(flags);
-    store.features.set(now, Arc::clone(&flags));
+    store.features.set(now, changes, Arc::clone(&flags));
     Ok(flags)
 }
 
@@ -132,4 +151,22 @@ pub async fn evaluate_public(
         (key.clone(), evaluation)
     });
     Ok(evaluated.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_that_were_read_before_a_change_are_not_used_after_it() {
+        let (features, now) = (Features::default(), Timestamp::UNIX_EPOCH);
+        let before = features.changes();
+        features.forget();
+        features.set(now, before, Arc::default());
+        assert!(features.recent(now).is_none());
+        features.set(now, features.changes(), Arc::default());
+        assert!(features.recent(now).is_some());
+        features.forget();
+        assert!(features.recent(now).is_none());
+    }
 }
