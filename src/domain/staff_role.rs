@@ -22,10 +22,11 @@ pub struct StaffRole {
 }
 
 impl StaffRole {
-    /// Returns whether a text can be the name of a role: 1 to 100 small letters, digits, `.`, `_` and `-`.
+    /// Returns whether a text can be the name of a role: 1 to 100 small letters, digits, `.`, `_` and `-`, and not dots
+    /// alone, which clients remove from the path of a URL.
     pub fn is_name(text: &str) -> bool {
         let is_allowed =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-        (1..=100).contains(&text.len()) && text.chars().all(is_allowed)
+        text.len() <= 100 && text.chars().all(is_allowed) && text.chars().any(|c| c != '.')
     }
 }

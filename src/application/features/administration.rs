@@ -110,10 +110,11 @@ async fn replace_in(
     Ok(flag)
 }
 
-/// Checks that a text can be the key of a flag: 1 to 100 small letters, digits, `.`, `_` and `-`.
+/// Checks that a text can be the key of a flag: 1 to 100 small letters, digits, `.`, `_` and `-`, and not dots alone,
+/// which clients remove from the path of a URL.
 fn check_key(key: &str) -> Result<(), Failure> {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    if (1..=100).contains(&key.len()) && key.chars().all(is_allowed) {
+    if key.len() <= 100 && key.chars().all(is_allowed) && key.chars().any(|c| c != '.') {
         return Ok(());
     }
     Err(ValidationException::one(Location::Parameter("key".to_owned()), Fault::Invalid).into())

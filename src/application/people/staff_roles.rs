@@ -19,8 +19,13 @@ const MAX_ROLES: usize = 100;
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRole {
-    /// The name: small letters, digits, `.`, `_` and `-`.
-    #[schema(min_length = 1, max_length = 100, pattern = "^[a-z0-9._-]+$", example = "support")]
+    /// The name: small letters, digits, `.`, `_` and `-`, and not dots alone.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = "^[.]*[a-z0-9_-][a-z0-9._-]*$",
+        example = "support"
+    )]
     pub name: String,
     /// The description, for administrators.
     #[serde(default)]

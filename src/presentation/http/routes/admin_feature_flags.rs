@@ -77,10 +77,10 @@ async fn get_feature_flag(
 /// Replace a feature flag
 ///
 /// Creates the flag if there is none; with `If-None-Match: *` the request only creates, and with `If-Match` it only
-/// replaces. The key has 1 to 100 small letters, digits, `.`, `_` and `-`. The flags `sign_up`, `guest_checkout` and
-/// `reviews` switch features of the store, which are on without a flag; others are for the shop's pages and other
-/// services. The change is effective on every server of the store within two seconds. With `enabled` false the feature
-/// is off for everyone, whatever the rules say.
+/// replaces. The key has 1 to 100 small letters, digits, `.`, `_` and `-`, and not dots alone. The flags `sign_up`,
+/// `guest_checkout` and `reviews` switch features of the store, which are on without a flag; others are for the shop's
+/// pages and other services. The change is effective on every server of the store within two seconds. With `enabled`
+/// false the feature is off for everyone, whatever the rules say.
 #[utoipa::path(put, path = "/admin/v1/feature-flags/{key}", tag = "admin-feature-flags",
     params(("key" = String, Path)), request_body = ReplaceFeatureFlag,
     responses((status = 200, body = FeatureFlagBody)))]

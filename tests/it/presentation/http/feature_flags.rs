@@ -75,7 +75,7 @@ async fn a_flag_is_replaced_by_its_version_and_its_key_is_checked(shop: &Shop) {
     assert_eq!(listed["items"][0]["key"], "gift.wrap-2_x");
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
 
-    for key in ["Gift", "gift%20wrap", &"k".repeat(101)] {
+    for key in ["Gift", "gift%20wrap", ".", "..", "%2E%2E", &"k".repeat(101)] {
         assert_eq!(admin.put(&flag(key), values.clone()).await.problem(422), "validation", "{key}");
     }
     assert_eq!(

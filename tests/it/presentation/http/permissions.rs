@@ -268,6 +268,7 @@ async fn a_role_is_created_once_and_refused_if_it_is_not_valid(shop: &Shop) {
 
     for (body, pointer, code) in [
         (json!({"name": "Support", "permissions": []}), "/name", "role_name"),
+        (json!({"name": "..", "permissions": []}), "/name", "role_name"),
         (json!({"name": "", "permissions": []}), "/name", "too_short"),
         (json!({"name": "x", "permissions": ["sheep:read"]}), "/permissions/0", "not_allowed"),
         (json!({"name": "x"}), "/permissions", "required"),
