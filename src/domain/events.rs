@@ -220,9 +220,13 @@ impl OrderCancelled {
     /// The reason of an order whose payment was declined after the response to the checkout.
     pub const PAYMENT_FAILED_LATER: &str = "payment_failed_later";
 
-    /// Returns whether the buyer is notified.
-    pub fn concerns_buyer(&self) -> bool {
-        ![Self::NOT_CHARGED, Self::PAYMENT_FAILED].contains(&self.reason.as_str())
+    /// Returns the kind of the e-mail and of the notification that the buyer gets; `None` for none.
+    pub fn notice(&self) -> Option<&'static str> {
+        match self.reason.as_str() {
+            Self::NOT_CHARGED | Self::PAYMENT_FAILED => None,
+            Self::PAYMENT_FAILED_LATER => Some("order_payment_failed"),
+            _ => Some("order_cancelled"),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::domain::events::{
     OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,
 };
 use crate::domain::ids::OrderId;
+use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderLine};
 use crate::domain::time::earlier;
 use crate::domain::user::User;
@@ -42,10 +43,10 @@ async fn order_cancelled(
     event: &OrderCancelled,
     envelope: &Envelope,
 ) -> Result<(), Failure> {
-    if !event.concerns_buyer() {
-        return Ok(());
+    match event.notice() {
+        Some(kind) => about_order(work, event.order_id, kind, json!({}), envelope).await,
+        None => Ok(()),
     }
-    about_order(work, event.order_id, "order_cancelled", json!({}), envelope).await
 }
 
 async fn order_fulfilled(
@@ -95,13 +96,19 @@ async fn about_order(
 }
 
 fn order_arguments(order: &Order) -> Map<String, Value> {
-    let lines: Vec<_> = order.lines.iter().map(line).collect();
+    let mut lines: Vec<_> = order.lines.iter().map(line).collect();
+    let goods = order.lines.iter().fold(0_i64, |sum, line| sum.saturating_add(line.total.amount));
+    let shipping = Money::new(order.total.amount.saturating_sub(goods), order.currency);
+    if shipping.is_positive() {
+        lines.push(format!("Shipping: {shipping}"));
+    }
+    let tax = if order.tax.is_positive() { format!(" (tax included: {})", order.tax) } else { String::new() };
     let tracking = order.tracking_code.as_ref().map(|code| format!("Tracking code: {code}."));
     let arguments = [
         ("order_number", order.number.to_string()),
         ("seller", order.seller.clone()),
         ("lines", lines.join("\n")),
-        ("total", order.total.to_string()),
+        ("total", format!("{}{tax}", order.total)),
         ("tracking", tracking.unwrap_or_default()),
     ];
     arguments.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()

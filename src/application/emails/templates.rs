@@ -61,6 +61,7 @@ mod tests {
             "order_delivered",
             "order_fulfilled",
             "order_paid",
+            "order_payment_failed",
             "password_changed",
             "password_reset",
             "payment_refunded",

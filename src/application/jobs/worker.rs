@@ -51,7 +51,7 @@ async fn work_while_live(store: &Store, stop: &CancellationToken) {
         let ended = stop.child_token();
         let watching = async {
             until_live(store, false).await;
-            tracing::info!("the database is not that of a store: the worker waits");
+            tracing::info!("the database is a standby, or its store has moved: the worker waits");
             ended.cancel();
         };
         tokio::join!(run_tasks(store, &ended), ended.run_until_cancelled(watching));

@@ -44,8 +44,7 @@ impl Notified for OrderPaid {
 
 impl Notified for OrderCancelled {
     fn notification(&self) -> Option<(UserId, String, NotificationFacts)> {
-        let user_id = self.user_id.filter(|_| self.concerns_buyer())?;
-        Some((user_id, "order_cancelled".to_owned(), order_facts(self.order_id, self.number)))
+        Some((self.user_id?, self.notice()?.to_owned(), order_facts(self.order_id, self.number)))
     }
 }
 

@@ -59,7 +59,11 @@ impl Admin {
             Some(role) if failure.code() == NotFound::Role.code() => CliError::UnknownRole(role),
             _ => CliError::Store(failure),
         })?;
-        let existed = if version > 1 { "; the password was replaced, and its sessions ended" } else { "" };
+        let existed = if version > 1 {
+            "; the password was replaced, and its sessions, API keys and one-time passwords ended"
+        } else {
+            ""
+        };
         // standard output may be closed
         let _ = writeln!(stdout(), "{email} is an administrator (user {id}){existed}");
         Ok(())

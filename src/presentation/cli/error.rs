@@ -24,9 +24,11 @@ use crate::infrastructure::repositories::{
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The server cannot listen on the address.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}, the address of `{setting}`")]
     Listen {
-        /// The address of the settings.
+        /// The setting.
+        setting: &'static str,
+        /// Its address.
         address: SocketAddr,
         /// The error of the operating system.
         source: io::Error,

@@ -44,7 +44,7 @@ impl Serve {
         let http = within_file_limit(&settings.http);
         // first, so that no store is set up if the address is in use
         let address = settings.listen;
-        let failed = |source| CliError::Listen { address, source };
+        let failed = |source| CliError::Listen { setting: "listen", address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let metrics = MetricsListener::bind(&settings).await?;

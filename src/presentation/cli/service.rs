@@ -26,8 +26,8 @@ impl MetricsListener {
     /// Listens on the address of the settings.
     pub(super) async fn bind(settings: &Settings) -> Result<Self, CliError> {
         let Some(address) = settings.metrics.listen else { return Ok(Self(None)) };
-        let listener = TcpListener::bind(address).await;
-        listener.map(|listener| Self(Some(listener))).map_err(|source| CliError::Listen { address, source })
+        let failed = |source| CliError::Listen { setting: "metrics.listen", address, source };
+        TcpListener::bind(address).await.map(|listener| Self(Some(listener))).map_err(failed)
     }
 
     /// Serves the metrics of a store until the task is dropped.

@@ -67,7 +67,8 @@ impl IfNoneMatch {
         } else {
             ([(CONTENT_TYPE, HeaderValue::from_static(JSON)), (ETAG, entity_tag)], body).into_response()
         };
-        if let Some(languages) = languages {
+        // a list without products is in no language
+        if let Some(languages) = languages.filter(|languages| !languages.is_empty()) {
             response.extensions_mut().insert(ResponseLanguages(languages));
         }
         response

@@ -130,7 +130,8 @@ impl Replicate {
             Outcome::HandedOver { tables, stop } => {
                 let stop = stop.map(|stop| format!("; no writes were possible for {} ms", stop.as_millis()));
                 let stop = stop.unwrap_or_default();
-                format!("{}the store has moved to the target{stop}", table_lines(tables))
+                let files = "copy the folder of `files.url`, unless the servers on the target use the same";
+                format!("{}the store has moved to the target{stop}; {files}", table_lines(tables))
             }
         };
         self.verbosity.print(&text)

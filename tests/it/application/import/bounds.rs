@@ -8,8 +8,8 @@ use crate::support::import::{exported, import_all, update_all};
 /// The members of a product that an administrator reads and that a request does not have.
 const READ_ONLY: [&str; 4] = ["id", "version", "created_at", "updated_at"];
 
-/// A time that PostgreSQL cannot store.
-const BEFORE_1970: &str = "-009000-01-01T00:00:00Z";
+/// A time before those that a store has.
+const BEFORE_1970: &str = "1969-12-31T23:59:59Z";
 
 /// Returns the request that writes a product back as it was read.
 fn request(mut product: Value) -> Value {

@@ -29,7 +29,7 @@ fn admin_create_creates_an_administrator_or_replaces_the_password() {
     let folder = TempDir::new().unwrap();
     let create = ["admin", "create", "--email", "root@example.org", "--name", "Root", "--password-stdin"];
     let mut ids = Vec::new();
-    let replaced = "; the password was replaced, and its sessions ended\n";
+    let replaced = "; the password was replaced, and its sessions, API keys and one-time passwords ended\n";
     for (password, end) in [("first secret", "\n"), ("second secret", replaced)] {
         let (code, output, errors) = admin(folder.path(), &create, &format!("{password}\n"));
         assert_eq!(code, Some(0), "{errors}");

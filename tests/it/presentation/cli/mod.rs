@@ -205,7 +205,8 @@ fn an_address_in_use_is_a_failure() {
     let address = other.local_addr().unwrap().to_string();
     let (code, output, errors) = run(folder.path(), &["--listen", &address]);
     assert_eq!((code, output.as_str()), (Some(1), ""));
-    assert!(errors.starts_with(&format!("undercroft: cannot listen on {address}: ")), "{errors}");
+    let expected = format!("undercroft: cannot listen on {address}, the address of `listen`: ");
+    assert!(errors.starts_with(&expected), "{errors}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
 }
 
