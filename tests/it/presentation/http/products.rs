@@ -31,6 +31,9 @@ async fn shoppers_find_the_products_of_administrators(shop: &Shop) {
     assert_eq!(read["variants"][0]["price"], json!({ "amount": 900, "currency": "EUR" }));
     assert_eq!(read["variants"][0]["available"], 3);
     let german = guest.with("accept-language", "de-AT").get(&format!("/v1/products/{id}?currency=USD")).await;
+    let none = guest.get("/v1/products?q=qqqqqq").await;
+    assert_eq!(none.expect(200)["items"], json!([]));
+    assert_eq!(none.headers.get("content-language"), None, "there is no text");
     assert_eq!(german.header("vary"), "accept-language");
     let german = german.expect(200);
     assert_eq!(german["name"], "Blauer Becher");
