@@ -1,5 +1,7 @@
 //! Checks the slugs and translations of requests and imported records.
 
+use std::collections::BTreeSet;
+
 use crate::application::schema::pointer::escaped;
 use crate::domain::language::is_language_tag;
 use crate::domain::product::Translations;
@@ -22,8 +24,8 @@ pub(crate) fn check_slug(slug: &str, faults: &mut ValidationException) {
     faults.require(is_slug(slug), "/slug", Fault::Format { format: "slug".to_owned() });
 }
 
-/// Adds the faults of the member `translations` of the object at a JSON pointer: a key that is not a language tag, or
-/// too many languages.
+/// Adds the faults of the member `translations` of the object at a JSON pointer: a key that is not a language tag, one
+/// that differs from another only in case (RFC 5646 section 2.1.1), or too many languages.
 pub(crate) fn check_translations(translations: &Translations, at: &str, faults: &mut ValidationException) {
     let at = format!("{at}/translations");
     faults.require(
@@ -34,5 +36,9 @@ pub(crate) fn check_translations(translations: &Translations, at: &str, faults: 
     for tag in translations.keys().filter(|tag| !is_language_tag(tag)) {
         let pointer = format!("{at}/{}", escaped(tag));
         faults.add(pointer, Fault::Format { format: "language".to_owned() });
+    }
+    let mut languages = BTreeSet::new();
+    for tag in translations.keys().filter(|tag| !languages.insert(tag.to_ascii_lowercase())) {
+        faults.add(format!("{at}/{}", escaped(tag)), Fault::Duplicate);
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::audit::SecurityAction;
+use crate::domain::email::is_same_mailbox;
 use crate::domain::events::UserRegistered;
 use crate::domain::feature_flag::EvaluationContext;
 use crate::domain::staff_role::StaffRole;
@@ -130,6 +131,11 @@ pub async fn make_admin(
     if staff_role.is_some() {
         check_remaining_admin(work, &user).await?;
     }
+    if !is_same_mailbox(&user.email, &new.email) {
+        // an earlier version let a similar address be registered, which may be someone else's
+        user.email.clone_from(&new.email);
+        user.email_verified_at = None;
+    }
     user.role = Role::Admin;
     user.staff_role = staff_role;
     user.password_hash = Some(hash.to_owned());
@@ -137,7 +143,9 @@ pub async fn make_admin(
         user.name.clone_from(name);
     }
     user.totp_since = None;
-    work.update(&mut user).await?;
+    if !UserRepository::update_unique_email(work, &mut user).await? {
+        return Err(EmailAlreadyUsedException.into());
+    }
     work.record(SecurityAction::AdministratorMade, Some(user.id));
     // who had the account before may have made or requested them
     OneTimePasswordRepository::remove(work, user.id).await?;

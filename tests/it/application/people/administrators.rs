@@ -2,6 +2,8 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use undercroft::application::people::accounts::create_admin;
+use undercroft::infrastructure::repositories::DatabaseError;
 
 use super::{PASSWORD, erase, log_in, newcomer, register, try_log_in};
 use crate::support::http::faults;
@@ -192,4 +194,18 @@ async fn a_buyer_with_an_open_order_is_not_erased(shop: &Shop) {
     assert_eq!(erase(&ann).await.problem(409), "open_orders");
     assert_eq!(admin.delete(&format!("/admin/v1/users/{user_id}")).await.problem(409), "open_orders");
     ann.get("/v1/me").await.expect(200);
+}
+
+on_both_engines!(an_administrator_made_by_the_command_has_the_address_that_it_names);
+async fn an_administrator_made_by_the_command_has_the_address_that_it_names(shop: &Shop) {
+    let server = shop.server().await;
+    register(server, "boss@example.org").await;
+    // as earlier versions let a stranger register it, with a letter that stands for another
+    let similar = "UPDATE users SET email = 'ｂoss@example.org', email_verified_at = created_at";
+    let update = shop.database.write(similar, async |work, sql| work.execute(sql, &[]).await);
+    let updated: Result<u64, DatabaseError> = update.await;
+    assert_eq!(updated.unwrap(), 1);
+    let new = json!({"email": "boss@example.org", "password": "a password of the owner"});
+    let admin = create_admin(&shop.store, serde_json::from_value(new).unwrap(), None).await.unwrap();
+    assert_eq!((admin.email.as_str(), admin.email_verified_at), ("boss@example.org", None));
 }

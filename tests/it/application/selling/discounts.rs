@@ -83,7 +83,7 @@ async fn each_fault_of_a_discount_has_its_location(shop: &Shop) {
     assert_eq!(post(with("code", json!("  "))).await, faults([("/code", "blank")]));
     assert_eq!(post(with("usage_limit", json!(0))).await, faults([("/usage_limit", "minimum")]));
     assert_eq!(post(with("starts_at", json!("tomorrow"))).await, faults([("/starts_at", "format")]));
-    let before = post(with("starts_at", json!("-004800-01-01T00:00:00Z"))).await;
+    let before = post(with("starts_at", json!("1969-12-31T23:59:59Z"))).await;
     assert_eq!(before, faults([("/starts_at", "invalid")]));
     assert_eq!(post(with("reason", json!("x"))).await, faults([("/reason", "unknown")]));
     let mut both = with("kind", json!({"type": "fixed", "amount": {"amount": 5, "currency": "EUR"}}));
