@@ -33,8 +33,8 @@ pub struct Upload {
     pub content: Box<dyn FileContent>,
 }
 
-/// Stores a file and its content; `received` gets the SHA-256 digest of the content when all of it was received, and may
-/// refuse the file. Runs in a task of its own, which removes what it stored if the client disconnects.
+/// Stores a file and its content; `received` gets the SHA-256 digest of the content when all of it was received, and
+/// may refuse the file. Runs in a task of its own, which removes what it stored if the client disconnects.
 ///
 /// # Errors
 ///

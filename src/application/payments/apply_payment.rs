@@ -75,8 +75,8 @@ pub(crate) async fn apply_late_charge(
     Ok(())
 }
 
-/// Applies a charge by `apply`, unless it was read before its authorization was voided: that would be voided again, with
-/// a second credit note.
+/// Applies a charge by `apply`, unless it was read before its authorization was voided: that would be voided again,
+/// with a second credit note.
 async fn record(
     work: &mut UnitOfWork,
     placed: &mut PlacedOrder,

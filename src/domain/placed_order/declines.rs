@@ -21,8 +21,8 @@ impl PlacedOrder {
         Ok(effects)
     }
 
-    /// Returns the reason for which the order is cancelled if its payment is declined. The customer of a subscription is
-    /// notified of the subscription.
+    /// Returns the reason for which the order is cancelled if its payment is declined. The customer of a subscription
+    /// is notified of the subscription.
     pub(super) fn decline_reason(&self) -> &'static str {
         match self.order.subscription_id {
             Some(_) => OrderCancelled::PAYMENT_FAILED,

@@ -42,7 +42,7 @@ pub(crate) trait Unit: Send {
 /// connection that is closed moves all changes into the file.
 pub(crate) struct SqliteDatabase {
     /// `None` if it was opened for reading.
-    writer: Option<Arc<WriterQueue>>,
+    writer: Option<Arc<WriterQueue<Box<dyn Unit>>>>,
     thread: Option<JoinHandle<()>>,
     readers: Arc<Readers>,
     /// `None` if it was opened for reading.
@@ -159,7 +159,7 @@ fn open_writer(path: &Path) -> Result<Connection, DatabaseError> {
 }
 
 /// The queue of the writer, which refuses units when the writer stops, also if it panics.
-struct Stop(Arc<WriterQueue>);
+struct Stop(Arc<WriterQueue<Box<dyn Unit>>>);
 
 impl Drop for Stop {
     fn drop(&mut self) {
@@ -220,7 +220,7 @@ const SAVEPOINT: Savepoint = Savepoint {
 fn run_group(
     mut connection: SqliteConnection,
     first: Box<dyn Unit>,
-    units: &WriterQueue,
+    units: &WriterQueue<Box<dyn Unit>>,
     group: &mut Vec<Box<dyn Unit>>,
 ) -> (SqliteConnection, Result<(), DatabaseError>) {
     let mut next = Some(first);

@@ -1,10 +1,11 @@
 //! The units of work that wait for the writer of SQLite.
 //!
-//! A unit that continues a request, such as the one that applies a provider's response, runs before those that begin one:
-//! behind them, a checkout would wait for the whole queue with each of its units, and what was done for it would be in
-//! vain if its client gave up.
+//! A unit that continues a request, such as the one that applies a provider's response, runs before those that begin
+//! one: behind them, a checkout would wait for the whole queue with each of its units, and what was done for it would
+//! be in vain if its client gave up.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,16 +14,15 @@ use tokio::time::timeout;
 
 use super::error::DatabaseError;
 use super::queue_wait::QueueWait;
-use super::sqlite::Unit;
 use super::sqlite_pool::unavailable;
 
 /// The most units in the queue; further ones wait until there is room.
 const LENGTH: usize = 1024;
 
 /// The queue of the writer: any number of tasks add units, and one thread takes them.
-pub(super) struct WriterQueue {
+pub(super) struct WriterQueue<U> {
     room: Semaphore,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Waiting<U>>,
     /// A unit was added, or the queue was closed.
     changed: Condvar,
     /// The waits of the units that begin something.
@@ -30,30 +30,28 @@ pub(super) struct WriterQueue {
 }
 
 /// The units in the queue.
-#[derive(Default)]
-struct Waiting {
-    continuing: VecDeque<Box<dyn Unit>>,
-    beginning: VecDeque<(Box<dyn Unit>, Instant)>,
+struct Waiting<U> {
+    continuing: VecDeque<U>,
+    beginning: VecDeque<(U, Instant)>,
     is_closed: bool,
 }
 
-impl WriterQueue {
+impl<U> WriterQueue<U> {
     pub(super) fn new() -> Self {
         Self {
             room: Semaphore::new(LENGTH),
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting {
+                continuing: VecDeque::new(),
+                beginning: VecDeque::new(),
+                is_closed: false,
+            }),
             changed: Condvar::new(),
             waits: QueueWait::new(),
         }
     }
 
     /// Adds a unit, as soon as there is room; waits for that for `longest` at most.
-    pub(super) async fn add(
-        &self,
-        unit: Box<dyn Unit>,
-        continues: bool,
-        longest: Duration,
-    ) -> Result<(), DatabaseError> {
+    pub(super) async fn add(&self, unit: U, continues: bool, longest: Duration) -> Result<(), DatabaseError> {
         let since = Instant::now();
         let stopped = || unavailable("the writer has stopped");
         let late = |_| unavailable("too many transactions wait for the writer");
@@ -75,18 +73,18 @@ impl WriterQueue {
     }
 
     /// Takes the next unit, for which the thread waits; `None` if the queue is empty and closed.
-    pub(super) fn wait(&self) -> Option<Box<dyn Unit>> {
-        let is_idle = |waiting: &mut Waiting| waiting.len() == 0 && !waiting.is_closed;
+    pub(super) fn wait(&self) -> Option<U> {
+        let is_idle = |waiting: &mut Waiting<U>| waiting.len() == 0 && !waiting.is_closed;
         let waiting = self.changed.wait_while(self.waiting(), is_idle);
         self.take(waiting.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes the next unit, if there is one.
-    pub(super) fn next(&self) -> Option<Box<dyn Unit>> {
+    pub(super) fn next(&self) -> Option<U> {
         self.take(self.waiting())
     }
 
-    fn take(&self, mut waiting: MutexGuard<'_, Waiting>) -> Option<Box<dyn Unit>> {
+    fn take(&self, mut waiting: MutexGuard<'_, Waiting<U>>) -> Option<U> {
         let unit = match waiting.continuing.pop_front() {
             Some(unit) => unit,
             None => {
@@ -125,18 +123,18 @@ impl WriterQueue {
     /// Drops the units in the queue, whose callers get no result.
     pub(super) fn clear(&self) {
         let mut waiting = self.waiting();
-        let (continuing, beginning) =
-            (std::mem::take(&mut waiting.continuing), std::mem::take(&mut waiting.beginning));
+        let units = (mem::take(&mut waiting.continuing), mem::take(&mut waiting.beginning));
+        // not under the lock: what they own may be a clone of the database
         drop(waiting);
-        drop((continuing, beginning));
+        drop(units);
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<U>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
+impl<U> Waiting<U> {
     fn len(&self) -> usize {
         self.continuing.len() + self.beginning.len()
     }
@@ -144,50 +142,32 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sqlite::SqliteConnection;
     use super::*;
-
-    /// A unit that panics when it is run.
-    struct Named(&'static str, std::sync::mpsc::Sender<&'static str>);
-
-    impl Unit for Named {
-        fn run(&mut self, _: SqliteConnection) -> (SqliteConnection, bool) {
-            unreachable!("the test only takes the units")
-        }
-
-        fn finish(self: Box<Self>, _: Result<(), DatabaseError>) {
-            self.1.send(self.0).unwrap();
-        }
-    }
 
     #[tokio::test]
     async fn a_unit_that_continues_a_request_runs_before_those_that_begin_one() {
-        let (sender, taken) = std::sync::mpsc::channel();
         let queue = WriterQueue::new();
-        for (name, continues) in [("first", false), ("second", false), ("third", true), ("fourth", true)] {
-            queue.add(Box::new(Named(name, sender.clone())), continues, Duration::ZERO).await.unwrap();
+        for (unit, continues) in [("first", false), ("second", false), ("third", true), ("fourth", true)] {
+            queue.add(unit, continues, Duration::ZERO).await.unwrap();
         }
         assert_eq!(queue.len(), 4);
 
         queue.close();
-        while let Some(unit) = queue.wait() {
-            unit.finish(Ok(()));
-        }
-        assert_eq!(taken.try_iter().collect::<Vec<_>>(), ["third", "fourth", "first", "second"]);
-        let refused = queue.add(Box::new(Named("late", sender)), true, Duration::ZERO).await;
+        let taken: Vec<_> = std::iter::from_fn(|| queue.wait()).collect();
+        assert_eq!(taken, ["third", "fourth", "first", "second"]);
+        let refused = queue.add("late", true, Duration::ZERO).await;
         assert!(matches!(refused, Err(DatabaseError::Unavailable(_))));
     }
 
     #[tokio::test]
     async fn a_full_queue_has_room_again_when_a_unit_is_taken() {
-        let (sender, _taken) = std::sync::mpsc::channel();
         let queue = WriterQueue::new();
-        let add = |longest| queue.add(Box::new(Named("unit", sender.clone())), false, longest);
         for _ in 0..LENGTH {
-            add(Duration::ZERO).await.unwrap();
+            queue.add((), false, Duration::ZERO).await.unwrap();
         }
-        assert!(matches!(add(Duration::ZERO).await, Err(DatabaseError::Unavailable(_))));
-        let (added, unit) = tokio::join!(add(Duration::from_mins(1)), async { queue.next() });
-        assert!(added.is_ok() && unit.is_some());
+        assert!(matches!(queue.add((), false, Duration::ZERO).await, Err(DatabaseError::Unavailable(_))));
+        let (added, taken) =
+            tokio::join!(queue.add((), false, Duration::from_mins(1)), async { queue.next() });
+        assert!(added.is_ok() && taken.is_some());
     }
 }
