@@ -282,7 +282,8 @@ impl State {
         let refused = self.refused_since_line;
         if refused > 0 && self.logged_at.is_none_or(|at| now >= at + LOGGED) {
             (self.logged_at, self.refused_since_line) = (Some(now), 0);
-            let limit = self.limit.unwrap_or_default().round();
+            // none if it has ended since
+            let limit = self.limit.map(f64::round);
             tracing::warn!(refused, limit, "requests are refused, since the server is overloaded");
         }
         self.interval = Interval { began: now, ..Interval::default() };
