@@ -126,8 +126,11 @@ pub(super) fn check_instance(path: &Path) -> Result<(), DatabaseError> {
     if !has_changes(path) {
         return Ok(());
     }
-    let recorded = fs::read_to_string(sqlite_side_files::instance(path)).ok();
-    let Some(recorded) = recorded.and_then(|text| text.trim().parse::<u32>().ok()) else { return Ok(()) };
+    let Ok(record) = File::open(sqlite_side_files::instance(path)) else { return Ok(()) };
+    // a process that opens the file writes the number to both: in between they differ
+    record.lock_shared().map_err(|error| unusable(path, &error))?;
+    let recorded = io::read_to_string(&record).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let Some(recorded) = recorded else { return Ok(()) };
     if number(path).is_ok_and(|number| number == recorded) {
         return Ok(());
     }
