@@ -75,6 +75,7 @@ mod tests {
             "order_delivered",
             "order_fulfilled",
             "order_paid",
+            "order_payment_failed",
             "payment_refunded",
             "webhook_deactivated",
         ];
