@@ -85,13 +85,12 @@ impl<U> WriterQueue<U> {
     }
 
     fn take(&self, mut waiting: MutexGuard<'_, Waiting<U>>) -> Option<U> {
-        let unit = match waiting.continuing.pop_front() {
-            Some(unit) => unit,
-            None => {
-                let (unit, since) = waiting.beginning.pop_front()?;
-                self.waits.end(since);
-                unit
-            }
+        let unit = if let Some(unit) = waiting.continuing.pop_front() {
+            unit
+        } else {
+            let (unit, since) = waiting.beginning.pop_front()?;
+            self.waits.end(since);
+            unit
         };
         drop(waiting);
         self.room.add_permits(1);
