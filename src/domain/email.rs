@@ -154,8 +154,8 @@ fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
 /// Returns whether a text has the form of an e-mail address: one `@`, no space, no invisible character, by which two
 /// addresses would look alike, before the `@` no dot at an end or after another one (RFC 5321 section 4.1.2), and a
 /// domain with a dot, whose labels are valid in ASCII. Its key must have this form, too: characters such as `﹫` stand
-/// for others. Before the `@` there are none of these at all, such as `ａ` for `a`: who has such an address could register
-/// that of another. Whether the address exists is not checked.
+/// for others. Before the `@` there are none of these at all, such as `ａ` for `a`: who has such an address could
+/// register that of another. Whether the address exists is not checked.
 pub fn is_email(text: &str) -> bool {
     let folded: String = text.nfkc().collect();
     has_form(text) && (folded == text || has_form(&folded) && has_plain_local_part(text))

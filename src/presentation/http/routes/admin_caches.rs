@@ -91,7 +91,8 @@ impl CacheBody {
 #[serde(deny_unknown_fields)]
 struct ClearCaches {
     /// The tags whose entries are dropped: `products` (lists and searches), `product:ID`, `categories`, `category:ID`,
-    /// `variant:ID`, `discount:ID`, or `catalogue`, which is all of them. If omitted (`{}`) or empty, everything is dropped.
+    /// `variant:ID`, `discount:ID`, or `catalogue`, which is all of them. If omitted (`{}`) or empty, everything is
+    /// dropped.
     #[serde(default)]
     #[schema(max_items = 50, example = json!(["products"]))]
     tags: Vec<String>,
