@@ -20,13 +20,3 @@ pub struct StaffRole {
     /// The time of the last change, UTC.
     pub updated_at: Timestamp,
 }
-
-impl StaffRole {
-    /// Returns whether a text can be the name of a role: 1 to 100 small letters, digits, `.`, `_` and `-`, and not dots
-    /// alone, which clients remove from the path of a URL.
-    pub fn is_name(text: &str) -> bool {
-        let is_allowed =
-            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-        text.len() <= 100 && text.chars().all(is_allowed) && text.chars().any(|c| c != '.')
-    }
-}

@@ -20,6 +20,13 @@ pub fn is_visible(text: &str) -> bool {
         .any(|character| !character.is_whitespace() && !character.is_control() && !is_invisible(character))
 }
 
+/// Returns whether a text can be a name that is part of the path of a URL, such as that of a role: 1 to 100 small
+/// letters, digits, `.`, `_` and `-`, and not dots alone, which clients remove from a path.
+pub fn is_path_name(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    text.len() <= 100 && text.chars().all(is_allowed) && text.chars().any(|c| c != '.')
+}
+
 /// Returns whether a character displays nothing: it has the property `Default_Ignorable_Code_Point`, such as the zero
 /// width space, the soft hyphen and the byte order mark, or is the Braille pattern without dots.
 ///

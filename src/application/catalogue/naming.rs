@@ -33,12 +33,12 @@ pub(crate) fn check_translations(translations: &Translations, at: &str, faults: 
         at.clone(),
         Fault::TooMany { max_items: MAX_LANGUAGES },
     );
+    let pointer = |tag: &str| format!("{at}/{}", escaped(tag));
     for tag in translations.keys().filter(|tag| !is_language_tag(tag)) {
-        let pointer = format!("{at}/{}", escaped(tag));
-        faults.add(pointer, Fault::Format { format: "language".to_owned() });
+        faults.add(pointer(tag), Fault::Format { format: "language".to_owned() });
     }
     let mut languages = BTreeSet::new();
     for tag in translations.keys().filter(|tag| !languages.insert(tag.to_ascii_lowercase())) {
-        faults.add(format!("{at}/{}", escaped(tag)), Fault::Duplicate);
+        faults.add(pointer(tag), Fault::Duplicate);
     }
 }

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::application::{Precondition, Store, first_version};
 use crate::domain::feature_flag::{EVERYONE, FeatureFlag, TargetingRule};
+use crate::domain::text::is_path_name;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, Location, NotFound, ValidationException};
 use crate::infrastructure::repositories::{FeatureFlagRepository, UnitOfWork};
 
@@ -110,11 +111,9 @@ async fn replace_in(
     Ok(flag)
 }
 
-/// Checks that a text can be the key of a flag: 1 to 100 small letters, digits, `.`, `_` and `-`, and not dots alone,
-/// which clients remove from the path of a URL.
+/// Checks that a text can be the key of a flag.
 fn check_key(key: &str) -> Result<(), Failure> {
-    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    if key.len() <= 100 && key.chars().all(is_allowed) && key.chars().any(|c| c != '.') {
+    if is_path_name(key) {
         return Ok(());
     }
     Err(ValidationException::one(Location::Parameter("key".to_owned()), Fault::Invalid).into())

@@ -46,5 +46,5 @@ async fn remove(store: &Store, id: FileId) -> Result<(), Failure> {
     store.infrastructure.files.storage().remove(id).await?;
     let write =
         store.database().write(id, async |work, id| Ok(FileRepository::remove_unused(work, *id).await?));
-    write.await.map(|_: bool| ())
+    write.await
 }

@@ -9,6 +9,7 @@ use crate::application::idempotency::{Responder, once};
 use crate::application::{Change, Store, check_version, first_version};
 use crate::domain::permission::{Permission, Permissions};
 use crate::domain::staff_role::StaffRole;
+use crate::domain::text::is_path_name;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
 use crate::infrastructure::repositories::{DatabaseError, StaffRoleRepository, StoredResponse, UnitOfWork};
 
@@ -80,7 +81,7 @@ pub async fn create(
 }
 
 async fn create_in(work: &mut UnitOfWork, granter: Granter, new: &CreateRole) -> Result<StaffRole, Failure> {
-    if !StaffRole::is_name(&new.name) {
+    if !is_path_name(&new.name) {
         return Err(ValidationException::one("/name", Fault::RoleName).into());
     }
     let grantable = Grantable::lock(work, granter).await?;

@@ -112,8 +112,8 @@ impl FileRepository<'_> {
         Ok(work.execute(sql, &params![id, since]).await? == 1)
     }
 
-    /// Records that an id has no unused content any more; returns whether it might have had one.
-    pub async fn remove_unused(work: &mut UnitOfWork, id: FileId) -> Result<bool, DatabaseError> {
-        Ok(work.execute("DELETE FROM unused_files WHERE id = $1", &params![id]).await? == 1)
+    /// Records that an id has no unused content any more.
+    pub async fn remove_unused(work: &mut UnitOfWork, id: FileId) -> Result<(), DatabaseError> {
+        work.execute("DELETE FROM unused_files WHERE id = $1", &params![id]).await.map(drop)
     }
 }

@@ -219,31 +219,21 @@ async fn a_resumed_request_does_not_repeat_a_settled_operation(shop: &Shop) {
 on_both_engines!(a_late_notice_does_not_undo_a_refund);
 async fn a_late_notice_does_not_undo_a_refund(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;
-    let charge = Charge {
-        reference: "another".into(),
-        status: ChargeStatus::Captured,
-        authorized: eur(1000),
-        captured: eur(1000),
-    };
-    apply_after_cancellation(&sale, charge).await;
+    apply_after_cancellation(&sale, ChargeStatus::Captured, 1000).await;
 }
 
 on_both_engines!(a_late_notice_does_not_undo_a_void, ShopOptions::default().terms(manual_capture()));
 async fn a_late_notice_does_not_undo_a_void(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;
-    let charge = Charge {
-        reference: "another".into(),
-        status: ChargeStatus::Authorized,
-        authorized: eur(1000),
-        captured: eur(0),
-    };
-    apply_after_cancellation(&sale, charge).await;
+    apply_after_cancellation(&sale, ChargeStatus::Authorized, 0).await;
     assert_eq!(sale.payment().await.status, PaymentStatus::Voided);
     assert_eq!(sale.operations(OperationKind::Void).await.len(), 1);
 }
 
 /// Cancels an order and applies a charge that was read before; asserts that it changes nothing.
-async fn apply_after_cancellation(sale: &Sale, charge: Charge) {
+async fn apply_after_cancellation(sale: &Sale, status: ChargeStatus, captured: i64) {
+    let reference = "another".to_owned();
+    let charge = Charge { reference, status, authorized: eur(1000), captured: eur(captured) };
     sale.cancel().await;
     sale.recover().await;
     let before = sale.payment().await;
