@@ -64,6 +64,11 @@ const SHOWN: [(&str, Beginning); 6] = [
     ("image/webp", |beginning| beginning.starts_with(b"RIFF") && beginning.get(8..12) == Some(b"WEBP")),
 ];
 
+/// Returns the media types of files that browsers may show.
+pub fn shown_types() -> impl Iterator<Item = &'static str> {
+    SHOWN.iter().map(|(content_type, _)| *content_type)
+}
+
 /// Returns whether a file of a media type can begin with these bytes, its first [`BEGINNING`]. Only the types that
 /// browsers may show are known.
 ///

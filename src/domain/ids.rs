@@ -1,7 +1,9 @@
 //! Ids: one newtype over a UUID for each aggregate, so that they cannot be confused.
 
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use uuid::{Uuid, fmt::Hyphenated};
 
 /// Defines id newtypes.
 macro_rules! ids {
@@ -10,7 +12,7 @@ macro_rules! ids {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(transparent)]
         #[schema(value_type = Uuid)]
-        pub struct $name(pub Uuid);
+        pub struct $name(#[serde(deserialize_with = "hyphenated")] pub Uuid);
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,6 +40,12 @@ macro_rules! ids {
             }
         }
     )+};
+}
+
+/// Reads an id in its hyphenated form, the only one in which the API accepts ids.
+fn hyphenated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    let text = <Cow<'_, str>>::deserialize(deserializer)?;
+    text.parse().map(Hyphenated::into_uuid).map_err(D::Error::custom)
 }
 
 /// Passes the ids, each with its documentation, to a macro: here it defines them, elsewhere it implements a trait.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::country::Country;
 use super::ids::ShippingMethodId;
-use super::money::{Currency, Money};
+use super::money::{Currency, MAX_PRICE, Money};
 use super::product::Translations;
 use super::tax::TaxClass;
 
@@ -29,9 +29,6 @@ pub struct ShippingMethod {
     pub rates: Vec<ShippingRate>,
 }
 
-/// The largest price of a shipping method, in minor units: added to the largest cart, it does not overflow.
-pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
-
 /// The price of a shipping method for a country and a currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -51,7 +48,7 @@ pub struct ShippingRate {
 impl ShippingRate {
     /// Returns whether the amounts are within their bounds.
     pub fn is_valid(&self) -> bool {
-        (0..=MAX_AMOUNT).contains(&self.amount) && self.free_from.is_none_or(|from| from >= 0)
+        (0..=MAX_PRICE).contains(&self.amount) && self.free_from.is_none_or(|from| from >= 0)
     }
 }
 

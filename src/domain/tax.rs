@@ -15,7 +15,7 @@ use crate::domain::money::{BASIS_POINTS, Money, MoneyError};
 #[serde(deny_unknown_fields)]
 pub struct TaxRate {
     /// The rate in basis points of the net amount: 1900 is 19 %.
-    #[schema(example = 1900)]
+    #[schema(example = 1900, maximum = 10_000)]
     pub basis_points: u32,
     /// Whether prices include the tax, as in the EU. If not, the tax is added to the prices.
     pub inclusive: bool,

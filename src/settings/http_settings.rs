@@ -34,7 +34,8 @@ pub struct HttpSettings {
     /// How long caches may use them after that, while they ask.
     #[serde(rename = "public_stale_seconds", deserialize_with = "seconds")]
     pub public_stale: Duration,
-    /// The largest request body, in bytes; 1 MiB at least where products are written.
+    /// The largest request body, in bytes; at least 1 MiB where products are written, and 4 MiB where tax
+    /// rules and shipping methods are.
     pub body_limit_bytes: NonZeroU32,
     /// The longest time to receive the head of a request.
     #[serde(rename = "header_timeout_seconds", deserialize_with = "positive_seconds")]

@@ -190,21 +190,24 @@ async fn move_in(
 }
 
 /// Removes a category that has neither subcategories nor products.
-pub async fn remove(store: &Store, id: CategoryId) -> Result<(), Failure> {
-    store.database().write(id, async |work, id| remove_in(work, *id).await).await
+pub async fn remove(store: &Store, id: CategoryId, expected_version: Option<i64>) -> Result<(), Failure> {
+    let given = (id, expected_version);
+    store.database().write(given, async |work, &(id, expected)| remove_in(work, id, expected).await).await
 }
 
-async fn remove_in(work: &mut UnitOfWork, id: CategoryId) -> Result<(), Failure> {
+async fn remove_in(
+    work: &mut UnitOfWork,
+    id: CategoryId,
+    expected_version: Option<i64>,
+) -> Result<(), Failure> {
+    CategoryRepository::lock_tree(work).await?;
+    let category: Category = work.lock(id).await?.ok_or_else(|| missing(id))?;
+    check_version(category.version, expected_version)?;
     if CategoryRepository::remove_empty(work, id).await? {
         return Ok(());
     }
-    match work.find::<Category>(id).await? {
-        Some(_) => {
-            let (products, subcategories) = CategoryRepository::uses(work, id).await?;
-            Err(Conflict::CategoryInUse { products, subcategories }.into())
-        }
-        None => Err(missing(id)),
-    }
+    let (products, subcategories) = CategoryRepository::uses(work, id).await?;
+    Err(Conflict::CategoryInUse { products, subcategories }.into())
 }
 
 /// Turns the reason why a category was not added or moved into the failure of the request.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::{CategoryId, ProductId, VariantId};
 use crate::domain::metadata::Metadata;
-use crate::domain::money::Money;
+use crate::domain::money::{MAX_PRICE, Money};
 use crate::domain::product::{BillingInterval, Product, ProductImage, ProductKind, Translations, Variant};
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
@@ -18,6 +18,9 @@ use crate::infrastructure::repositories::{CategoryRepository, Connection, FileRe
 use super::naming::{check_slug, check_translations};
 use crate::application::active_by_default;
 use crate::application::partial_update::nullable;
+
+/// The most characters of the name or the value of an option.
+const MAX_OPTION: usize = 200;
 
 /// A product as a merchant describes it. It has no member that only responses have: `id`, `version`, `created_at` and
 /// `updated_at`, in variants `reserved` and `available`, and in images `url`. Remove these to send a product back.
@@ -54,7 +57,7 @@ pub struct ProductDraft {
     /// Whether shoppers see the product. If omitted, they do, also an existing product that was deactivated.
     #[serde(default = "active_by_default")]
     pub active: bool,
-    /// The names of the options, such as size and colour. If omitted, there are none, also of an existing product.
+    /// The names of the options, such as size and colour, each of at most 200 characters. If omitted, there are none, also of an existing product.
     #[serde(default)]
     #[schema(max_items = 5)]
     pub options: Vec<String>,
@@ -83,14 +86,14 @@ pub struct VariantDraft {
     /// The merchant's stock-keeping unit, unique in the store.
     #[schema(min_length = 1, max_length = 200)]
     pub sku: String,
-    /// One value for each of the product's options, in their order; may be omitted only if the product has no options.
+    /// One value for each of the product's options, in their order, each of at most 200 characters; may be omitted only if the product has no options.
     #[serde(default)]
     #[schema(max_items = 5)]
     pub options: Vec<String>,
     /// Whether the variant can be bought. If omitted, it can, also an existing one that was deactivated.
     #[serde(default = "active_by_default")]
     pub active: bool,
-    /// The price, for a variant with one price. A variant has `price`, `prices` or both.
+    /// The price, for a variant with one price: an amount from 0 to 10^15. A variant has `price`, `prices` or both.
     pub price: Option<Money>,
     /// The prices, at most one in each currency; with or instead of `price`. All prices of an existing variant are
     /// replaced: a currency that is not sent is removed, and the variant is no longer sold in it.
@@ -177,8 +180,10 @@ impl ProductDraft {
             let none = Fault::NotAllowed { allowed: vec![serde_json::Value::Null] };
             faults.add("/billing_interval", if recurring { Fault::Required } else { none });
         }
+        check_options(&self.options, "", faults);
         for (i, variant) in self.variants.iter().enumerate() {
             let (at, before) = (format!("/variants/{i}"), &self.variants[..i]);
+            check_options(&variant.options, &at, faults);
             if let Some(fault) = variant.options_fault(self.options.len(), before) {
                 faults.add(format!("{at}/options"), fault);
             }
@@ -232,11 +237,21 @@ impl VariantDraft {
             if price.amount < 0 {
                 faults.add(format!("{pointer}/amount"), Fault::Minimum { minimum: 0.into() });
             }
+            if price.amount > MAX_PRICE {
+                faults.add(format!("{pointer}/amount"), Fault::Maximum { maximum: MAX_PRICE.into() });
+            }
             if !currencies.insert(price.currency) {
                 faults.add(pointer, Fault::Duplicate);
             }
         }
         faults.require(!currencies.is_empty(), format!("{at}/price"), Fault::Required);
+    }
+}
+
+/// Adds the faults of names or values of options in a product or variant at a JSON pointer.
+fn check_options(options: &[String], at: &str, faults: &mut ValidationException) {
+    for (i, _) in options.iter().enumerate().filter(|(_, text)| text.chars().count() > MAX_OPTION) {
+        faults.add(format!("{at}/options/{i}"), Fault::TooLong { max_length: MAX_OPTION });
     }
 }
 

@@ -72,7 +72,7 @@ async fn create_in(work: &mut UnitOfWork, draft: &ProductDraft) -> Result<Produc
     let slug = draft.slug.clone().unwrap_or_else(|| derived_slug(&draft.name, id));
     let mut product = Product::new(id, slug, draft.name.clone(), work.now());
     let stock = describe(work, &mut product, draft).await?;
-    ProductRepository::insert(work, &product, &stock).await.map_err(|error| refused(error, draft))?;
+    ProductRepository::insert(work, &product, &stock).await.map_err(refused)?;
     use_images(work, id, draft).await?;
     saved(work, id).await
 }
@@ -100,7 +100,7 @@ async fn replace_in(
         product.slug.clone_from(slug);
     }
     let stock = describe(work, &mut product, draft).await?;
-    ProductRepository::update(work, &mut product, &stock).await.map_err(|error| refused(error, draft))?;
+    ProductRepository::update(work, &mut product, &stock).await.map_err(refused)?;
     use_images(work, id, draft).await?;
     saved(work, id).await
 }
@@ -147,13 +147,10 @@ async fn saved(work: &mut UnitOfWork, id: ProductId) -> Result<ProductView, Fail
 }
 
 /// Turns the reason why a product was not saved into the failure of the request.
-fn refused(error: SaveError, draft: &ProductDraft) -> Failure {
+fn refused(error: SaveError) -> Failure {
     match error {
         SaveError::SlugTaken => Conflict::AlreadyExists { field: "slug" }.into(),
-        SaveError::SkuTaken(sku) => {
-            tracing::debug!(sku, product = draft.name, "another variant has the SKU");
-            Conflict::AlreadyExists { field: "sku" }.into()
-        }
+        SaveError::SkuTaken(sku) => Conflict::SkuTaken { sku }.into(),
         SaveError::Database(error) => error.into(),
     }
 }

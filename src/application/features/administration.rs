@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::{Precondition, Store, first_version};
+use crate::application::{Precondition, Store, check_version, first_version};
 use crate::domain::feature_flag::{EVERYONE, FeatureFlag, TargetingRule};
 use crate::domain::text::is_path_name;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, Location, NotFound, ValidationException};
@@ -123,11 +123,13 @@ fn check_key(key: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// [`NotFound::FeatureFlag`].
-pub async fn remove(store: &Store, key: String) -> Result<(), Failure> {
-    let write = store.database().write(key, async |work, key| {
-        let removed = work.remove::<FeatureFlag>(key.clone()).await?;
-        if removed { Ok(()) } else { Err(Failure::from(NotFound::FeatureFlag)) }
+/// [`NotFound::FeatureFlag`], and [`Conflict::PreconditionFailed`](crate::infrastructure::exceptions::Conflict).
+pub async fn remove(store: &Store, key: String, expected_version: Option<i64>) -> Result<(), Failure> {
+    let write = store.database().write((key, expected_version), async |work, (key, expected_version)| {
+        let flag: FeatureFlag = work.lock(key.clone()).await?.ok_or(NotFound::FeatureFlag)?;
+        check_version(flag.version, *expected_version)?;
+        work.remove::<FeatureFlag>(key.clone()).await?;
+        Ok::<_, Failure>(())
     });
     let removed = write.await;
     store.features.forget();

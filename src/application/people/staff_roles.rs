@@ -146,11 +146,18 @@ async fn replace_in(
 /// # Errors
 ///
 /// [`NotFound::Role`], [`Conflict::RoleInUse`], and those of a permission of the role that the granter does not have.
-pub async fn remove(store: &Store, granter: Granter, name: String) -> Result<(), Failure> {
-    let write = store.database().write((granter, name), async |work, (granter, name)| {
+pub async fn remove(
+    store: &Store,
+    granter: Granter,
+    name: String,
+    expected_version: Option<i64>,
+) -> Result<(), Failure> {
+    let given = (granter, name, expected_version);
+    let write = store.database().write(given, async |work, (granter, name, expected_version)| {
         let grantable = Grantable::lock(work, *granter).await?;
-        let role = work.find::<StaffRole>(name.clone()).await?.ok_or(NotFound::Role)?;
+        let role = work.lock::<StaffRole>(name.clone()).await?.ok_or(NotFound::Role)?;
         grantable.check(role.permissions)?;
+        check_version(role.version, *expected_version)?;
         match work.remove::<StaffRole>(name.clone()).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(NotFound::Role.into()),

@@ -149,18 +149,14 @@ async fn update_in(
 }
 
 /// Removes a discount that no order used. A used one can be deactivated instead.
-pub async fn remove(store: &Store, id: DiscountId) -> Result<(), Failure> {
-    store.database().write(id, async |work, id| remove_in(work, *id).await).await
-}
-
-async fn remove_in(work: &mut UnitOfWork, id: DiscountId) -> Result<(), Failure> {
-    if DiscountRepository::remove_unused(work, id).await? {
-        return Ok(());
-    }
-    match work.find::<Discount>(id).await? {
-        Some(_) => Err(Conflict::DiscountInUse.into()),
-        None => Err(NotFound::Discount.into()),
-    }
+pub async fn remove(store: &Store, id: DiscountId, expected_version: Option<i64>) -> Result<(), Failure> {
+    let write = store.database().write((id, expected_version), async |work, &(id, expected_version)| {
+        let discount: Discount = work.lock(id).await?.ok_or(NotFound::Discount)?;
+        check_version(discount.version, expected_version)?;
+        let removed = DiscountRepository::remove_unused(work, id).await?;
+        if removed { Ok(()) } else { Err(Failure::from(Conflict::DiscountInUse)) }
+    });
+    write.await
 }
 
 /// Fails if a discount breaks a rule that the schema of the request cannot express.

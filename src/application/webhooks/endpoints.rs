@@ -151,10 +151,16 @@ async fn update_in(
 }
 
 /// Removes an endpoint with its deliveries.
-pub async fn remove(store: &Store, id: WebhookEndpointId) -> Result<(), Failure> {
-    let write = store.database().write(id, async |work, id| {
-        let removed = work.remove::<WebhookEndpoint>(*id).await?;
-        if removed { Ok(()) } else { Err(NotFound::WebhookEndpoint.into()) }
+pub async fn remove(
+    store: &Store,
+    id: WebhookEndpointId,
+    expected_version: Option<i64>,
+) -> Result<(), Failure> {
+    let write = store.database().write((id, expected_version), async |work, &(id, expected_version)| {
+        let endpoint: WebhookEndpoint = work.lock(id).await?.ok_or(NotFound::WebhookEndpoint)?;
+        check_version(endpoint.version, expected_version)?;
+        work.remove::<WebhookEndpoint>(id).await?;
+        Ok::<_, Failure>(())
     });
     write.await
 }

@@ -103,24 +103,23 @@ where
 
     async fn read(&self, key: &K) -> Result<Read<V>, LoadError<E>> {
         let inner = &*self.0;
-        let now = inner.context.clock.now();
-        let known = inner.entries.get(key);
-        let current = known.as_ref().filter(|entry| entry.is_current(&inner.drops));
-        if let Some(entry) = current {
-            if now < entry.fresh_until {
+        let now = inner.context.clock.coarse_now();
+        let is_current = |entry: &Entry<V>| entry.is_current(&inner.drops);
+        match inner.entries.get(key) {
+            Some(entry) if now < entry.fresh_until && is_current(&entry) => {
                 inner.counters.hits.add(1);
-                return Ok(self.checked(key, Arc::clone(entry), Outcome::Hit).await);
+                Ok(self.checked(key, entry, Outcome::Hit).await)
             }
-            if is_within(now, entry.fresh_until, inner.policy.stale) {
+            Some(entry) if is_within(now, entry.fresh_until, inner.policy.stale) && is_current(&entry) => {
                 inner.counters.stale.add(1);
                 // the outcome is put into the cache; no one waits for it
                 if self.join_or_load(key, Stamp::default(), Start::InTask).1 {
                     inner.counters.refreshes.add(1);
                 }
-                return Ok(self.checked(key, Arc::clone(entry), Outcome::Stale).await);
+                Ok(self.checked(key, entry, Outcome::Stale).await)
             }
+            known => self.load(key, known).await,
         }
-        self.load(key, known).await
     }
 
     /// Returns an entry that was in memory; in check mode, what replaces it if it is old.
@@ -152,7 +151,7 @@ where
     pub async fn served(&self, key: &K) -> Result<Served<V>, LoadError<E>> {
         let Read { entry, outcome } = self.read(key).await?;
         let value = entry.value().cloned().ok_or(LoadError::Missing)?;
-        let left = entry.fresh_until.duration_since(self.0.context.clock.now());
+        let left = entry.fresh_until.duration_since(self.0.context.clock.coarse_now());
         let left = i64::try_from(left.as_millis().div_euclid(1_000)).unwrap_or(i64::MAX);
         // it may have been dropped before its end
         let ttl_seconds = if outcome == Outcome::Fallback { left.min(0) } else { left };
@@ -171,7 +170,7 @@ where
         F: Future<Output = Result<Vec<(K, Loaded<V>)>, E>>,
     {
         let inner = &*self.0;
-        let (began, now) = (inner.drops.now(), inner.context.clock.now());
+        let (began, now) = (inner.drops.now(), inner.context.clock.coarse_now());
         let is_fresh = |entry: &Arc<Entry<V>>| entry.is_current(&inner.drops) && now < entry.fresh_until;
         let (mut values, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
         for key in keys {

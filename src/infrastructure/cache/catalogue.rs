@@ -84,7 +84,9 @@ pub(super) fn product_tags(view: &ProductView) -> impl Iterator<Item = Tag> {
 pub(super) fn weigh(view: &ProductView) -> u32 {
     let product = &view.product;
     let translated: usize = product.translations.values().map(|texts| texts.description.len()).sum();
-    let bytes = 1_000 + 3 * (product.description.len() + translated) + 400 * product.variants.len();
+    let options: usize = product.variants.iter().flat_map(|variant| &variant.options).map(String::len).sum();
+    let texts = product.description.len() + translated + options;
+    let bytes = 1_000 + 3 * texts + 400 * product.variants.len();
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

@@ -67,7 +67,8 @@ impl Redis {
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(patience.response));
+            // that of a command is below, with its connection
+            .set_response_timeout(None);
         Ok(Self {
             connection: ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?,
             patience,

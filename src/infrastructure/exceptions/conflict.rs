@@ -20,6 +20,12 @@ pub enum Conflict {
         /// The field.
         field: &'static str,
     },
+    /// 409: another variant has this SKU.
+    #[error("the SKU {sku} is already used")]
+    SkuTaken {
+        /// The merchant's code of the variant.
+        sku: String,
+    },
     /// 409: the user has reviewed the product already.
     #[error("the user has reviewed the product already")]
     AlreadyReviewed,
@@ -97,7 +103,7 @@ impl Exception for Conflict {
         match self {
             Self::Stale => "stale",
             Self::PreconditionFailed => "precondition_failed",
-            Self::AlreadyExists { .. } => "already_exists",
+            Self::AlreadyExists { .. } | Self::SkuTaken { .. } => "already_exists",
             Self::AlreadyReviewed => "already_reviewed",
             Self::ForbiddenTransition { .. } => "forbidden_transition",
             Self::OpenOrders => "open_orders",
@@ -121,6 +127,7 @@ impl Exception for Conflict {
             Self::Stale | Self::PreconditionFailed | Self::IdempotencyKeyReused => Kind::Conflict,
             Self::IdempotencyInProgress => Kind::Retryable,
             Self::AlreadyExists { .. }
+            | Self::SkuTaken { .. }
             | Self::AlreadyReviewed
             | Self::ForbiddenTransition { .. }
             | Self::OpenOrders
@@ -152,6 +159,7 @@ impl Exception for Conflict {
         match self {
             Self::StockReserved { reserved } => facts([("reserved", json!(reserved))]),
             Self::AlreadyExists { field } => facts([("field", json!(field))]),
+            Self::SkuTaken { sku } => facts([("field", json!("sku")), ("sku", json!(sku))]),
             Self::ForbiddenTransition { what, from, to } => {
                 facts([("what", json!(what)), ("from", json!(from)), ("to", json!(to))])
             }

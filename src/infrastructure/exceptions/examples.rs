@@ -71,7 +71,8 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
         ]
         .map(Failure::from),
     );
-    examples.extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "sku" }].map(Failure::from));
+    examples.extend([C::Stale, C::PreconditionFailed, C::AlreadyExists { field: "slug" }].map(Failure::from));
+    examples.push(C::SkuTaken { sku: "TEE-M".to_owned() }.into());
     examples.push(C::StockReserved { reserved: 3 }.into());
     examples.extend([C::IdempotencyKeyReused, C::IdempotencyInProgress].map(Failure::from));
     examples.extend(

@@ -115,6 +115,10 @@ impl Middleware for Coding {
     }
 }
 
+/// The body of the request had a content coding and is decoded while it is read: an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodedBody;
+
 /// Returns whether the body of a request must be decoded. Fails for a coding that is not.
 fn decoding(request: &mut Request) -> Result<bool, RejectedRequest> {
     if !request.headers().contains_key(CONTENT_ENCODING) || request.body().is_end_stream() {
@@ -144,7 +148,8 @@ fn decoding(request: &mut Request) -> Result<bool, RejectedRequest> {
 }
 
 /// Sends a request whose body is decoded while it is read.
-async fn decode(layer: &RequestDecompressionLayer, request: Request, next: impl Next) -> Response {
+async fn decode(layer: &RequestDecompressionLayer, mut request: Request, next: impl Next) -> Response {
+    request.extensions_mut().insert(DecodedBody);
     let decoded = |request: HttpRequest<DecompressionBody<Body>>| request.map(Body::new);
     let decoded = service(next).map_request(decoded);
     let Ok(response) = layer.layer(decoded).oneshot(request).await;

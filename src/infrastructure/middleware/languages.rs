@@ -26,12 +26,13 @@ const MAX_LANGUAGES: usize = 10;
 impl Languages {
     /// Reads the header of a request; `None` if it has none.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        headers.get(ACCEPT_LANGUAGE)?.to_str().ok().map(Self::parse)
+        let lines = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|line| line.to_str().ok());
+        headers.contains_key(ACCEPT_LANGUAGE).then(|| Self::parse(lines))
     }
 
-    fn parse(header: &str) -> Self {
-        let mut ranges: Vec<(u16, String)> =
-            header.split(',').take(MAX_LANGUAGES).filter_map(range).collect();
+    fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+        let ranges = lines.flat_map(|line| line.split(','));
+        let mut ranges: Vec<(u16, String)> = ranges.take(MAX_LANGUAGES).filter_map(range).collect();
         ranges.sort_by_key(|&(quality, _)| std::cmp::Reverse(quality));
         Self(ranges.into_iter().map(|(_, tag)| tag).collect())
     }
@@ -87,11 +88,13 @@ mod tests {
     #[test]
     fn the_best_available_language_is_found() {
         let available = ["de".to_owned(), "fr".to_owned(), "pt-BR".to_owned()];
-        let best = |header: &str| Languages::parse(header).best(&available.iter()).map(String::as_str);
+        let best =
+            |header: &str| Languages::parse(header.lines()).best(&available.iter()).map(String::as_str);
         assert_eq!(best("de-AT,fr;q=0.9"), Some("de"));
         assert_eq!(best("it, fr;q=0.5, de;q=0.7"), Some("de"));
         assert_eq!(best("it, fr;q=0.5, de;Q=0.4"), Some("fr"));
         assert_eq!(best("PT-br"), Some("pt-BR"));
+        assert_eq!(best("it\nfr"), Some("fr"), "several lines are one list");
         assert_eq!(best("en-GB, de;q=0.1"), None);
         assert_eq!(best("de;q=0, *"), None);
         assert_eq!(best(""), None);

@@ -54,7 +54,7 @@ pub use self::authentication_middleware::AuthenticationMiddleware;
 pub use self::authorization_middleware::{AuthorizationMiddleware, RequiredPermission};
 pub use self::cache_middleware::{CacheMiddleware, PublicResponse};
 pub use self::client::{Client, network};
-pub use self::compression_middleware::CompressionMiddleware;
+pub use self::compression_middleware::{CompressionMiddleware, DecodedBody};
 pub use self::cors_middleware::CorsMiddleware;
 pub use self::credential::{
     Credential, SameSiteCookie, SessionCookie, VerifyCredential, authenticate, check_same_site, cookie_value,

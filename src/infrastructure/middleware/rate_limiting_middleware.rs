@@ -17,8 +17,8 @@ use super::rate_limits::{Decision, Partition, Quota, RateLimit, RateLimiter};
 use super::surround::{Middleware, Next};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The length of the texts of most responses, in bytes: those of two limits.
 const TEXT: usize = 64;

@@ -29,7 +29,7 @@ pub struct Cache {
 enum CacheCommand {
     /// Show the caches, their entries in Redis, and the invalidations that the database has
     Look(Look),
-    /// Drop entries on every server, and in Redis
+    /// Drop entries on every server; those in Redis are not used any more, and stay until they expire
     ///
     /// No cache needs it to be right: it is for changes that were made in the database without the store. What servers
     /// keep of the data of users is dropped with their next read of the catalogue, or ends within a minute.

@@ -16,9 +16,9 @@ pub enum Exit {
     /// Records of the input are not imported, such as orders, or, with `--strict`, lines were rejected; the others were
     /// imported.
     Rejected = 3,
-    /// The database cannot be reached, or `migrate` must be run.
+    /// The database cannot be used: it cannot be reached, must be migrated, is read-only, in use, or not live.
     Database = 4,
-    /// A signal (SIGINT, SIGTERM) ended a command other than `serve` before it was complete.
+    /// A signal (SIGINT, SIGTERM) ended a command other than `serve` and `worker` before it was complete.
     Interrupted = 130,
 }
 
@@ -35,8 +35,9 @@ pub(super) const CODES: &str = "Exit codes:
     2  the command line or the settings are invalid; nothing was done
     3  the input has records that are not imported, such as orders, or, with --strict,
        lines that were rejected; the others were imported
-    4  the database cannot be reached, or `migrate` must be run
-  130  a signal ended the command before it was complete";
+    4  the database cannot be used: it cannot be reached, must be migrated, is read-only,
+       in use, or not live
+  130  a signal ended a command other than `serve` and `worker` before it was complete";
 
 /// Returns the exit code of an error of the database: whether an operator can make it available.
 pub(super) fn database_exit(error: &DatabaseError) -> Exit {

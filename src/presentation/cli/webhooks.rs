@@ -33,9 +33,9 @@ enum WebhooksCommand {
     List(List),
     /// Show the last deliveries to an endpoint
     Deliveries(Deliveries),
-    /// Send an event of the type `webhook.test` to an endpoint; a running server sends it
+    /// Send an event of the type `webhook.test` to an endpoint; a running server or worker sends it
     Test(Id),
-    /// Send a delivery once more; a running server sends it
+    /// Send a delivery once more; a running server or worker sends it
     Retry(Id),
 }
 

@@ -16,8 +16,10 @@ use super::late_body::Verification;
 use super::operation::OperationDescription;
 use super::routing::Argument;
 use super::state::AppState;
+use crate::domain::file::shown_types;
 use crate::domain::ports::{FileContent, Interrupted, PortFuture};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
+use crate::infrastructure::middleware::DecodedBody;
 
 /// The media type of a file that is uploaded without one.
 const UNKNOWN: &str = "application/octet-stream";
@@ -54,6 +56,7 @@ impl Argument for FileUpload {
         let description = "The digest of the body (RFC 9530), of which `sha-256` is checked. If it differs, nothing is \
                            stored.";
         operation.request_header_of("Content-Digest", description, ObjectBuilder::new());
+        operation.request_types(shown_types());
         for failure in [
             RejectedRequest::BodyIncomplete,
             RejectedRequest::TooSlow,
@@ -75,6 +78,10 @@ impl FromRequest<AppState> for FileUpload {
         // a body with a declared length is refused before it is read
         if request.body().size_hint().lower() > limit as u64 {
             return Err(RejectedRequest::BodyTooLarge { limit }.into());
+        }
+        // a JSON file with a content coding would not be stored as it was sent
+        if request.extensions().get::<DecodedBody>().is_some() {
+            return Err(RejectedRequest::UnsupportedContentCoding { expected: "identity" }.into());
         }
         let (content_type, sha256) = (content_type(request.headers())?, sha256(request.headers())?);
         let verification = request.extensions().get::<Verification>().cloned();

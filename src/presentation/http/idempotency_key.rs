@@ -6,6 +6,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -93,7 +94,9 @@ impl SentKey {
             .chain_update(uri.path_and_query().map_or("", |whole| whole.as_str()))
             .chain_update([0]);
         let hash = content.iter().fold(hash, Sha256::chain_update);
-        Self { key, method, path: uri.path().to_owned(), request_hash: hash.finalize().to_vec() }
+        // ids have one spelling but for their case
+        let path = percent_decode_str(uri.path()).decode_utf8_lossy().to_ascii_lowercase();
+        Self { key, method, path, request_hash: hash.finalize().to_vec() }
     }
 
     /// Returns the key in the scope of this user or, if `None`, of guests.
@@ -130,7 +133,11 @@ fn describe(operation: &mut OperationDescription<'_>) {
     let bounds =
         ObjectBuilder::new().min_length(Some(1)).max_length(Some(MAX_LENGTH)).pattern(Some("^[!-~]+$"));
     operation.request_header_of("Idempotency-Key", &description, bounds);
-    operation.response_header(StatusCode::CREATED, "Location", "The URL of the new resource.");
+    operation.response_header(
+        StatusCode::CREATED,
+        "Location",
+        "The URL of the new resource, or of the one that shows it.",
+    );
     operation.fails_validation();
     operation.fails_idempotency();
 }

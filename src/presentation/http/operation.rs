@@ -131,6 +131,31 @@ impl<'a> OperationDescription<'a> {
         self.parameters([header]);
     }
 
+    /// Adds media types of the body of the request, which has the schema of the one that is stated.
+    pub fn request_types(&mut self, types: impl Iterator<Item = &'static str>) {
+        if let Some(RefOr::T(body)) = &mut self.operation.request_body
+            && let Some(stated) = body.content.values().next().cloned()
+        {
+            body.content.extend(types.map(|name| (name.to_owned(), stated.clone())));
+        }
+    }
+
+    /// Adds media types of a success, which has the schema of the one that is stated, and a response with a part of it.
+    pub fn types_and_part(&mut self, types: impl Iterator<Item = &'static str>) {
+        let Some(RefOr::T(whole)) = self.operation.responses.responses.get_mut(StatusCode::OK.as_str())
+        else {
+            return;
+        };
+        if let Some(stated) = whole.content.values().next().cloned() {
+            whole.content.extend(types.map(|name| (name.to_owned(), stated.clone())));
+        }
+        let mut part = whole.clone();
+        part.description = "The requested range.".to_owned();
+        let status = StatusCode::PARTIAL_CONTENT;
+        self.operation.responses.responses.insert(status.as_str().to_owned(), RefOr::T(part));
+        self.response_header(status, "Content-Range", "The range, and the size of the whole.");
+    }
+
     /// Adds a header of the response with this status, if the operation has such a response.
     pub fn response_header(&mut self, status: StatusCode, name: &str, description: &str) {
         if let Some(RefOr::T(response)) = self.operation.responses.responses.get_mut(status.as_str()) {

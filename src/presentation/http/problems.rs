@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use crate::infrastructure::exceptions::{
-    Failure, Fault, PROBLEM_JSON, Technical, ValidationException, failure_examples, fault_examples,
+    Failure, Fault, NotReady, PROBLEM_JSON, Technical, ValidationException, failure_examples, fault_examples,
 };
 
 /// The name of the schema that all problem documents have in common.
@@ -84,8 +84,9 @@ pub(super) fn default_response() -> RefOr<Response> {
 
 /// The responses that operations refer to.
 pub(super) fn responses() -> BTreeMap<String, RefOr<Response>> {
-    let technical: Vec<Failure> = failure_examples().into_iter().filter(Failure::is::<Technical>).collect();
-    let mut response = response(&technical);
+    let is_unexpected = |failure: &Failure| failure.is::<Technical>() || failure.is::<NotReady>();
+    let unexpected: Vec<Failure> = failure_examples().into_iter().filter(is_unexpected).collect();
+    let mut response = response(&unexpected);
     response.description = format!(
         "A failure of the store or of a vendor. Its `instance` identifies the occurrence in the log of the store. {}",
         response.description

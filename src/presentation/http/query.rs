@@ -1,12 +1,13 @@
 //! Parameters of the query and the path. A fault names its parameter.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use axum::extract::{
-    FromRequestParts, Path as AxumPath, Query as AxumQuery, RawPathParams, path::ErrorKind,
-    rejection::PathRejection,
+    FromRequestParts, Path as AxumPath, RawPathParams, path::ErrorKind, rejection::PathRejection,
 };
 use http::{Uri, request::Parts};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use utoipa::{
@@ -68,12 +69,14 @@ pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T,
 
 /// Collects the parameters in an object. Each text is converted to the type in its schema if possible.
 fn collect(schema: &Schema, uri: &Uri, input: &mut ValidationException) -> Value {
-    // Every query can be read as a list of pairs.
-    let pairs =
-        AxumQuery::<Vec<(String, String)>>::try_from_uri(uri).map(|query| query.0).unwrap_or_default();
     let mut members = Map::new();
     let mut repeated = BTreeSet::new();
-    for (name, text) in pairs {
+    let parts = uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
+    for (name, text) in parts.map(|part| part.split_once('=').unwrap_or((part, ""))) {
+        let (Some(name), Some(text)) = (decoded(name), decoded(text)) else {
+            input.add(Location::Parameter(name.to_owned()), Fault::Invalid);
+            continue;
+        };
         match schema.property(&name) {
             Some(Node::Array(array)) => {
                 let item = match &array.items {
@@ -93,6 +96,12 @@ fn collect(schema: &Schema, uri: &Uri, input: &mut ValidationException) -> Value
         }
     }
     Value::Object(members)
+}
+
+/// Decodes a name or a value (`application/x-www-form-urlencoded`); `None` if it is not UTF-8.
+fn decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
 }
 
 fn typed(node: &RefOr<Node>, text: String) -> Value {
@@ -144,8 +153,9 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let mut input = ValidationException::none();
-        // Only an escaped character can be a control character.
-        if parts.uri.path().contains('%')
+        let path = parts.uri.path();
+        // only an escaped character, or one beyond ASCII, can be a control character
+        if (path.contains('%') || !path.is_ascii())
             && let Ok(texts) = RawPathParams::from_request_parts(parts, state).await
         {
             for (name, _) in texts.iter().filter(|(_, text)| !is_line(text)) {

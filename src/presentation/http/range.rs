@@ -6,10 +6,11 @@ use std::ops::Range;
 use axum::extract::FromRequestParts;
 use http::header::{IF_RANGE, RANGE};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 
 use super::operation::OperationDescription;
 use super::routing::Argument;
+use crate::domain::file::shown_types;
 use crate::infrastructure::exceptions::RejectedRequest;
 
 /// The bytes that a client requests: a range, or the whole. Several ranges, and those of other units, are ignored, and
@@ -80,7 +81,7 @@ impl Argument for RequestedRange {
             "The `ETag` of which the client has a part: if it is another one, the \
                                               response is the whole.",
         );
-        operation.response(StatusCode::PARTIAL_CONTENT, "The requested range.");
+        operation.types_and_part(shown_types());
         operation.fails(RejectedRequest::RangeNotSatisfiable { size: 0 });
     }
 }

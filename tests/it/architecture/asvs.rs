@@ -37,6 +37,7 @@ fn faults(map: &str, tests: &BTreeSet<&str>) -> Vec<String> {
         })
         .collect();
     let mut faults = Vec::new();
+    let mut numbers = [0; VERDICTS.len()];
     for line in map.lines().filter(|line| line.starts_with("| V")) {
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [id, level, verdict, evidence] = cells[..] else {
@@ -50,12 +51,21 @@ fn faults(map: &str, tests: &BTreeSet<&str>) -> Vec<String> {
         faults.extend(
             named.iter().filter(|name| !tests.contains(*name)).map(|name| format!("{id}: no test {name}")),
         );
-        match VERDICTS.iter().find(|(name, _)| *name == verdict) {
+        let position = VERDICTS.iter().position(|(name, _)| *name == verdict);
+        if let Some(position) = position {
+            numbers[position] += 1;
+        }
+        match position.map(|position| VERDICTS[position]) {
             Some((_, true)) if named.is_empty() => faults.push(format!("{id}: no test")),
             Some((_, false)) if evidence.is_empty() => faults.push(format!("{id}: no reason")),
             Some(_) => {}
             None => faults.push(format!("{id}: no verdict")),
         }
+    }
+    let counted = VERDICTS.iter().zip(numbers).map(|((name, _), number)| format!("{number} {name}"));
+    let sentence = format!("There are {}.", counted.collect::<Vec<_>>().join(", "));
+    if !map.contains(&sentence) {
+        faults.push(format!("the sentence with the numbers is not: {sentence}"));
     }
     faults.extend(missing.keys().map(|id| format!("{id}: missing")));
     faults

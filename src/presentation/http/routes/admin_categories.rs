@@ -105,7 +105,8 @@ async fn delete_category(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<CategoryId>,
+    IfMatch(expected_version): IfMatch,
 ) -> HandlerResult<StatusCode> {
-    categories::remove(&app.store, id).await?;
+    categories::remove(&app.store, id, expected_version).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -124,8 +124,9 @@ async fn delete_discount(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<DiscountId>,
+    IfMatch(expected_version): IfMatch,
 ) -> HandlerResult<StatusCode> {
-    discounts::remove(&app.store, id).await?;
+    discounts::remove(&app.store, id, expected_version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -251,7 +251,8 @@ async fn list_subscribers(
 ///
 /// Delivers events that a subscriber has read to it once more, in their order. Later events of the same subjects are
 /// delivered after them. What the subscriber did for an event before is done again, such as a notification; but the
-/// subscriber `webhooks` sends no event to an endpoint twice, and `emails` sends no e-mail twice.
+/// subscriber `webhooks` sends no event to an endpoint twice, and `emails` sends no e-mail twice. At least one of
+/// `event_id`, `type` and `since` is required.
 #[utoipa::path(post, path = "/admin/v1/subscribers/{name}/replay", tag = "admin-events",
     params(("name" = String, Path)), request_body = ReplayEvents, responses((status = 200, body = ReplayBody)))]
 async fn replay_events(

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::application::features::{self, ReplaceFeatureFlag};
 use crate::domain::feature_flag::{FeatureFlag, TargetingRule};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
-use crate::presentation::http::conditional::{IfNoneMatch, Required};
+use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, Required};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::principal::Admin;
@@ -104,8 +104,9 @@ async fn delete_feature_flag(
     _: Admin,
     State(app): State<AppState>,
     Path(key): Path<String>,
+    IfMatch(expected_version): IfMatch,
 ) -> HandlerResult<StatusCode> {
-    features::remove(&app.store, key).await?;
+    features::remove(&app.store, key, expected_version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -41,7 +41,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ProductQuery {
-    /// Only products that contain these words.
+    /// Only products that contain these words; without a word, all.
     #[param(max_length = 200)]
     q: Option<String>,
     /// Only products in the subtree of this category.
@@ -175,8 +175,10 @@ async fn get_stock(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<VariantId>,
-) -> HandlerResult<StoredResponse> {
-    Ok(StockBody::response(id, stock::get(&app.store, id).await?))
+    if_none_match: IfNoneMatch,
+) -> HandlerResult {
+    let found = stock::get(&app.store, id).await?;
+    Ok(if_none_match.respond(found.version, &StockBody::of(id, found)))
 }
 
 /// Set the stock of a variant
@@ -197,7 +199,11 @@ async fn set_stock(
 
 impl StockBody {
     fn response(variant_id: VariantId, found: Stock) -> StoredResponse {
+        tagged(found.version, &Self::of(variant_id, found))
+    }
+
+    fn of(variant_id: VariantId, found: Stock) -> Self {
         let Stock { stock, reserved, version } = found;
-        tagged(version, &Self { variant_id, stock, reserved, available: found.available(), version })
+        Self { variant_id, stock, reserved, available: found.available(), version }
     }
 }

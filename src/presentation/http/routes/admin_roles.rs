@@ -146,8 +146,9 @@ async fn delete_role(
     admin: AdminWithSession,
     State(app): State<AppState>,
     Path(name): Path<String>,
+    IfMatch(expected_version): IfMatch,
 ) -> HandlerResult<StatusCode> {
-    staff_roles::remove(&app.store, Granter::of(&admin.0), name).await?;
+    staff_roles::remove(&app.store, Granter::of(&admin.0), name, expected_version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

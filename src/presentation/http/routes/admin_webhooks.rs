@@ -231,8 +231,9 @@ async fn delete_webhook_endpoint(
     _: Admin,
     State(app): State<AppState>,
     Path(id): Path<WebhookEndpointId>,
+    IfMatch(expected_version): IfMatch,
 ) -> HandlerResult<StatusCode> {
-    endpoints::remove(&app.store, id).await?;
+    endpoints::remove(&app.store, id, expected_version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

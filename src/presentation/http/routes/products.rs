@@ -36,7 +36,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ProductQuery {
-    /// Only products that contain these words. The last word may be the beginning of a word.
+    /// Only products that contain these words; without a word, all. The last word may be the beginning of a word.
     #[param(max_length = 200)]
     q: Option<String>,
     /// Only products in the subtree of this category, given by id or slug.

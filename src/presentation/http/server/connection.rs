@@ -184,10 +184,11 @@ impl Connections {
     }
 }
 
-/// Returns the settings of HTTP/1.1. The library caches `Date`, and would not correct it after the clock was set back.
+/// Returns the settings of HTTP/1.1. The library adds `Date` to the errors that it responds with by itself; other
+/// responses have one, since that of the library is not corrected after the clock was set back.
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(BUFFER_BYTES).auto_date_header(false);
+    builder.max_buf_size(BUFFER_BYTES);
     builder
 }
 

@@ -56,6 +56,17 @@ async fn a_compressed_body_is_decoded_up_to_the_limit(shop: &Shop) {
     assert_eq!(refused.problem(400), "body_incomplete");
 }
 
+on_both_engines!(a_file_is_stored_as_it_was_sent_or_not_at_all);
+async fn a_file_is_stored_as_it_was_sent_or_not_at_all(shop: &Shop) {
+    let admin = shop.server().await.admin().await;
+    let json = admin.with("content-type", "application/json");
+    let coded = json.with("content-encoding", "gzip");
+    let refused = coded.raw(Method::POST, "/admin/v1/files", packed(b"{}")).await;
+    assert_eq!(refused.problem(415), "unsupported_content_coding");
+    let file = json.raw(Method::POST, "/admin/v1/files", b"{}".to_vec()).await.expect(201);
+    assert_eq!(file["size"], 2);
+}
+
 on_both_engines!(a_body_that_unpacks_to_a_gigabyte_is_refused_before_most_of_it_is_sent);
 async fn a_body_that_unpacks_to_a_gigabyte_is_refused_before_most_of_it_is_sent(shop: &Shop) {
     let server = shop.server().await;

@@ -1,5 +1,6 @@
 //! Entity tags: of responses to creations and changes, and in conditional requests.
 
+use http::Method;
 use serde_json::{Value, json};
 use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::domain::ids::{OrderId, PaymentId, SubscriptionId, UserId};
@@ -64,6 +65,40 @@ async fn a_change_applies_to_the_version_of_its_entity_tag(shop: &Shop) {
     first.put(&format!("{path}/items/{variant}"), json!({ "quantity": 1 })).await.expect(200);
     let late = first.put(&format!("{path}/items/{variant}"), json!({ "quantity": 2 })).await;
     assert_eq!(late.problem(412), "precondition_failed");
+}
+
+on_both_engines!(what_was_changed_since_it_was_read_is_not_deleted);
+async fn what_was_changed_since_it_was_read_is_not_deleted(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let discount = json!({ "code": "TEN", "kind": { "type": "percent", "basis_points": 1_000 } });
+    let role = json!({ "name": "packer", "description": "", "permissions": ["orders:read"] });
+    let endpoint = json!({ "url": "http://127.0.0.1:9/", "events": ["*"] });
+    let flag = json!({ "description": "", "enabled": true });
+    let created = [
+        ("/admin/v1/categories", json!({ "name": "Tea" }), json!({ "name": "Teas" })),
+        ("/admin/v1/discounts", discount, json!({ "code": "TENTH" })),
+        ("/admin/v1/roles", role, json!({ "description": "", "permissions": ["orders:write"] })),
+        ("/admin/v1/webhook-endpoints", endpoint, json!({ "events": ["order.paid"] })),
+    ];
+    let mut changes = vec![("/admin/v1/feature-flags/beta".to_owned(), Method::PUT, flag)];
+    admin.put(&changes[0].0, json!({ "description": "", "enabled": false })).await.expect(200);
+    for (path, body, change) in created {
+        let response = admin.post(path, body).await;
+        response.expect(201);
+        let method = if path.ends_with("roles") { Method::PUT } else { Method::PATCH };
+        changes.push((response.header("location").to_owned(), method, change));
+    }
+
+    for (path, method, change) in changes {
+        let read = admin.get(&path).await;
+        let first = admin.with("if-match", read.header("etag"));
+        let changed = first.send(method, &path, Some(change)).await;
+        changed.expect(200);
+        assert_eq!(first.delete(&path).await.problem(412), "precondition_failed", "{path}");
+        admin.with("if-match", changed.header("etag")).delete(&path).await.expect(204);
+        admin.get(&path).await.problem(404);
+    }
 }
 
 /// The versions of the rows that a checkout writes.

@@ -153,6 +153,11 @@ async fn each_fault_of_a_product_is_named(shop: &Shop) {
             vec!["/variants/0/price/amount"],
         ),
         (
+            json!({ "name": "a", "options": ["o".repeat(201)], "variants": [{ "sku": "s", "options": ["x".repeat(201)],
+                "price": { "amount": 1_000_000_000_000_001_i64, "currency": "EUR" } }] }),
+            vec!["/options/0", "/variants/0/options/0", "/variants/0/price/amount"],
+        ),
+        (
             json!({ "name": "a", "kind": "subscription", "category_id": "00000000-0000-7000-8000-000000000000",
                 "variants": [{ "sku": "s", "options": ["x"], "price": { "amount": 1, "currency": "EUR" } }] }),
             vec!["/billing_interval", "/category_id", "/variants/0/options"],
@@ -173,7 +178,8 @@ async fn each_fault_of_a_product_is_named(shop: &Shop) {
         assert_eq!(pointers, expected, "{response}");
     }
     admin.post("/admin/v1/products", mug()).await.expect(201);
-    assert_eq!(admin.post("/admin/v1/products", mug()).await.problem(409), "already_exists");
+    let taken = admin.post("/admin/v1/products", mug()).await;
+    assert_eq!((taken.problem(409), &taken.json()["sku"]), ("already_exists".into(), &"MUG-S".into()));
     assert_eq!(server.guest().get("/v1/products?cursor=abc").await.status, 422);
     assert_eq!(server.guest().get("/v1/products?category=nowhere").await.problem(404), "category_not_found");
 }

@@ -78,8 +78,19 @@ on_both_engines!(unknown_routes_are_limited_and_health_checks_are_not);
 async fn unknown_routes_are_limited_and_health_checks_are_not(shop: &Shop) {
     let server = limited(shop).await;
     let guest = server.guest();
-    for _ in 0..20 {
-        guest.get("/no/such/page").await.problem(404);
+    for (number, method) in [Method::GET, Method::HEAD].into_iter().cycle().take(18).enumerate() {
+        let unknown = guest.send(method, "/no/such/page", None).await;
+        assert_eq!(unknown.status, 404);
+        let remaining = format!("\"general\";r={};", 19 - number);
+        assert!(unknown.header("ratelimit").starts_with(&remaining), "{unknown}");
+    }
+    for (method, status, remaining) in [(Method::PUT, 405, 1), (Method::OPTIONS, 204, 0)] {
+        let response = guest.send(method, "/v1/products", None).await;
+        assert_eq!(response.status, status);
+        assert!(
+            response.header("ratelimit").starts_with(&format!("\"general\";r={remaining};")),
+            "{response}"
+        );
     }
     let refused = guest.get("/no/such/page").await;
     assert_eq!(refused.problem(429), "too_many_requests");

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use undercroft::{
-    domain::{country::Country, discount::DiscountKind, money::Money},
+    domain::{country::Country, discount::DiscountKind, ids::ProductId, money::Money},
     infrastructure::exceptions::{Fault, Location, ValidationException},
     infrastructure::middleware::BodyLimit,
     presentation::http::{
@@ -104,7 +104,7 @@ fn router() -> Router {
         .route("/parcels", post(async |Json(parcel): Json<Parcel>| Json(parcel)))
         .route("/labels", post(async |request: Idempotent<Label>| Json(request.body.text)))
         .route("/filter", get(async |Query(filter): Query<Filter>| Json(filter)))
-        .route("/ids/{id}", get(async |Path(id): Path<Uuid>| Json(id)))
+        .route("/ids/{id}", get(async |Path(id): Path<ProductId>| Json(id)))
         .route("/pairs/{id}/{count}", get(async |Path(pair): Path<(Uuid, u8)>| Json(pair)))
         .route("/names/{name}", get(async |Path(name): Path<String>| Json(name)))
         .layer(axum::Extension(BodyLimit(2000)))

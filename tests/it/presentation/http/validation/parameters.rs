@@ -52,6 +52,9 @@ async fn a_missing_or_repeated_parameter_is_named() {
         ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&q=%00", "q: character"),
         ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&tag=1&tag=2&tag=3", "tag: too_many"),
         ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&a~b/c", "a~b/c: unknown"),
+        ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&q=%ff", "q: invalid"),
+        ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&%ff=1", "%ff: invalid"),
+        ("?shop=01890a5dac96774bbcceb302099a8057", "shop: format"),
     ] {
         assert_eq!(faults(&fetch(&format!("/filter{query}")).await.1), [fault], "{query}");
     }
@@ -62,9 +65,12 @@ async fn a_parameter_of_the_path_is_named() {
     for (uri, fault) in [
         ("/ids/7", "id: format"),
         ("/ids/%ff", "id: invalid"),
+        ("/ids/01890a5dac96774bbcceb302099a8057", "id: format"),
+        ("/ids/urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057", "id: format"),
         ("/pairs/7/7", "id: format"),
         ("/pairs/01890a5d-ac96-774b-bcce-b302099a8057/300", "count: invalid"),
         ("/names/a%00b", "name: character"),
+        ("/names/a\u{202e}b", "name: character"),
     ] {
         let (status, body) = fetch(uri).await;
         assert_eq!(
