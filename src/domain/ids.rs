@@ -1,8 +1,9 @@
 //! Ids: one newtype over a UUID for each aggregate, so that they cannot be confused.
 
-use std::borrow::Cow;
+use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::{Uuid, fmt::Hyphenated};
 
 /// Defines id newtypes.
@@ -44,8 +45,21 @@ macro_rules! ids {
 
 /// Reads an id in its hyphenated form, the only one in which the API accepts ids.
 fn hyphenated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
-    let text = <Cow<'_, str>>::deserialize(deserializer)?;
-    text.parse().map(Hyphenated::into_uuid).map_err(D::Error::custom)
+    deserializer.deserialize_str(HyphenatedVisitor)
+}
+
+struct HyphenatedVisitor;
+
+impl Visitor<'_> for HyphenatedVisitor {
+    type Value = Uuid;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a UUID with hyphens")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Uuid, E> {
+        text.parse().map(Hyphenated::into_uuid).map_err(E::custom)
+    }
 }
 
 /// Passes the ids, each with its documentation, to a macro: here it defines them, elsewhere it implements a trait.

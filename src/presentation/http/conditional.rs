@@ -104,6 +104,7 @@ impl Argument for IfMatch {
         operation.request_header_of("If-Match", description, bounds);
         operation.response_header(StatusCode::OK, "ETag", "The entity tag of the new version.");
         operation.fails(Conflict::PreconditionFailed);
+        operation.fails(Conflict::Stale);
         operation.fails(ENTITY_TAGS);
     }
 }

@@ -61,9 +61,9 @@ async fn a_file_is_stored_as_it_was_sent_or_not_at_all(shop: &Shop) {
     let admin = shop.server().await.admin().await;
     let json = admin.with("content-type", "application/json");
     let coded = json.with("content-encoding", "gzip");
-    let refused = coded.raw(Method::POST, "/admin/v1/files", packed(b"{}")).await;
+    let refused = coded.raw(Method::POST, "/admin/v1/files?name=a.json", packed(b"{}")).await;
     assert_eq!(refused.problem(415), "unsupported_content_coding");
-    let file = json.raw(Method::POST, "/admin/v1/files", b"{}".to_vec()).await.expect(201);
+    let file = json.raw(Method::POST, "/admin/v1/files?name=a.json", b"{}".to_vec()).await.expect(201);
     assert_eq!(file["size"], 2);
 }
 

@@ -73,13 +73,13 @@ async fn what_was_changed_since_it_was_read_is_not_deleted(shop: &Shop) {
     let admin = server.admin().await;
     let discount = json!({ "code": "TEN", "kind": { "type": "percent", "basis_points": 1_000 } });
     let role = json!({ "name": "packer", "description": "", "permissions": ["orders:read"] });
-    let endpoint = json!({ "url": "http://127.0.0.1:9/", "events": ["*"] });
+    let endpoint = json!({ "url": "http://127.0.0.1:9/", "event_types": ["order.placed"] });
     let flag = json!({ "description": "", "enabled": true });
     let created = [
         ("/admin/v1/categories", json!({ "name": "Tea" }), json!({ "name": "Teas" })),
         ("/admin/v1/discounts", discount, json!({ "code": "TENTH" })),
         ("/admin/v1/roles", role, json!({ "description": "", "permissions": ["orders:write"] })),
-        ("/admin/v1/webhook-endpoints", endpoint, json!({ "events": ["order.paid"] })),
+        ("/admin/v1/webhook-endpoints", endpoint, json!({ "event_types": ["order.paid"] })),
     ];
     let mut changes = vec![("/admin/v1/feature-flags/beta".to_owned(), Method::PUT, flag)];
     admin.put(&changes[0].0, json!({ "description": "", "enabled": false })).await.expect(200);
