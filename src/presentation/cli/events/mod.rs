@@ -128,9 +128,6 @@ impl ReplayEvents {
         let request = ReplayRequest { event, event_type: r#type, since };
         let events = event_log::replay(&store, &self.subscriber, request).await.map_err(CliError::Store)?;
         let events = counted(events, "event", "events");
-        let subscriber = &self.subscriber;
-        let text =
-            format!("{events} will be delivered to {subscriber}, which repeats nothing that it has done");
-        writeln!(stdout(), "{text}").map_err(CliError::Output)
+        writeln!(stdout(), "{events} will be delivered to {}", self.subscriber).map_err(CliError::Output)
     }
 }

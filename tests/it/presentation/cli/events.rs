@@ -72,8 +72,7 @@ fn subscribers_are_listed_and_events_replayed() {
     assert_eq!(code, Some(0), "{errors}");
     assert!(text.starts_with("notifications "), "{text}");
     let (code, text, _) = run(folder.path(), &["events", "replay", "notifications", "--type", "order.paid"]);
-    let expected = "0 events will be delivered to notifications, which repeats nothing that it has done\n";
-    assert_eq!((code, text.as_str()), (Some(0), expected));
+    assert_eq!((code, text.as_str()), (Some(0), "0 events will be delivered to notifications\n"));
     let (code, _, errors) = run(folder.path(), &["events", "replay", "unknown", "--all"]);
     assert_eq!(code, Some(1));
     assert_eq!(errors, "undercroft: subscriber_not_found: There is no such subscriber of events.\n");
