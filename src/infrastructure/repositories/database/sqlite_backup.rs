@@ -16,14 +16,18 @@ use super::sqlite_pool::{ReadAccess, open_reader};
 use super::{Database, DatabaseUrl};
 use crate::domain::context::Context;
 
-/// Copies a database to a file, which is created for the user of this process alone. Fails with
-/// [`DatabaseError::Schema`] if the file of the database was replaced after a crash.
-pub fn back_up(database: &Path, file: &Path) -> Result<(), DatabaseError> {
+/// The pages that are copied between two looks at whether the copy goes on, 8 MiB.
+const PAGES: i32 = 2048;
+
+/// Copies a database to a file, which is created for the user of this process alone. Returns `false` if it was ended
+/// by `is_stopped` before it was complete. Fails with [`DatabaseError::Schema`] if the file of the database was
+/// replaced after a crash.
+pub fn back_up(database: &Path, file: &Path, is_stopped: impl Fn() -> bool) -> Result<bool, DatabaseError> {
     check_source(database)?;
     let source = open_reader(database, ReadAccess::alone(database))?;
     sqlite_file::create(file)?;
     let mut target = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    copy_pages(&source, &mut target)
+    copy_pages(&source, &mut target, is_stopped)
 }
 
 /// Fails with [`DatabaseError::Schema`] if the file of a database was replaced after a crash: its FILE-wal has changes
@@ -93,14 +97,26 @@ impl Target {
     /// Replaces the content of the database in one transaction.
     pub fn restore(mut self, file: &Path) -> Result<(), DatabaseError> {
         let source = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        copy_pages(&source, &mut self.0)
+        copy_pages(&source, &mut self.0, || false).map(drop)
     }
 }
 
-/// Copies all pages, in one read transaction of the source and one transaction of the target.
-fn copy_pages(source: &Connection, target: &mut Connection) -> Result<(), DatabaseError> {
-    match Backup::new(source, target)?.step(-1)? {
-        StepResult::Done => Ok(()),
-        _ => Err(DatabaseError::Unavailable("the database is locked".into())),
+/// Copies all pages, in one read transaction of the source and one transaction of the target; returns `false` if it was
+/// ended by `is_stopped`, and then nothing is copied.
+fn copy_pages(
+    source: &Connection,
+    target: &mut Connection,
+    is_stopped: impl Fn() -> bool,
+) -> Result<bool, DatabaseError> {
+    // it begins with a read, and ends when the connection is closed
+    source.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema")?;
+    let backup = Backup::new(source, target)?;
+    while !is_stopped() {
+        match backup.step(PAGES)? {
+            StepResult::Done => return Ok(true),
+            StepResult::More => {}
+            _ => return Err(DatabaseError::Unavailable("the database is locked".into())),
+        }
     }
+    Ok(false)
 }

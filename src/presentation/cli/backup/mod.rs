@@ -52,7 +52,7 @@ impl Backup {
 
     /// Writes the snapshot to `part`, checks it and renames it; returns its size in bytes.
     async fn write(&self, store: &Path, part: &Path) -> Result<u64, CliError> {
-        sqlite_backup::back_up(store, part).map_err(BackupError::of(store))?;
+        sqlite_backup::back_up(store, part, || false).map_err(BackupError::of(store))?;
         sqlite_backup::detach(part).await.map_err(BackupError::of(part))?;
         check(part).await?;
         sqlite_backup::finish(part).map_err(BackupError::of(part))?;
@@ -101,7 +101,7 @@ impl Restore {
 
         let part = part_of(&store);
         let restored = async {
-            sqlite_backup::back_up(&self.file, &part).map_err(BackupError::of(&self.file))?;
+            sqlite_backup::back_up(&self.file, &part, || false).map_err(BackupError::of(&self.file))?;
             check(&part).await?;
             target.restore(&part).map_err(BackupError::of(&store))
         }

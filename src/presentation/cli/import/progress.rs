@@ -27,6 +27,8 @@ pub(super) struct Progress {
     bar: ProgressBar,
     stop: CancellationToken,
     /// The number of lines whose outcome is committed, and of all lines.
+    /// The number of lines that were checked.
+    checked: u64,
     committed: (u64, u64),
 }
 
@@ -35,7 +37,7 @@ impl Progress {
     /// when `stop` is cancelled.
     pub(super) fn new(path: PathBuf, bar: ProgressBar, stop: CancellationToken) -> Self {
         bar.set_style(style("{spinner} checking: {human_pos} lines"));
-        Self { path, rejects: None, rejected: 0, bar, stop, committed: (0, 0) }
+        Self { path, rejects: None, rejected: 0, checked: 0, bar, stop, committed: (0, 0) }
     }
 
     /// Returns the token that ends the import.
@@ -85,7 +87,10 @@ impl Observer for Progress {
     }
 
     fn checked(&mut self, lines: u64) -> io::Result<()> {
-        if lines.is_multiple_of(STEP) {
+        // a record may have many lines
+        let is_due = lines / STEP != self.checked / STEP;
+        self.checked = lines;
+        if is_due {
             self.bar.set_position(lines);
             self.check_stop()?;
         }

@@ -13,7 +13,7 @@ use crate::{
     domain::context::Context,
     infrastructure::repositories::{
         Database, DatabaseUrl, SchemaState,
-        copy::{CopyObserver, CopyStep, copy},
+        copy::{CopyError, CopyObserver, CopyStep, copy},
         sqlite_backup,
     },
     settings::Settings,
@@ -36,7 +36,11 @@ impl TrialStore {
         let from = &settings.database;
         let to = DatabaseUrl::Sqlite(file.clone());
         match from.file() {
-            Some(store) if store.exists() => sqlite_backup::back_up(store, &file)?,
+            Some(store) if store.exists() => {
+                if !sqlite_backup::back_up(store, &file, || stop.is_cancelled())? {
+                    return Err(CliError::Copy(CopyError::Stopped));
+                }
+            }
             Some(_) => {}
             None if Database::look(from, Context::system()).await? == SchemaState::Empty => {}
             None => {
