@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection;
 use super::error::DatabaseError;
@@ -81,17 +81,23 @@ pub(super) async fn tables_with_missing_references(
 pub struct Target(Connection);
 
 impl Target {
-    /// Locks a database, which is created if it is missing. Fails with [`DatabaseError::Unavailable`] if another
-    /// process has opened it.
-    pub fn lock(database: &Path) -> Result<Self, DatabaseError> {
+    /// Locks a database, which is created if it is missing; returns `None` if another process has opened it.
+    pub fn lock(database: &Path) -> Result<Option<Self>, DatabaseError> {
         sqlite_file::create(database)?;
-        sqlite_file::check_writable(database)?;
-        sqlite_file::check_instance(database)?;
+        sqlite_file::check(database)?;
         let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         // in this mode the lock excludes all other connections, and is held until the connection is closed
         connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
-        connection.execute_batch("PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT")?;
-        Ok(Self(connection))
+        match connection.execute_batch("PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT") {
+            Err(rusqlite::Error::SqliteFailure(failure, _))
+                if matches!(failure.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) =>
+            {
+                return Ok(None);
+            }
+            locked => locked?,
+        }
+        sqlite_file::forget_instance(database)?;
+        Ok(Some(Self(connection)))
     }
 
     /// Replaces the content of the database in one transaction.
@@ -119,4 +125,47 @@ fn copy_pages(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::super::{Setup, new_database, sqlite_side_files};
+    use super::*;
+
+    /// Copies a database and the files beside it, as a killed process leaves them.
+    fn killed(file: &Path) -> (TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        for file in sqlite_side_files::all(file).iter().filter(|file| file.exists()) {
+            fs::copy(file, folder.path().join(file.file_name().unwrap())).unwrap();
+        }
+        let file = folder.path().join(file.file_name().unwrap());
+        (folder, file)
+    }
+
+    #[tokio::test]
+    async fn a_store_can_be_opened_after_a_restore_was_killed_while_it_moved_the_log_into_the_file() {
+        let (folder, database) = new_database().await;
+        let changed = database.write((), async |work, ()| work.script("CREATE TABLE changes (a TEXT)").await);
+        changed.await.unwrap();
+        let (_crashed, file) = killed(&folder.path().join("store.db"));
+        assert!(sqlite_file::has_changes(&file) && sqlite_side_files::instance(&file).exists());
+
+        let target = Target::lock(&file).unwrap().unwrap();
+        let (_killed, file) = killed(&file);
+        drop(target);
+        // the first page that is moved has the number of the backup
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[60..64].copy_from_slice(&[7; 4]);
+        fs::write(&file, bytes).unwrap();
+
+        let url = DatabaseUrl::Sqlite(file);
+        let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+        let count: i64 =
+            database.read().await.unwrap().one("SELECT COUNT(*) FROM changes", &[]).await.unwrap();
+        assert_eq!(count, 0);
+    }
 }

@@ -184,6 +184,24 @@ pub(super) fn end_instance(path: &Path) {
     }
 }
 
+/// Removes FILE-instance, durably: no opening compares the numbers from then on. It is for a process that replaces the
+/// whole content, and with it the number: if it is killed, the numbers differ although FILE-wal belongs to the file.
+pub(super) fn forget_instance(path: &Path) -> Result<(), DatabaseError> {
+    let (record, folder) = (sqlite_side_files::instance(path), sqlite_side_files::folder(path));
+    match fs::remove_file(&record) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unusable(&record, &error)),
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // some file systems sync no folders
+        Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Err(unusable(folder, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns whether FILE-wal has changes that may not be in the file.
 pub(super) fn has_changes(path: &Path) -> bool {
     fs::metadata(sqlite_side_files::log(path)).is_ok_and(|log| log.len() > 0)

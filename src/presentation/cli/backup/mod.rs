@@ -16,7 +16,7 @@ use crate::{
     application::consistency,
     domain::context::Context,
     infrastructure::repositories::{
-        Database, DatabaseError, DatabaseUrl, Setup, sqlite_backup, sqlite_side_files,
+        Database, DatabaseUrl, Setup, sqlite_backup, sqlite_side_files,
     },
     settings::Settings,
 };
@@ -94,10 +94,8 @@ impl Restore {
             return Err(BackupError::NotEmpty(store).into());
         }
         let is_new = !store.exists();
-        let target = sqlite_backup::Target::lock(&store).map_err(|error| match error {
-            DatabaseError::Unavailable(_) if store.exists() => BackupError::InUse(store.clone()),
-            error => BackupError::of(&store)(error),
-        })?;
+        let locked = sqlite_backup::Target::lock(&store).map_err(BackupError::of(&store))?;
+        let target = locked.ok_or_else(|| BackupError::InUse(store.clone()))?;
 
         let part = part_of(&store);
         let restored = async {

@@ -150,11 +150,13 @@ fn a_file_with_a_second_name_is_refused() {
     fs::hard_link(folder.path().join("undercroft.db"), &second).unwrap();
     for name in ["undercroft.db", "second.db"] {
         let database = format!("sqlite:{name}");
-        let (code, _, errors) =
-            run(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--database", &database]);
-        assert_eq!(code, Some(4), "{errors}");
-        assert!(errors.contains("has a second name (a hard link)"), "{errors}");
+        for command in [&SERVE[..], &["restore", "--force", "copy.db"]] {
+            let (code, _, errors) = run(folder.path(), &[command, &["--database", &database]].concat());
+            assert_eq!(code, Some(4), "{errors}");
+            assert!(errors.contains("has a second name (a hard link)"), "{errors}");
+        }
     }
     fs::remove_file(second).unwrap();
     serve(folder.path()).0.stop();
 }
+    assert_eq!(run(folder.path(), &["backup", "copy.db"]).0, Some(0));
