@@ -7,6 +7,12 @@ pub(super) struct Migration {
     pub(super) script: &'static str,
 }
 
+/// Returns the names of the tables that the migrations create.
+pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
+    let lines = MIGRATIONS.iter().flat_map(|migration| migration.script.lines());
+    lines.filter_map(|line| line.strip_prefix("CREATE TABLE ")?.strip_suffix(" ("))
+}
+
 /// All migrations, in their order.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "store", script: include_str!("../../../../migrations/0001_store.sql") },

@@ -131,7 +131,7 @@ impl CopyObserver for Overtaken {
     }
 }
 
-async fn copied(from: &str, to: &str) -> CopyReport {
+pub(super) async fn copied(from: &str, to: &str) -> CopyReport {
     copy(&from.parse().unwrap(), &to.parse().unwrap(), Context::system(), &mut Killed { after: i64::MAX })
         .await
         .unwrap()

@@ -16,6 +16,7 @@ mod copy;
 mod database;
 mod discount;
 mod erasure;
+mod foreign_tables;
 mod lost_connections;
 mod notification;
 mod personal_data;

@@ -69,7 +69,7 @@ async fn run(from: &str, to: &str, goal: Goal, mut watch: Watch) -> Result<Outco
 }
 
 /// Makes both equal; returns their tables.
-async fn verified(from: &str, to: &str) -> Vec<TableReport> {
+pub(super) async fn verified(from: &str, to: &str) -> Vec<TableReport> {
     match run(from, to, Goal::Verify, Watch::new()).await.unwrap() {
         Outcome::Verified(tables) => tables,
         other => panic!("{other:?}"),

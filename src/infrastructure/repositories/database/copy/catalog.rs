@@ -1,5 +1,7 @@
 //! The tables of a database with their columns, as the catalog of its engine describes them.
 
+use std::collections::BTreeSet;
+
 use serde_json::value::RawValue;
 
 use super::super::connection::Connection;
@@ -8,6 +10,7 @@ use super::super::error::DatabaseError;
 use super::super::param::Param;
 use super::super::role;
 use super::super::row::{Json, Row};
+use super::super::scripts;
 use super::super::statements::placeholders;
 
 /// The most rows of a page.
@@ -101,14 +104,30 @@ fn entries(engine: Engine) -> &'static str {
     }
 }
 
-/// Returns the tables of a database, ordered by name, without those of a replication. A column of the store has one of
-/// the types of the migrations.
-pub(in super::super) async fn tables(connection: &mut Connection) -> Result<Vec<CopyTable>, DatabaseError> {
-    let mut entries: Vec<Entry> = connection.all(entries(connection.engine()), &[]).await?;
-    entries.retain(|(table, ..)| !role::TABLES.contains(&table.as_str()));
-    let mut tables = Vec::new();
+/// The table of the migrations, which each database has of its own.
+const MIGRATIONS: &str = "schema_migrations";
+
+/// The tables of a database, ordered by name, without those of its migrations and of a replication.
+pub(in super::super) struct Tables {
+    /// Those of the store: the migrations create them.
+    pub(in super::super) of_store: Vec<CopyTable>,
+    /// The names of the others.
+    pub(super) of_others: Vec<String>,
+}
+
+/// Returns the tables of a database. A column of the store has one of the types of the migrations; the columns of
+/// others are not looked at.
+pub(in super::super) async fn tables(connection: &mut Connection) -> Result<Tables, DatabaseError> {
+    let known: BTreeSet<_> = scripts::table_names().collect();
+    let entries: Vec<Entry> = connection.all(entries(connection.engine()), &[]).await?;
+    let mut tables = Tables { of_store: Vec::new(), of_others: Vec::new() };
     for columns in entries.chunk_by(|one, next| one.0 == next.0) {
-        tables.extend(table(columns)?);
+        let name = columns[0].0.as_str();
+        if known.contains(name) {
+            tables.of_store.extend(table(columns)?);
+        } else if name != MIGRATIONS && !role::TABLES.contains(&name) {
+            tables.of_others.push(name.to_owned());
+        }
     }
     Ok(tables)
 }

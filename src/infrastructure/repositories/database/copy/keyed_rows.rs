@@ -167,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn the_error_of_a_key_names_its_columns_and_not_its_value() {
         let (_folder, database) = new_database().await;
-        let tables = catalog::tables(&mut database.read().await.unwrap()).await.unwrap();
+        let tables = catalog::tables(&mut database.read().await.unwrap()).await.unwrap().of_store;
         let table = tables.iter().find(|table| table.name == "invoices").unwrap();
         let error = table.parse_key("[\"ada@example.com\"]").unwrap_err().to_string();
         assert!(error.contains("invoices") && error.contains("(id)"), "{error}");

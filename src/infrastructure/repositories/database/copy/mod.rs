@@ -22,9 +22,6 @@ use super::signing_key::READ_SECRET;
 use super::{Database, DatabaseUrl, Engine, SchemaState, Setup};
 use crate::domain::context::Context;
 
-/// The table of the migrations, which the target has of its own.
-const MIGRATIONS: &str = "schema_migrations";
-
 /// Why a copy is not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
@@ -201,7 +198,7 @@ pub(super) async fn begin_snapshot(database: &Database) -> Result<Connection, Da
     Ok(connection)
 }
 
-/// Returns the tables to copy, and the names of the tables of the source that the target does not have.
+/// Returns the tables to copy, and the names of the tables of the source that are no tables of a store.
 pub(super) async fn plan(
     source: &mut Connection,
     target: &mut Connection,
@@ -210,15 +207,16 @@ pub(super) async fn plan(
     let targets = catalog::tables(target).await.map_err(CopyError::Target)?;
     // PostgreSQL has more types
     let typed_by_target = target.engine() == Engine::Postgres;
-    let (mut tables, mut not_copied) = (Vec::new(), Vec::new());
-    for table in sources.into_iter().filter(|table| table.name != MIGRATIONS) {
-        match targets.iter().find(|other| other.name == table.name) {
-            None => not_copied.push(table.name),
-            Some(other) if !other.has_columns_of(&table) => return Err(CopyError::Columns(table.name)),
-            Some(other) => tables.push(if typed_by_target { other.clone() } else { table }),
+    let mut tables = Vec::new();
+    for table in sources.of_store {
+        match targets.of_store.iter().find(|other| other.name == table.name) {
+            Some(other) if other.has_columns_of(&table) => {
+                tables.push(if typed_by_target { other.clone() } else { table });
+            }
+            _ => return Err(CopyError::Columns(table.name)),
         }
     }
-    Ok((tables, not_copied))
+    Ok((tables, sources.of_others))
 }
 
 /// The progress of a step.

@@ -19,8 +19,6 @@ use super::tables::create_state;
 /// The most attempts to lock a table of PostgreSQL, and the delay after each.
 const ATTEMPTS: u32 = 20;
 const BACKOFF: Duration = Duration::from_millis(500);
-/// The table of the migrations, which source and target have each of their own.
-const MIGRATIONS: &str = "schema_migrations";
 
 /// The record, and the function that a transaction calls before its first change is recorded.
 const RECORD: &str = "CREATE TABLE row_changes (
@@ -143,9 +141,7 @@ async fn locking(connection: &mut Connection, script: &str) -> Result<(), Databa
 
 /// Returns the tables of a store.
 pub(super) async fn tables(connection: &mut Connection) -> Result<Vec<CopyTable>, DatabaseError> {
-    let mut tables = catalog::tables(connection).await?;
-    tables.retain(|table| table.name != MIGRATIONS);
-    Ok(tables)
+    Ok(catalog::tables(connection).await?.of_store)
 }
 
 fn name(table: &CopyTable) -> String {
