@@ -5,7 +5,7 @@ use std::io::{Read, Write, stdin, stdout};
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CliError, open_store::open_to_change};
+use super::{CliError, open_store::open_or_set_up};
 use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::application::people::common_passwords::check_password;
 use crate::domain::email::is_email;
@@ -52,7 +52,7 @@ impl Admin {
         let password = password()?;
         check_password(&password, &email, name.as_deref().unwrap_or_default())
             .map_err(|_| CliError::CommonPassword)?;
-        let store = open_to_change(&settings, "admin create").await?;
+        let store = open_or_set_up(&settings, "admin create").await?;
         let new = CreateUser { email, password, name, birth_date: None, locale: None };
         let created = create_admin(&store, new, role.clone()).await;
         let User { id, email, version, .. } = created.map_err(|failure| match role {

@@ -70,9 +70,20 @@ pub(super) fn redis(cache: &CacheUrl) -> Option<Redis> {
     }
 }
 
-/// Opens the store for a command that changes it, such as `jobs run`; the audit log records the command.
+/// Opens the store for a command that manages it, such as `jobs run`: there must be one. The audit log records the
+/// command.
 pub(super) async fn open_to_change(settings: &Settings, command: &str) -> Result<Store, DatabaseError> {
-    let store = open_store(settings, Setup::IfEmpty).await?;
+    open_as(settings, Setup::Existing, command).await
+}
+
+/// Opens the store for a command that begins one, such as `import`: an empty database is set up. The audit log records
+/// the command.
+pub(super) async fn open_or_set_up(settings: &Settings, command: &str) -> Result<Store, DatabaseError> {
+    open_as(settings, Setup::IfEmpty, command).await
+}
+
+async fn open_as(settings: &Settings, setup: Setup, command: &str) -> Result<Store, DatabaseError> {
+    let store = open_store(settings, setup).await?;
     Ok(store.acting(Arc::new(Actor::command(command))))
 }
 

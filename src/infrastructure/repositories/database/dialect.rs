@@ -77,14 +77,33 @@ pub(crate) fn table_exists(engine: Engine) -> &'static str {
     }
 }
 
-/// Returns the query for whether there are tables, of a store or of another program. Extensions of PostgreSQL have
-/// views.
+/// Returns the query for whether there are tables, of a store or of another program. Those of SQLite itself and of
+/// extensions of PostgreSQL are not counted.
 pub(crate) fn any_table_exists(engine: Engine) -> &'static str {
     match engine {
-        Engine::Sqlite => "SELECT EXISTS (SELECT 1 FROM sqlite_master)",
+        Engine::Sqlite => {
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'sqlite|_%' ESCAPE '|')"
+        }
         Engine::Postgres => {
-            "SELECT EXISTS (SELECT 1 FROM information_schema.tables \
-             WHERE table_schema = current_schema() AND table_type = 'BASE TABLE')"
+            "SELECT EXISTS (SELECT 1 FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace \
+             WHERE n.nspname = current_schema() AND t.relkind IN ('r', 'p') \
+             AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass \
+             AND d.objid = t.oid AND d.deptype = 'e'))"
+        }
+    }
+}
+
+/// Returns the query for whether there is the history of the migrations of a store. That of another program may have
+/// the same name, and has other columns.
+pub(crate) fn history_exists(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "SELECT EXISTS (SELECT 1 FROM pragma_table_info('schema_migrations') WHERE name = 'checksum')"
+        }
+        Engine::Postgres => {
+            "SELECT EXISTS (SELECT 1 FROM pg_attribute c JOIN pg_class t ON t.oid = c.attrelid \
+             JOIN pg_namespace n ON n.oid = t.relnamespace \
+             WHERE n.nspname = current_schema() AND t.relname = 'schema_migrations' AND c.attname = 'checksum')"
         }
     }
 }

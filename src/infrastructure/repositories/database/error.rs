@@ -89,6 +89,12 @@ impl DatabaseError {
         }
     }
 
+    /// Returns the error of a database with tables of another program.
+    pub(super) fn foreign() -> Self {
+        let advice = "set `database` to that of a store, or to an empty one";
+        Self::Schema(format!("the database has tables of another program: {advice}"))
+    }
+
     /// Returns the error of a commit for this error, which its statement failed with.
     pub(super) fn of_commit(self) -> Self {
         match self {

@@ -35,6 +35,8 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 pub enum SchemaState {
     /// The database is empty.
     Empty,
+    /// The database has tables of another program, and none of a store.
+    Foreign,
     /// The last migrations are missing.
     Behind {
         /// The last migration that was applied.
@@ -63,10 +65,17 @@ pub enum SchemaState {
 
 /// Returns the state of the schema. Changes nothing.
 pub(crate) async fn state(database: &Database) -> Result<SchemaState, DatabaseError> {
+    // before the others: a schema is set up in one transaction, perhaps by another process at this moment
+    if !has_any_table(database).await? {
+        return Ok(SchemaState::Empty);
+    }
     if has_table(database, COPY_MARKER).await? {
         return Ok(SchemaState::CopyIncomplete);
     }
-    Ok(compare(&applied(database).await?, MIGRATIONS))
+    Ok(match compare(&applied(database).await?, MIGRATIONS) {
+        SchemaState::Empty => SchemaState::Foreign,
+        state => state,
+    })
 }
 
 /// Compares the migrations that were applied, as versions and checksums, with those of this program.
@@ -111,11 +120,13 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
              replicate` again to complete it"
                 .into(),
         ),
-        (SchemaState::Empty, Setup::ReadOnly) => {
+        (SchemaState::Foreign, _) => Err(DatabaseError::foreign()),
+        (SchemaState::Empty, Setup::ReadOnly | Setup::Existing) => {
             refused("the database is empty: `serve` and `import` set one up".into())
         }
-        (SchemaState::Behind { missing, .. }, Setup::IfEmpty | Setup::ReadOnly) => {
-            refused(format!("the database is {missing} migrations behind: run `undercroft migrate`"))
+        (SchemaState::Behind { missing, .. }, Setup::IfEmpty | Setup::Existing | Setup::ReadOnly) => {
+            let noun = if missing == 1 { "migration" } else { "migrations" };
+            refused(format!("the database is {missing} {noun} behind: run `undercroft migrate`"))
         }
         (SchemaState::Empty, _) | (SchemaState::Behind { .. }, Setup::Migrate) => {
             database.write((), async |work, ()| apply(work).await).await
@@ -125,11 +136,16 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
 
 /// Returns the versions and checksums of the applied migrations.
 async fn applied(database: &Database) -> Result<Vec<(i64, String)>, DatabaseError> {
-    if !has_table(database, "schema_migrations").await? {
+    let mut connection = database.read().await?;
+    if !connection.one::<bool>(dialect::history_exists(database.engine()), &[]).await? {
         return Ok(Vec::new());
     }
     let sql = "SELECT version, checksum FROM schema_migrations ORDER BY version";
-    database.read().await?.all(sql, &[]).await
+    connection.all(sql, &[]).await
+}
+
+async fn has_any_table(database: &Database) -> Result<bool, DatabaseError> {
+    database.read().await?.one(dialect::any_table_exists(database.engine()), &[]).await
 }
 
 async fn has_table(database: &Database, name: &str) -> Result<bool, DatabaseError> {

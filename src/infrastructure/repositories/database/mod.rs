@@ -18,6 +18,7 @@ mod locked;
 mod migrations;
 mod new_event;
 mod observed_work;
+mod opening;
 mod outbox;
 mod owner;
 mod page;
@@ -118,6 +119,8 @@ enum Backend {
 pub enum Setup {
     /// Sets up an empty database; fails if migrations are missing.
     IfEmpty,
+    /// Fails if the database is missing, empty or older, and changes nothing then.
+    Existing,
     /// Applies the missing migrations.
     Migrate,
     /// Fails, and does not create a missing database. The database is opened for reading: nothing is written to it.
@@ -125,57 +128,6 @@ pub enum Setup {
 }
 
 impl Database {
-    /// Opens the database at `url`, and sets up its schema as `setup` allows.
-    pub async fn open(url: &DatabaseUrl, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
-        let mut database = match setup {
-            Setup::ReadOnly => Self::connect_for_reading(url, context)?,
-            Setup::IfEmpty | Setup::Migrate => Self::connect_for_writing(url, context)?,
-        };
-        database.is_new = migrations::set_up(&database, setup).await?;
-        database.signing_key = SigningKey::load(&database).await?;
-        Ok(database)
-    }
-
-    /// Returns the state of the schema of the database at `url`. Creates and changes nothing.
-    pub async fn look(url: &DatabaseUrl, context: Context) -> Result<SchemaState, DatabaseError> {
-        migrations::state(&Self::connect_for_reading(url, context)?).await
-    }
-
-    /// Connects to the database at `url`. A SQLite file is created if it is missing, and gets a new number.
-    fn connect_for_writing(url: &DatabaseUrl, context: Context) -> Result<Self, DatabaseError> {
-        let mut instance = [0; 4];
-        context.ids.secret(&mut instance);
-        let backend = match url {
-            DatabaseUrl::Sqlite(file) => {
-                Backend::Sqlite(SqliteDatabase::open(file, u32::from_ne_bytes(instance))?)
-            }
-            DatabaseUrl::Postgres(url) => Backend::Postgres(Box::new(PostgresDatabase::open(url, false)?)),
-        };
-        Ok(Self::new(backend, context))
-    }
-
-    /// Connects to the database at `url`, to which nothing is written.
-    fn connect_for_reading(url: &DatabaseUrl, context: Context) -> Result<Self, DatabaseError> {
-        let backend = match url {
-            DatabaseUrl::Sqlite(file) => Backend::Sqlite(SqliteDatabase::open_for_reading(file)?),
-            DatabaseUrl::Postgres(url) => Backend::Postgres(Box::new(PostgresDatabase::open(url, true)?)),
-        };
-        Ok(Self::new(backend, context))
-    }
-
-    fn new(backend: Backend, context: Context) -> Self {
-        Self {
-            backend: Arc::new(backend),
-            context,
-            committed: Arc::new(Notify::new()),
-            signing_key: SigningKey::default(),
-            origin: Origin::default(),
-            observer: Observer::default(),
-            is_new: false,
-            continues: false,
-        }
-    }
-
     /// Returns whether the database was empty when it was opened.
     pub fn is_new(&self) -> bool {
         self.is_new

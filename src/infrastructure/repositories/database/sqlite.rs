@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::constraints::unique_constraint;
+use super::dialect::{self, Engine};
 use super::error::DatabaseError;
 use super::load::DatabaseLoad;
 use super::param::Param;
@@ -50,13 +51,12 @@ pub(crate) struct SqliteDatabase {
 }
 
 impl SqliteDatabase {
-    /// Opens the file, which is created if it is missing, and starts its writer, which runs until the database is
-    /// dropped. `instance` is a random number for the file, see [`sqlite_file`].
-    pub(crate) fn open(path: &Path, instance: u32) -> Result<Self, DatabaseError> {
-        sqlite_file::create(path)?;
+    /// Opens the file, and starts its writer, which runs until the database is dropped. `instance` is a random number
+    /// for the file, see [`sqlite_file`]. A file without tables is refused unless it `may_be_empty`.
+    pub(crate) fn open(path: &Path, instance: u32, may_be_empty: bool) -> Result<Self, DatabaseError> {
         sqlite_file::check(path)?;
         // declared before the connection, so that it is closed after it
-        let (header, writer) = CommitHeader::open_with(path, || open_writer(path))?;
+        let (header, writer) = CommitHeader::open_with(path, || open_writer(path, may_be_empty))?;
         sqlite_file::begin_instance(&writer, path, instance)?;
         let file = OpenFile::at(path)?;
         let queue = Arc::new(WriterQueue::new());
@@ -145,8 +145,9 @@ impl Drop for SqliteDatabase {
 }
 
 /// Opens the connection of the writer.
-fn open_writer(path: &Path) -> Result<Connection, DatabaseError> {
+fn open_writer(path: &Path, may_be_empty: bool) -> Result<Connection, DatabaseError> {
     let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    check_tables(&writer, path, may_be_empty)?;
     // A cache of 16 MB holds the pages that a large unit of work changes until it commits. The journal of its savepoint
     // is kept in memory too (temp_store) instead of in a file. The log is moved into the file when it has 16 MB: a page
     // that many commits change is written once for all of them. The first read creates FILE-shm.
@@ -156,6 +157,21 @@ fn open_writer(path: &Path) -> Result<Connection, DatabaseError> {
          SELECT 1 FROM sqlite_schema",
     )?;
     Ok(writer)
+}
+
+/// Fails if the file has tables of another program, or none although it must be that of a store. Nothing was written to
+/// it yet.
+fn check_tables(connection: &Connection, path: &Path, may_be_empty: bool) -> Result<(), DatabaseError> {
+    let is_true = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, bool>(0));
+    if is_true(dialect::any_table_exists(Engine::Sqlite))? {
+        let is_store = is_true(dialect::history_exists(Engine::Sqlite))?;
+        return if is_store { Ok(()) } else { Err(DatabaseError::foreign()) };
+    }
+    if may_be_empty {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(DatabaseError::Schema(format!("{path} is empty: `serve` and `import` set up a store")))
 }
 
 /// The queue of the writer, which refuses units when the writer stops, also if it panics.

@@ -156,6 +156,10 @@ async fn database(settings: &Settings) -> (Finding, bool) {
             let found = format!("at version {version}, {behind} behind this program");
             (Finding::unusable(found, "run `undercroft migrate`", Exit::Database), false)
         }
+        SchemaState::Foreign => {
+            let advice = "set `database` to that of a store, or to an empty one";
+            (Finding::unusable("has tables of another program", advice, Exit::Database), false)
+        }
         SchemaState::CopyIncomplete => {
             let advice = "run the same `undercroft copy` or `undercroft replicate` again to complete it";
             (Finding::unusable("has an incomplete copy of another database", advice, Exit::Database), false)

@@ -17,7 +17,7 @@ use self::source::Source;
 use self::trial_store::TrialStore;
 use super::{
     CliError,
-    open_store::{currency, open_to_change},
+    open_store::{currency, open_or_set_up},
     private_file::check_output,
     signals::interruptible,
     verbosity::Verbosity,
@@ -163,7 +163,7 @@ impl Import {
         let trial =
             if self.dry_run { Some(TrialStore::copy_of(settings, progress.stop()).await?) } else { None };
         let settings = trial.as_ref().map_or(settings, |trial| &trial.settings);
-        let store = open_to_change(settings, "import").await?;
+        let store = open_or_set_up(settings, "import").await?;
 
         let started = Instant::now();
         let existing = if self.update { ExistingProducts::Update } else { ExistingProducts::Keep };

@@ -1,9 +1,26 @@
 //! Databases in which another program has tables.
 
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, SchemaState};
+
 use super::copy::{Target, copied};
 use super::replication::verified;
 use crate::support::Shop;
 use crate::support::store::{execute, value};
+
+#[tokio::test]
+async fn a_store_is_not_set_up_among_the_tables_of_another_program() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        for table in ["notes (a TEXT)", "schema_migrations (version BIGINT)"] {
+            let Some(target) = Target::on(engine).await else { return };
+            target.script(&format!("CREATE TABLE {table}")).await;
+            let error = target.open().await.unwrap_err();
+            assert!(matches!(error, DatabaseError::Schema(_)), "{error}");
+            let state = Database::look(&target.url.parse().unwrap(), Context::system()).await;
+            assert_eq!(state.unwrap(), SchemaState::Foreign);
+        }
+    }
+}
 
 on_both_engines!(tables_of_another_program_are_named_and_neither_copied_nor_recorded);
 async fn tables_of_another_program_are_named_and_neither_copied_nor_recorded(shop: &Shop) {

@@ -101,6 +101,65 @@ fn a_file_that_was_replaced_after_a_crash_is_refused_until_the_old_changes_are_d
 }
 
 #[test]
+fn a_command_that_manages_a_store_creates_none() {
+    const ID: &str = "019e5f6a-0000-7000-8000-000000000000";
+    let folder = TempDir::new().unwrap();
+    let commands = [
+        &["jobs", "run", "purge_carts"][..],
+        &["jobs", "cancel", ID],
+        &["cache", "clear"],
+        &["cache", "warm"],
+        &["webhooks", "test", ID],
+        &["webhooks", "retry", ID],
+        &["events", "replay", "emails", "--all"],
+        &["events", "dead", "retry", ID],
+        &["events", "dead", "discard", ID],
+    ];
+    for arguments in commands {
+        let (code, _, errors) = run(folder.path(), arguments);
+        assert_eq!(code, Some(4), "{arguments:?}: {errors}");
+        assert!(errors.contains("does not exist: undercroft.db"), "{arguments:?}: {errors}");
+        assert_eq!(files(folder.path()), [""; 0], "{arguments:?}");
+    }
+
+    fs::write(folder.path().join("undercroft.db"), "").unwrap();
+    for arguments in commands {
+        let (code, _, errors) = run(folder.path(), arguments);
+        assert_eq!(code, Some(4), "{arguments:?}: {errors}");
+        assert!(errors.contains("undercroft.db is empty"), "{arguments:?}: {errors}");
+        assert_eq!(files(folder.path()), ["undercroft.db"], "{arguments:?}");
+        assert_eq!(fs::metadata(folder.path().join("undercroft.db")).unwrap().len(), 0, "{arguments:?}");
+    }
+
+    assert_eq!(run(folder.path(), &["migrate"]).0, Some(0));
+    let (code, _, errors) = run(folder.path(), commands[0]);
+    assert_eq!(code, Some(0), "{errors}");
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_stays_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("undercroft.db");
+    // other programs have a table of migrations with the same name
+    for table in ["notes (text TEXT)", "schema_migrations (version TEXT PRIMARY KEY)"] {
+        let foreign = rusqlite::Connection::open(&file).unwrap();
+        foreign.execute_batch(&format!("CREATE TABLE {table}; PRAGMA user_version = 7")).unwrap();
+        foreign.close().unwrap();
+        let before = fs::read(&file).unwrap();
+        for arguments in [&SERVE[..], &["migrate"], &["jobs", "run", "purge_carts"], &["backup", "copy.db"]] {
+            let (code, _, errors) = run(folder.path(), arguments);
+            assert_eq!(code, Some(4), "{arguments:?}: {errors}");
+            assert!(errors.contains("has tables of another program"), "{arguments:?}: {errors}");
+            assert_eq!(files(folder.path()), ["undercroft.db"], "{arguments:?}");
+            assert_eq!(fs::read(&file).unwrap(), before, "{arguments:?}");
+        }
+        let (code, output, _) = run(folder.path(), &["doctor", "--listen", "127.0.0.1:0"]);
+        assert!(code == Some(4) && output.contains("has tables of another program"), "{output}");
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_refused_with_the_reason() {
     // without these capabilities, the modes of files also apply to the superuser
     let without = ["--bounding-set", "-dac_override,-dac_read_search"];
@@ -147,6 +206,7 @@ fn a_file_with_a_second_name_is_refused() {
     let folder = TempDir::new().unwrap();
     serve(folder.path()).0.stop();
     let second = folder.path().join("second.db");
+    assert_eq!(run(folder.path(), &["backup", "copy.db"]).0, Some(0));
     fs::hard_link(folder.path().join("undercroft.db"), &second).unwrap();
     for name in ["undercroft.db", "second.db"] {
         let database = format!("sqlite:{name}");
@@ -159,4 +219,3 @@ fn a_file_with_a_second_name_is_refused() {
     fs::remove_file(second).unwrap();
     serve(folder.path()).0.stop();
 }
-    assert_eq!(run(folder.path(), &["backup", "copy.db"]).0, Some(0));

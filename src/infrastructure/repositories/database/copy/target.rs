@@ -69,15 +69,10 @@ pub(in super::super) async fn look(
             return Err(CopyError::Same);
         }
     }
-    let state = migrations::state(&target).await.map_err(CopyError::Target)?;
-    if state == SchemaState::Empty {
-        let mut connection = target.read().await.map_err(CopyError::Target)?;
-        let any_table = connection.one(dialect::any_table_exists(target.engine()), &[]).await;
-        if any_table.map_err(CopyError::Target)? {
-            return Err(CopyError::ForeignTables);
-        }
+    match migrations::state(&target).await.map_err(CopyError::Target)? {
+        SchemaState::Foreign => Err(CopyError::ForeignTables),
+        state => Ok(state),
     }
-    Ok(state)
 }
 
 /// Returns whether the incomplete copy in the target is that of a replication.

@@ -32,10 +32,7 @@ pub async fn make_live(url: &DatabaseUrl, context: Context) -> Result<(), Replic
 }
 
 async fn open(url: &DatabaseUrl, context: Context) -> Result<(Database, Connection), DatabaseError> {
-    if let Some(file) = url.file().filter(|file| !file.exists()) {
-        return Err(DatabaseError::Missing(file.display().to_string()));
-    }
-    let database = Database::connect_for_writing(url, context)?;
+    let database = Database::connect_to_existing(url, context)?;
     let connection = database.unchecked_writer().await?;
     Ok((database, connection))
 }
