@@ -9,7 +9,7 @@ use tokio::task::JoinError;
 
 use super::backup::BackupError;
 use super::counted;
-use super::exit::{Exit, database_exit};
+use super::exit::{Exit, database_exit, failure_exit};
 use super::private_file::InvalidOutput;
 use super::torture::TortureError;
 use crate::application::{export::ExportError, import::run::ImportError};
@@ -156,11 +156,14 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Import { source, .. } if source.needs_currency() => Exit::Usage,
+            Self::Store(failure)
+            | Self::Import { source: ImportError::Store(failure), .. }
+            | Self::Demo(ImportError::Store(failure)) => failure_exit(failure),
+            Self::Database(error) | Self::Export(ExportError::Database(error)) => database_exit(error),
             Self::Listen { .. }
             | Self::Signals(_)
             | Self::CutOff
             | Self::Worker(_)
-            | Self::Store(_)
             | Self::Input(_)
             | Self::Import { .. }
             | Self::Demo(_)
@@ -182,7 +185,6 @@ impl CliError {
             | Self::Target(_)
             | Self::Sandbox(_)
             | Self::InvalidOutput(_) => Exit::Usage,
-            Self::Database(error) => database_exit(error),
         }
     }
 }

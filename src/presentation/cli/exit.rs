@@ -1,7 +1,9 @@
 //! The exit codes of the process.
 
+use std::error::Error;
 use std::process::ExitCode;
 
+use crate::infrastructure::exceptions::{Failure, NotReady};
 use crate::infrastructure::repositories::DatabaseError;
 
 /// The exit code of the process.
@@ -39,6 +41,15 @@ pub(super) const CODES: &str = "Exit codes:
        in use, or not live
   130  a signal ended a command other than `serve` and `worker` before it was complete";
 
+/// Returns the exit code of a use case that failed: that of its database, if the reason is one.
+pub(super) fn failure_exit(failure: &Failure) -> Exit {
+    if failure.is::<NotReady>() {
+        return Exit::Database;
+    }
+    let error = failure.source().and_then(|source| source.downcast_ref());
+    error.map_or(Exit::Failure, database_exit)
+}
+
 /// Returns the exit code of an error of the database: whether an operator can make it available.
 pub(super) fn database_exit(error: &DatabaseError) -> Exit {
     match error {
@@ -49,5 +60,21 @@ pub(super) fn database_exit(error: &DatabaseError) -> Exit {
         | DatabaseError::NotLive(_)
         | DatabaseError::Schema(_) => Exit::Database,
         _ => Exit::Failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infrastructure::exceptions::Conflict;
+    use crate::infrastructure::repositories::NotLive;
+
+    #[test]
+    fn a_use_case_that_failed_because_of_its_database_has_the_exit_code_of_the_database() {
+        let exit = |error: DatabaseError| failure_exit(&error.into());
+        assert_eq!(exit(DatabaseError::Unavailable("no route".into())), Exit::Database);
+        assert_eq!(exit(DatabaseError::NotLive(NotLive::Standby)), Exit::Database);
+        assert_eq!(exit(DatabaseError::Internal("syntax".into())), Exit::Failure);
+        assert_eq!(failure_exit(&Conflict::Stale.into()), Exit::Failure);
     }
 }

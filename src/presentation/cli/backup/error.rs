@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::exit::{Exit, database_exit};
+use super::super::exit::{Exit, database_exit, failure_exit};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::DatabaseError;
 
@@ -53,7 +53,8 @@ impl BackupError {
         match self {
             Self::Postgres { .. } | Self::Exists(_) | Self::NotEmpty(_) => Exit::Usage,
             Self::InUse(_) => Exit::Database,
-            Self::Problems { .. } | Self::Unchecked(_) => Exit::Failure,
+            Self::Problems { .. } => Exit::Failure,
+            Self::Unchecked(failure) => failure_exit(failure),
             Self::Database { source, .. } => database_exit(source),
         }
     }
