@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::counted;
 use super::super::exit::{Exit, database_exit, failure_exit};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::DatabaseError;
@@ -26,6 +27,19 @@ pub enum BackupError {
     /// Another process uses the database.
     #[error("{} is in use; stop the server first", .0.display())]
     InUse(PathBuf),
+    /// The backup has the schema of an older program.
+    #[error(
+        "{file} is {} behind this program: migrate it first, with `undercroft migrate --database sqlite:{file}`, or \
+         restore it with the program that made it",
+        counted(*missing, "migration", "migrations"),
+        file = file.display()
+    )]
+    Behind {
+        /// The file of the backup.
+        file: PathBuf,
+        /// The number of missing migrations.
+        missing: u64,
+    },
     /// The copy of the store has problems.
     #[error("{} has problems: {problems}", file.display())]
     Problems {
@@ -52,7 +66,7 @@ impl BackupError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Postgres { .. } | Self::Exists(_) | Self::NotEmpty(_) => Exit::Usage,
-            Self::InUse(_) => Exit::Database,
+            Self::InUse(_) | Self::Behind { .. } => Exit::Database,
             Self::Problems { .. } => Exit::Failure,
             Self::Unchecked(failure) => failure_exit(failure),
             Self::Database { source, .. } => database_exit(source),

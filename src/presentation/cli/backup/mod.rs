@@ -16,7 +16,7 @@ use crate::{
     application::consistency,
     domain::context::Context,
     infrastructure::repositories::{
-        Database, DatabaseUrl, Setup, sqlite_backup, sqlite_side_files,
+        Database, DatabaseUrl, SchemaState, Setup, sqlite_backup, sqlite_side_files,
     },
     settings::Settings,
 };
@@ -53,9 +53,9 @@ impl Backup {
     /// Writes the snapshot to `part`, checks it and renames it; returns its size in bytes.
     async fn write(&self, store: &Path, part: &Path) -> Result<u64, CliError> {
         sqlite_backup::back_up(store, part, || false).map_err(BackupError::of(store))?;
-        sqlite_backup::detach(part).await.map_err(BackupError::of(part))?;
-        check(part).await?;
-        sqlite_backup::finish(part).map_err(BackupError::of(part))?;
+        sqlite_backup::detach(part).await.map_err(BackupError::of(store))?;
+        check(part, store).await?;
+        sqlite_backup::finish(part).map_err(BackupError::of(&self.file))?;
 
         let failed = |source| CliError::File { file: self.file.clone(), source };
         let file = File::open(part).map_err(failed)?;
@@ -100,7 +100,8 @@ impl Restore {
         let part = part_of(&store);
         let restored = async {
             sqlite_backup::back_up(&self.file, &part, || false).map_err(BackupError::of(&self.file))?;
-            check(&part).await?;
+            check_version(&part, &self.file).await?;
+            check(&part, &self.file).await?;
             target.restore(&part).map_err(BackupError::of(&store))
         }
         .await;
@@ -123,15 +124,27 @@ fn sqlite_file(
     settings.database.file().cloned().ok_or(BackupError::Postgres { command, instead })
 }
 
+/// Fails if the copy of a backup has the schema of an older program.
+async fn check_version(copy: &Path, backup: &Path) -> Result<(), BackupError> {
+    let state = Database::look(&DatabaseUrl::Sqlite(copy.to_owned()), Context::system()).await;
+    match state.map_err(BackupError::of(backup))? {
+        SchemaState::Behind { missing, .. } => {
+            Err(BackupError::Behind { file: backup.to_owned(), missing: missing as u64 })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks a copy of a store: its pages and indexes, foreign keys and the version of the schema. Rules of the data that
-/// it violates are printed as warnings: they are those of the store, which needs its backups all the same.
-async fn check(file: &Path) -> Result<(), BackupError> {
+/// it violates are printed as warnings: they are those of the store, which needs its backups all the same. Errors name
+/// the file `of` which it is a copy.
+async fn check(copy: &Path, of: &Path) -> Result<(), BackupError> {
     let database =
-        Database::open(&DatabaseUrl::Sqlite(file.to_owned()), Context::system(), Setup::ReadOnly).await;
-    let database = database.map_err(BackupError::of(file))?;
-    let problems = sqlite_backup::check(&database).await.map_err(BackupError::of(file))?;
+        Database::open(&DatabaseUrl::Sqlite(copy.to_owned()), Context::system(), Setup::ReadOnly).await;
+    let database = database.map_err(BackupError::of(of))?;
+    let problems = sqlite_backup::check(&database).await.map_err(BackupError::of(of))?;
     if !problems.is_empty() {
-        return Err(BackupError::Problems { file: file.to_owned(), problems: problems.join("; ") });
+        return Err(BackupError::Problems { file: of.to_owned(), problems: problems.join("; ") });
     }
     for broken in consistency::check(&database, false).await.map_err(BackupError::Unchecked)? {
         let rows = counted(broken.rows.unsigned_abs(), "row", "rows");

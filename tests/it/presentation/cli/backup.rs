@@ -108,10 +108,27 @@ fn a_damaged_backup_is_refused_and_the_store_is_unchanged() {
         let (code, output, errors) = run(folder.path(), &["restore", "--force", damaged]);
         assert!(code.is_some_and(|code| code != 0) && output.is_empty(), "{damaged}: {errors}");
         assert!(errors.matches("the database").count() <= 1, "a cause is printed twice: {errors}");
+        assert!(errors.contains(damaged) && !errors.contains(".part"), "{errors}");
     }
     let (server, address) = serve(folder.path());
     assert!(get(&address, &format!("/v1/carts/{kept}")).starts_with("HTTP/1.1 200 "));
     server.stop();
+}
+
+#[test]
+fn a_backup_of_an_older_program_is_refused_with_how_to_migrate_it() {
+    let folder = TempDir::new().unwrap();
+    succeed(folder.path(), &["migrate"]);
+    succeed(folder.path(), &["backup", "copy.db"]);
+    let backup = rusqlite::Connection::open(folder.path().join("copy.db")).unwrap();
+    let last = "DELETE FROM schema_migrations WHERE version = (SELECT MAX(version) FROM schema_migrations)";
+    backup.execute(last, []).unwrap();
+    backup.close().unwrap();
+    let (code, _, errors) = run(folder.path(), &["restore", "--force", "copy.db"]);
+    assert_eq!(code, Some(4), "{errors}");
+    let expected = "undercroft: copy.db is 1 migration behind this program: migrate it first, with `undercroft migrate \
+                    --database sqlite:copy.db`, or restore it with the program that made it\n";
+    assert_eq!(errors, expected);
 }
 
 #[tokio::test]
