@@ -1,6 +1,5 @@
 //! `undercroft export`: writes the data of the store as JSON Lines, without credentials and what the worker needs.
 
-use std::fs;
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CliError, counted,
     open_store::open_store,
-    private_file::{check_output, create_new, part_of, rename_new, replace},
+    private_file::{Incomplete, InvalidOutput, check_output, create_new, part_of, rename_new, replace},
     signals::interruptible,
     verbosity::Verbosity,
 };
@@ -62,6 +61,9 @@ impl Export {
     async fn export(&self, settings: &Settings, stop: CancellationToken) -> Result<(), CliError> {
         if let Some(path) = &self.output {
             check_output(path, &settings.database)?;
+            if path.exists() && !self.force {
+                return Err(InvalidOutput::Exists(path.clone()).into());
+            }
         }
         let store = open_store(settings, Setup::ReadOnly).await?;
         let Some(path) = &self.output else {
@@ -70,20 +72,11 @@ impl Export {
                 .map_err(CliError::Export)?;
             return note(self.verbosity, NOT_EXPORTED);
         };
-        if path.exists() && !self.force {
-            let source =
-                io::Error::new(io::ErrorKind::AlreadyExists, "it exists already; `--force` replaces it");
-            return Err(CliError::File { file: path.clone(), source });
-        }
 
-        let part = part_of(path);
+        let part = Incomplete::at(part_of(path));
         let rename = if self.force { replace } else { rename_new };
-        let written = write_file(&store, &part, path, rename, stop).await;
-        if written.is_err() {
-            // the file may not have been created
-            let _ = fs::remove_file(&part);
-        }
-        let lines = written?;
+        let lines = write_file(&store, part.path(), path, rename, stop).await?;
+        part.keep();
         let lines = counted(lines, "line", "lines");
         note(self.verbosity, &format!("{lines} in {}\n{NOT_EXPORTED}", path.display()))
     }

@@ -13,9 +13,45 @@ pub enum InvalidOutput {
     /// The file belongs to the database.
     #[error("{} is the database of the store, or a file beside it: name another file", .0.display())]
     Database(PathBuf),
+    /// The file exists, and is only replaced on request.
+    #[error("{} exists; `--force` replaces it", .0.display())]
+    Exists(PathBuf),
     /// The file exists, and cannot be replaced without harm.
     #[error("{} exists and is no regular file, but a link, folder, pipe or device: name another file", .0.display())]
     NotRegular(PathBuf),
+}
+
+/// A file that is removed when this is dropped, unless it is kept: also if a second signal ends the command.
+#[derive(Debug)]
+pub(super) struct Incomplete {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Incomplete {
+    /// Returns the file at a path, which need not exist yet.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, is_kept: false }
+    }
+
+    /// Returns the path of the file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps the file.
+    pub(super) fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Incomplete {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // it may not exist, or have been renamed
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Fails if a command must not write to `path`: to the database, to a file beside it, or to anything that exists and is

@@ -128,8 +128,7 @@ impl Import {
         // the future of an import is large
         let imported = Box::pin(self.import(source, settings, &mut progress)).await;
         let interrupted = progress.interrupted();
-        let rejects =
-            progress.finish(imported.is_ok()).map_err(|error| source.failed(ImportError::Observer(error)))?;
+        let rejects = progress.finish(imported.is_ok());
         let imported = imported.map_err(|error| match (error, interrupted) {
             (error, Some(_)) if !is_stop(&error) => error,
             (_, Some(_)) if self.dry_run => {
@@ -139,7 +138,7 @@ impl Import {
             (error, None) => error,
         })?;
 
-        self.print(&imported, source.name(), rejects.as_deref())?;
+        self.print(&imported, source.name(), rejects?.as_deref())?;
         let rejected = &imported.report.totals.rejected;
         if !rejected.not_imported.is_empty() {
             let types: Vec<_> = rejected.not_imported.keys().map(String::as_str).collect();

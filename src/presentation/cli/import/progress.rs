@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use indicatif::{HumanDuration, ProgressBar, ProgressState};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{private_file::create_new, verbosity::style};
+use super::super::CliError;
+use super::super::private_file::{Incomplete, create_new};
+use super::super::verbosity::style;
 use crate::application::import::{
     line::{Fields, Rejection},
     readers::Dialect,
@@ -22,13 +24,14 @@ const STEP: u64 = 1000;
 /// The progress bar and the file of rejected lines of an import.
 pub(super) struct Progress {
     path: PathBuf,
-    rejects: Option<RejectedFile<BufWriter<File>>>,
+    /// The file of rejected lines, once it is created.
+    rejects: Option<(RejectedFile<BufWriter<File>>, Incomplete)>,
     rejected: u64,
+    /// The number of lines that were checked.
+    checked: u64,
     bar: ProgressBar,
     stop: CancellationToken,
     /// The number of lines whose outcome is committed, and of all lines.
-    /// The number of lines that were checked.
-    checked: u64,
     committed: (u64, u64),
 }
 
@@ -57,15 +60,16 @@ impl Progress {
 
     /// Ends the progress bar. Returns the path of the rejected lines, or removes the file if there are none or the
     /// import is not complete: it is repeated then, and rejects them again.
-    pub(super) fn finish(self, is_complete: bool) -> io::Result<Option<PathBuf>> {
+    pub(super) fn finish(self, is_complete: bool) -> Result<Option<PathBuf>, CliError> {
         self.bar.finish_and_clear();
-        let Some(rejects) = self.rejects else { return Ok(None) };
-        rejects.finish()?;
-        if is_complete && self.rejected > 0 {
-            return Ok(Some(self.path));
+        let Some((rejects, file)) = self.rejects.filter(|_| is_complete && self.rejected > 0) else {
+            return Ok(None);
+        };
+        file.keep();
+        match rejects.finish() {
+            Ok(()) => Ok(Some(self.path)),
+            Err(source) => Err(CliError::File { file: self.path, source }),
         }
-        std::fs::remove_file(&self.path)?;
-        Ok(None)
     }
 
     /// Fails if a signal came.
@@ -82,7 +86,8 @@ impl Observer for Progress {
             io::Error::new(error.kind(), format!("{} cannot be written: {error}", self.path.display()))
         };
         let file = BufWriter::new(create_new(&self.path).map_err(named)?);
-        self.rejects = Some(RejectedFile::new(file, header, dialect)?);
+        let created = Incomplete::at(self.path.clone());
+        self.rejects = Some((RejectedFile::new(file, header, dialect)?, created));
         Ok(())
     }
 
@@ -112,7 +117,7 @@ impl Observer for Progress {
     fn rejected(&mut self, rejection: &Rejection) -> io::Result<()> {
         self.rejected += 1;
         match &mut self.rejects {
-            Some(rejects) => rejects.write(rejection).map_err(io::Error::from),
+            Some((rejects, _)) => rejects.write(rejection).map_err(io::Error::from),
             None => Ok(()),
         }
     }
@@ -124,5 +129,33 @@ fn time_left(state: &ProgressState, out: &mut dyn fmt::Write) {
     if !left.is_zero() {
         // a string can always be written to
         let _ = write!(out, ", {:#} left", HumanDuration(left));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::application::import::readers::Encoding;
+
+    #[test]
+    fn a_signal_ends_the_check_of_a_file_whose_records_have_many_lines() {
+        let stop = CancellationToken::new();
+        let mut progress = Progress::new(PathBuf::new(), ProgressBar::hidden(), stop.clone());
+        assert!(progress.checked(990).is_ok());
+        stop.cancel();
+        assert!(progress.checked(999).is_ok());
+        assert!(progress.checked(1003).is_err());
+    }
+
+    #[test]
+    fn the_rejected_lines_of_an_import_that_is_dropped_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rejected.csv");
+        let mut progress = Progress::new(path.clone(), ProgressBar::hidden(), CancellationToken::new());
+        let dialect = Dialect { encoding: Encoding::UTF_8, separator: b',' };
+        progress.opened(&["Name"].into_iter().collect(), dialect).unwrap();
+        assert!(path.exists());
+        drop(progress);
+        assert!(!path.exists());
     }
 }

@@ -319,8 +319,8 @@ fn existing_files_are_not_replaced_and_only_their_user_may_read_new_ones() {
 
     let to_file = ["export", "--output", "kept.csv"];
     let (code, _, errors) = run(folder.path(), &to_file);
-    assert_eq!(code, Some(1), "{errors}");
-    assert!(errors.contains("it exists already; `--force` replaces it"), "{errors}");
+    assert_eq!(code, Some(2), "{errors}");
+    assert_eq!(errors, "undercroft: kept.csv exists; `--force` replaces it\n");
     assert_eq!(fs::read_to_string(folder.path().join("kept.csv")).unwrap(), "mine");
     assert_eq!(run(folder.path(), &[&to_file[..], &["--force"]].concat()).0, Some(0));
     assert_eq!(mode("kept.csv"), 0o600);
