@@ -62,6 +62,8 @@ pub enum ReplicationState {
         /// The time of the oldest.
         oldest_at: Option<Timestamp>,
     },
+    /// The end of the replication was interrupted, or runs at this moment: changes may not be recorded.
+    Stopping,
     /// The database is a standby.
     Standby {
         /// The time of the last snapshot of the source that it equals.
@@ -77,7 +79,8 @@ impl ReplicationState {
         let mut connection = database.read().await?;
         Ok(match role(&mut connection).await? {
             Role::Live => None,
-            Role::Source | Role::Stopping => {
+            Role::Stopping => Some(Self::Stopping),
+            Role::Source => {
                 let sql = "SELECT COUNT(*), MIN(changed_at) FROM row_changes";
                 let (waiting, oldest_at) = connection.one(sql, &[]).await?;
                 Some(Self::Source { waiting, oldest_at })

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use rustix::fs::{Access, access, statvfs};
 use tokio::net::TcpListener;
 
 use super::super::{Exit, counted, exit::database_exit, open_store};
-use super::{Finding, LATE, deliveries, taxes};
+use super::{Finding, deliveries, replication, taxes};
 use crate::application::files::{FileCheck, check as check_files};
 use crate::application::people::users;
 use crate::application::{Store, audit, consistency as checker};
@@ -16,7 +16,7 @@ use crate::domain::audit::{ChainCheck, hex};
 use crate::domain::context::Context;
 use crate::domain::ids::PaymentId;
 use crate::infrastructure::middleware::Eviction;
-use crate::infrastructure::repositories::{Database, DatabaseError, ReplicationState, SchemaState, Setup};
+use crate::infrastructure::repositories::{Database, DatabaseError, SchemaState, Setup};
 use crate::presentation::http::server::{connections_within, greatest_file_limit};
 use crate::settings::{Sandbox, Settings};
 
@@ -38,7 +38,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     match open_store::open_store(settings, Setup::ReadOnly).await {
         Ok(store) => {
             findings.push(clock(&store).await);
-            findings.extend(replication(&store).await);
+            findings.extend(replication::replication(&store).await);
             findings.extend(sessions(&store).await);
             findings.extend(gateways(&store).await);
             findings.extend(mail(&store).await);
@@ -212,40 +212,6 @@ async fn clock(store: &Store) -> Finding {
     }
 }
 
-/// Checks whether the recorded changes of a database that is replicated are applied. A database that is not has no
-/// finding.
-async fn replication(store: &Store) -> Option<Finding> {
-    let (state, now) = match ReplicationState::read(store.database()).await {
-        Ok(Some(state)) => (state, store.now()),
-        Ok(None) => return None,
-        Err(error) => return Some(Finding::problem("replication", error.to_string(), "check the database")),
-    };
-    let is_late = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at) > LATE);
-    Some(match state {
-        ReplicationState::Source { waiting, oldest_at } if is_late(oldest_at) => {
-            let found = format!(
-                "{} wait, and none was applied for a while",
-                counted(waiting.cast_unsigned(), "change", "changes")
-            );
-            let advice =
-                "run `undercroft replicate`, or end the replication with `undercroft replicate --stop`";
-            Finding::warning("replication", found, advice)
-        }
-        ReplicationState::Source { waiting, .. } => {
-            Finding::ok("replication", format!("its changes are recorded for a standby; {waiting} wait"))
-        }
-        ReplicationState::Standby { equal_at } if is_late(equal_at) => {
-            Finding::warning("replication", standby(equal_at), "run `undercroft replicate`")
-        }
-        ReplicationState::Standby { equal_at } => Finding::ok("replication", standby(equal_at)),
-        ReplicationState::Moved => Finding::warning(
-            "replication",
-            "the store has moved to another database",
-            "set `database` to that one",
-        ),
-    })
-}
-
 /// Checks whether the Redis of the sessions responds, and keeps them. Sessions in the database have no finding.
 async fn sessions(store: &Store) -> Option<Finding> {
     Some(match store.infrastructure.sessions.eviction().await? {
@@ -264,13 +230,6 @@ async fn sessions(store: &Store) -> Option<Finding> {
             "start Redis, or correct `sessions` in the settings; until then users who are logged in get 503",
         ),
     })
-}
-
-fn standby(equal_at: Option<Timestamp>) -> String {
-    match equal_at {
-        Some(at) => format!("it is a standby, and equals its source as of {at}"),
-        None => "it is a standby that never was equal to its source".to_owned(),
-    }
 }
 
 /// Checks whether the mail server responds and accepts the credentials.

@@ -2,6 +2,7 @@
 
 mod checks;
 mod deliveries;
+mod replication;
 mod taxes;
 
 use std::fmt;
