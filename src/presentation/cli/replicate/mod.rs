@@ -5,6 +5,7 @@ mod progress;
 use std::io::{self, Write as _};
 use std::str::FromStr;
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -71,12 +72,17 @@ impl Replicate {
 
     /// Ends the replication of a database.
     async fn end(&self, database: &DatabaseUrl) -> Result<(), CliError> {
-        let (ended, text) = if self.stop {
-            (replication::stop(database, Context::system()).await, "the replication was ended")
+        let (ended, state, text) = if self.stop {
+            let ended = replication::stop(database, Context::system()).await;
+            (ended, "ended", "the replication was ended")
         } else {
-            (replication::make_live(database, Context::system()).await, "the database is that of a store now")
+            let ended = replication::make_live(database, Context::system()).await;
+            (ended, "live", "the database is that of a store now")
         };
         ended.map_err(CliError::Replication)?;
+        if self.json {
+            return progress::print(&json!({ "state": state })).map_err(CliError::Output);
+        }
         self.verbosity.print(text)
     }
 

@@ -27,7 +27,7 @@ pub(super) enum Format {
     Text,
     /// As lines of JSON, to standard output.
     Json,
-    /// Not at all.
+    /// Only interruptions, to standard error.
     None,
 }
 
@@ -160,9 +160,12 @@ impl ReplicationObserver for Progress {
     fn interrupted(&mut self, error: &ReplicationError, delay: Duration) {
         self.printed_at = None;
         let (error, seconds) = (with_causes(error).to_string(), delay.as_secs_f64());
-        self.print(
-            || format!("{error}; retrying in {seconds} s"),
-            || json!({"state": "interrupted", "error": error, "retry_in_seconds": seconds}),
-        );
+        // both may be closed; the replication continues
+        let _ = match self.format {
+            Format::Text | Format::None => writeln!(stderr(), "{error}; retrying in {seconds} s"),
+            Format::Json => {
+                print(&json!({"state": "interrupted", "error": error, "retry_in_seconds": seconds}))
+            }
+        };
     }
 }

@@ -171,10 +171,16 @@ fn the_state_is_printed_and_a_signal_ends_a_replication_in_order() {
     assert!(states.contains(&"following".to_owned()), "{lines}");
     assert_eq!(states.last().map(String::as_str), Some("stopped"), "{lines}");
 
-    succeed(folder.path(), &["replicate", "--stop"]);
+    let source = rusqlite::Connection::open(folder.path().join("undercroft.db")).unwrap();
+    source.execute("UPDATE replication SET role = 'stopping'", []).unwrap();
+    source.close().unwrap();
+    assert!(doctor().contains("run `undercroft replicate --stop` to complete it"), "{}", doctor());
+    let ended = succeed(folder.path(), &["replicate", "--stop", "--json"]);
+    assert_eq!(ended, "{\"state\":\"ended\"}\n");
     let (code, _, errors) = run(folder.path(), &["replicate", "--stop"]);
     assert_eq!((code, errors.as_str()), (Some(2), "undercroft: the database is not replicated\n"));
-    succeed(folder.path(), &["replicate", "--make-live", "--database", "sqlite:standby.db"]);
+    let live = ["replicate", "--make-live", "--json", "--database", "sqlite:standby.db"];
+    assert_eq!(succeed(folder.path(), &live), "{\"state\":\"live\"}\n");
     let (server, _) = serve(folder.path());
     server.stop();
 }
