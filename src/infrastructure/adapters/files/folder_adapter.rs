@@ -100,17 +100,29 @@ impl FileStorage for FolderAdapter {
 /// Creates the temporary file of a content, and the folders that are missing.
 fn create(path: &Path) -> io::Result<NamedTempFile> {
     let folder = folder_of(path);
-    if !folder.is_dir() {
-        let mut folders = DirBuilder::new();
-        folders.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
-        folders.create(folder)?;
-        File::open(folder_of(folder))?.sync_all()?;
-    }
+    create_folders(folder)?;
     let part = part_of(path);
     let name = part.file_name().unwrap_or_default();
     tempfile::Builder::new().prefix(name).rand_bytes(0).tempfile_in(folder)
+}
+
+/// Creates a folder and those above it that are missing, each durably.
+fn create_folders(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(folder);
+    create_folders(above)?;
+
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        // by another process
+        Err(_) if folder.is_dir() => {}
+        created => created?,
+    }
+    File::open(above)?.sync_all()
 }
 
 /// Renames a temporary file to that of its content, durably.
