@@ -298,6 +298,13 @@ mod tests {
             let expected = format!("`{listen}` is not an IP address with a port, such as 127.0.0.1:8080");
             assert_eq!(error, format!("UNDERCROFT_LISTEN: listen: {expected}"));
         }
+        let error = from_environment(&[("UNDERCROFT_METRICS__LISTEN", "9464")]).unwrap_err();
+        let expected = "`9464` is not an IP address with a port, such as 127.0.0.1:9464";
+        assert_eq!(error, format!("UNDERCROFT_METRICS__LISTEN: metrics.listen: {expected}"));
+        for name in ["UNDERCROFT_CACHE", "UNDERCROFT_SESSIONS", "UNDERCROFT_EVENTS__URL"] {
+            let error = from_environment(&[(name, "6379")]).unwrap_err();
+            assert!(error.contains(": the text is ") && !error.contains("invalid type"), "{error}");
+        }
         for url in ["sqlite:", "mysql://u:hush@h/d", "postgres://u:hush@h:port/d"] {
             let error = from_environment(&[("UNDERCROFT_DATABASE", url)]).unwrap_err();
             assert!(error.starts_with("UNDERCROFT_DATABASE: database: not a database URL: "), "{error}");

@@ -111,41 +111,43 @@ pub(super) fn flag_or_auto<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     }
 }
 
-/// Reads an address. A text is expected, but a number is refused with the same example.
-pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    let value = toml::Value::deserialize(deserializer)?;
-    let text = match &value {
-        toml::Value::String(text) => text.clone(),
+/// Reads a text. A number, as which `8080` of a variable is read, is a text too, so that it is refused with the same
+/// example.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => text,
         toml::Value::Integer(number) => number.to_string(),
         other => other.type_str().to_owned(),
-    };
-    text.parse().map_err(|_| {
-        de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:8080"))
     })
+}
+
+/// Reads an address.
+pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    address(&text(deserializer)?, "127.0.0.1:8080")
 }
 
 /// Reads an address, or an empty text for none.
 pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|_| {
-        de::Error::custom(format!("`{text}` is not an IP address with a port, such as 127.0.0.1:9464"))
-    })
+    let text = text(deserializer)?;
+    if text.is_empty() { Ok(None) } else { address(&text, "127.0.0.1:9464").map(Some) }
+}
+
+fn address<E: de::Error>(text: &str, example: &str) -> Result<SocketAddr, E> {
+    let invalid = || E::custom(format!("`{text}` is not an IP address with a port, such as {example}"));
+    text.parse().map_err(|_| invalid())
 }
 
 /// Reads the URL of a cache, which is not shown: it may contain a password.
 pub(super) fn cache_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheUrl, D::Error> {
-    let url = String::deserialize(deserializer)?;
+    let url = text(deserializer)?;
     url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
 }
 
 /// Reads the URL of the sessions, which is not shown: it may contain a password.
 pub(super) fn sessions_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionsUrl, D::Error> {
-    let url = String::deserialize(deserializer)?;
+    let url = text(deserializer)?;
     url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
 }
 
@@ -228,7 +230,7 @@ pub(super) fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 
 /// Reads the URL of a broker, which is not shown: it may contain a password.
 pub(super) fn events_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventsUrl, D::Error> {
-    let url = String::deserialize(deserializer)?;
+    let url = text(deserializer)?;
     url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
 }
 
