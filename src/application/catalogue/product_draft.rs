@@ -57,7 +57,8 @@ pub struct ProductDraft {
     /// Whether shoppers see the product. If omitted, they do, also an existing product that was deactivated.
     #[serde(default = "active_by_default")]
     pub active: bool,
-    /// The names of the options, such as size and colour, each of at most 200 characters. If omitted, there are none, also of an existing product.
+    /// The names of the options, such as size and colour, each of at most 200 characters. If omitted, there are none,
+    /// also of an existing product.
     #[serde(default)]
     #[schema(max_items = 5)]
     pub options: Vec<String>,
@@ -86,7 +87,8 @@ pub struct VariantDraft {
     /// The merchant's stock-keeping unit, unique in the store.
     #[schema(min_length = 1, max_length = 200)]
     pub sku: String,
-    /// One value for each of the product's options, in their order, each of at most 200 characters; may be omitted only if the product has no options.
+    /// One value for each of the product's options, in their order, each of at most 200 characters; may be omitted only
+    /// if the product has no options.
     #[serde(default)]
     #[schema(max_items = 5)]
     pub options: Vec<String>,

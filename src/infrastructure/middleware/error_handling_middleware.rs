@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use tokio::time::sleep;
 
-use super::rate_limiting_middleware::{RATE_LIMIT, RATE_LIMIT_POLICY};
+use super::rate_limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::request::RequestId;
 use super::surround::{Middleware, Next};
 use crate::domain::context::Context;

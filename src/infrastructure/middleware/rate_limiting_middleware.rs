@@ -10,15 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::client::client_address;
-use super::rate_limits::{Decision, Partition, Quota, RateLimit, RateLimiter};
+use super::rate_limits::{Decision, Partition, Quota, RATE_LIMIT, RATE_LIMIT_POLICY, RateLimit, RateLimiter};
 use super::surround::{Middleware, Next};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
-
-pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The length of the texts of most responses, in bytes: those of two limits.
 const TEXT: usize = 64;

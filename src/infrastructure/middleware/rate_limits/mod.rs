@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use ::redis::RedisError;
 use futures_util::future::BoxFuture;
+use http::HeaderName;
 use uuid::Uuid;
 
 pub use self::gcra::Decision;
@@ -22,6 +23,10 @@ pub use self::quota::{InvalidQuota, Quota};
 pub use self::redis_store::RedisStore;
 use crate::domain::context::Clock;
 use crate::infrastructure::cache::{CacheUrl, Redis};
+
+/// The header of a response that says how many requests are left, and the one with the quotas.
+pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// A limit with its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
