@@ -14,7 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The basis points of a whole: 10 000 are 100 %.
 pub const BASIS_POINTS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
 
-/// The largest price of a variant or a shipping method, in minor units: added to the largest cart, it does not overflow.
+/// The largest price of a variant or a shipping method, in minor units: added to the largest cart, it does not
+/// overflow.
 pub const MAX_PRICE: i64 = 1_000_000_000_000_000;
 
 /// A currency in which prices can be written: an ISO 4217 code that has a minor unit.

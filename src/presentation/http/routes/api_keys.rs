@@ -76,7 +76,8 @@ async fn list_api_keys(
 /// Creates a key by which a program acts for the user, in `Authorization: Bearer uck_…`. It cannot change the
 /// password or the e-mail address, cannot read or change sessions and API keys, and cannot change roles. What an
 /// administrator's key does as an administrator is limited by its `scopes`, and by the permissions that the user has at
-/// that time. The key begins with `uck_` and ends with a checksum, so that programs that search for leaked secrets find it.
+/// that time. The key begins with `uck_` and ends with a checksum, so that programs that search for leaked secrets find
+/// it.
 ///
 /// The operation takes no idempotency key, since the key would have to be stored with it: a repeated request creates a
 /// second key.
