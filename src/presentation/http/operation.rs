@@ -150,7 +150,7 @@ impl<'a> OperationDescription<'a> {
             whole.content.extend(types.map(|name| (name.to_owned(), stated.clone())));
         }
         let mut part = whole.clone();
-        part.description = "The requested range.".to_owned();
+        "The requested range.".clone_into(&mut part.description);
         let status = StatusCode::PARTIAL_CONTENT;
         self.operation.responses.responses.insert(status.as_str().to_owned(), RefOr::T(part));
         self.response_header(status, "Content-Range", "The range, and the size of the whole.");
