@@ -38,10 +38,12 @@ use crate::domain::country::Country;
 use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
 use crate::infrastructure::Infrastructure;
-use crate::infrastructure::exceptions::{Conflict, Failure};
+use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use crate::infrastructure::guards::CartBounds;
 use crate::infrastructure::middleware::SessionStore;
-use crate::infrastructure::repositories::{Database, SigningKey};
+use crate::infrastructure::repositories::{
+    Database, Field, FromRow, SigningKey, Table, UnitOfWork, Versioned,
+};
 
 use crate::application::features::Features;
 use crate::application::people::log_in_limits::LogInLimits;
@@ -218,6 +220,22 @@ pub(crate) fn check_version(version: i64, expected: Option<i64>) -> Result<(), F
         Some(expected) if expected != version => Err(Conflict::PreconditionFailed.into()),
         _ => Ok(()),
     }
+}
+
+/// Removes a row that has the expected version, if one is expected; `missing` is the failure if there is no row.
+pub(crate) async fn remove_version<T>(
+    work: &mut UnitOfWork,
+    key: T::Key,
+    expected: Option<i64>,
+    missing: NotFound,
+) -> Result<(), Failure>
+where
+    T: Versioned + Table<Key: Field + Clone> + FromRow,
+{
+    let mut row: T = work.lock(key.clone()).await?.ok_or(missing)?;
+    check_version(*row.version_mut(), expected)?;
+    work.remove::<T>(key).await?;
+    Ok(())
 }
 
 /// What a change that creates its row if there is none requires of the row.

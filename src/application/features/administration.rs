@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::application::{Precondition, Store, check_version, first_version};
+use crate::application::{Precondition, Store, first_version, remove_version};
 use crate::domain::feature_flag::{EVERYONE, FeatureFlag, TargetingRule};
 use crate::domain::text::is_path_name;
 use crate::infrastructure::exceptions::{Conflict, Failure, Fault, Location, NotFound, ValidationException};
@@ -123,13 +123,10 @@ fn check_key(key: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// [`NotFound::FeatureFlag`], and [`Conflict::PreconditionFailed`](crate::infrastructure::exceptions::Conflict).
+/// [`NotFound::FeatureFlag`], and [`Conflict::PreconditionFailed`].
 pub async fn remove(store: &Store, key: String, expected_version: Option<i64>) -> Result<(), Failure> {
     let write = store.database().write((key, expected_version), async |work, (key, expected_version)| {
-        let flag: FeatureFlag = work.lock(key.clone()).await?.ok_or(NotFound::FeatureFlag)?;
-        check_version(flag.version, *expected_version)?;
-        work.remove::<FeatureFlag>(key.clone()).await?;
-        Ok::<_, Failure>(())
+        remove_version::<FeatureFlag>(work, key.clone(), *expected_version, NotFound::FeatureFlag).await
     });
     let removed = write.await;
     store.features.forget();

@@ -13,7 +13,7 @@ use crate::infrastructure::repositories::{
 
 use crate::application::idempotency::{Responder, once};
 use crate::application::schema::event_type::EventType;
-use crate::application::{Change, Store, active_by_default, check_version};
+use crate::application::{Change, Store, active_by_default, check_version, remove_version};
 
 /// The webhook endpoint to create.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -157,10 +157,7 @@ pub async fn remove(
     expected_version: Option<i64>,
 ) -> Result<(), Failure> {
     let write = store.database().write((id, expected_version), async |work, &(id, expected_version)| {
-        let endpoint: WebhookEndpoint = work.lock(id).await?.ok_or(NotFound::WebhookEndpoint)?;
-        check_version(endpoint.version, expected_version)?;
-        work.remove::<WebhookEndpoint>(id).await?;
-        Ok::<_, Failure>(())
+        remove_version::<WebhookEndpoint>(work, id, expected_version, NotFound::WebhookEndpoint).await
     });
     write.await
 }

@@ -88,14 +88,16 @@ impl StreamedRequest {
 
 impl SentKey {
     fn new(key: String, method: Method, uri: &Uri, content: &[&[u8]]) -> Self {
+        // ids have one spelling but for their case
+        let path = percent_decode_str(uri.path()).decode_utf8_lossy().to_ascii_lowercase();
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let hash = Sha256::new()
             .chain_update(method.as_str())
             .chain_update([0])
-            .chain_update(uri.path_and_query().map_or("", |whole| whole.as_str()))
+            .chain_update(&path)
+            .chain_update(query)
             .chain_update([0]);
         let hash = content.iter().fold(hash, Sha256::chain_update);
-        // ids have one spelling but for their case
-        let path = percent_decode_str(uri.path()).decode_utf8_lossy().to_ascii_lowercase();
         Self { key, method, path, request_hash: hash.finalize().to_vec() }
     }
 
@@ -208,6 +210,10 @@ mod tests {
         );
         assert_ne!(guests.scope, scoped(&keyed("/b", &["k"], "1").await.unwrap(), None).unwrap().scope);
         assert_eq!(scoped(&keyed("/a", &[], "1").await.unwrap(), None), None);
+        for spelling in ["/A", "/%61"] {
+            let other = keyed(spelling, &["k"], "1").await.unwrap();
+            assert_eq!(scoped(&other, None).unwrap(), guests, "{spelling}");
+        }
     }
 
     #[tokio::test]

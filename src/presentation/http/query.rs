@@ -24,6 +24,9 @@ use crate::application::schema::Schema;
 use crate::domain::text::is_line;
 use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, ValidationException};
 
+/// The most characters of a name of a parameter that an error repeats.
+const MAX_NAME: usize = 256;
+
 /// The parameters of the query, validated against the schema in the API document. An unknown parameter, a repeated one
 /// that is not a list, and a value outside of its bounds are faults; all of them are listed.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +59,7 @@ pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T,
     }
     let schema = Schema::of_parameters::<T>();
     let mut input = ValidationException::none();
-    let value = collect(schema, uri, &mut input);
+    let value = collect(schema, uri, &mut input)?;
     for (pointer, fault) in schema.faults(&value) {
         input.add(parameter(&pointer), fault);
     }
@@ -67,15 +70,20 @@ pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T,
     })
 }
 
-/// Collects the parameters in an object. Each text is converted to the type in its schema if possible.
-fn collect(schema: &Schema, uri: &Uri, input: &mut ValidationException) -> Value {
+/// Collects the parameters in an object. Each text is converted to the type in its schema if possible. Fails with the
+/// first one that is not UTF-8.
+fn collect(
+    schema: &Schema,
+    uri: &Uri,
+    input: &mut ValidationException,
+) -> Result<Value, ValidationException> {
     let mut members = Map::new();
     let mut repeated = BTreeSet::new();
     let parts = uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
     for (name, text) in parts.map(|part| part.split_once('=').unwrap_or((part, ""))) {
         let (Some(name), Some(text)) = (decoded(name), decoded(text)) else {
-            input.add(Location::Parameter(name.to_owned()), Fault::Invalid);
-            continue;
+            let name = percent_decode_str(name).decode_utf8_lossy().chars().take(MAX_NAME).collect();
+            return Err(ValidationException::one(Location::Parameter(name), Fault::Invalid));
         };
         match schema.property(&name) {
             Some(Node::Array(array)) => {
@@ -95,7 +103,7 @@ fn collect(schema: &Schema, uri: &Uri, input: &mut ValidationException) -> Value
             }
         }
     }
-    Value::Object(members)
+    Ok(Value::Object(members))
 }
 
 /// Decodes a name or a value (`application/x-www-form-urlencoded`); `None` if it is not UTF-8.

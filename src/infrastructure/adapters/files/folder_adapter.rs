@@ -122,7 +122,11 @@ fn create_folders(folder: &Path) -> io::Result<()> {
         Err(_) if folder.is_dir() => {}
         created => created?,
     }
-    File::open(above)?.sync_all()
+    match File::open(above).and_then(|folder| folder.sync_all()) {
+        // one that may not be read was there before
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Renames a temporary file to that of its content, durably.

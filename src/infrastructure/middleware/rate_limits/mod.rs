@@ -24,8 +24,9 @@ pub use self::redis_store::RedisStore;
 use crate::domain::context::Clock;
 use crate::infrastructure::cache::{CacheUrl, Redis};
 
-/// The header of a response that says how many requests are left, and the one with the quotas.
+/// The header of a response that says how many requests are left.
 pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// The header of a response with the quotas.
 pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// A limit with its name.

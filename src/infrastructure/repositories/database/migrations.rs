@@ -102,7 +102,7 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
     let refused = |reason: String| Err(DatabaseError::Schema(reason));
     let state = state(database).await?;
     if setup != Setup::ReadOnly
-        && state != SchemaState::CopyIncomplete
+        && !matches!(state, SchemaState::CopyIncomplete | SchemaState::Foreign)
         && database.role().await? == Role::Moved
     {
         return refused(MOVED.into());
@@ -122,7 +122,7 @@ pub(crate) async fn set_up(database: &Database, setup: Setup) -> Result<bool, Da
         ),
         (SchemaState::Foreign, _) => Err(DatabaseError::foreign()),
         (SchemaState::Empty, Setup::ReadOnly | Setup::Existing) => {
-            refused("the database is empty: `serve` and `import` set one up".into())
+            refused("the database is empty: `serve` or `import` sets up a new store".into())
         }
         (SchemaState::Behind { missing, .. }, Setup::IfEmpty | Setup::Existing | Setup::ReadOnly) => {
             let noun = if missing == 1 { "migration" } else { "migrations" };

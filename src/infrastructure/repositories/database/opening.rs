@@ -46,7 +46,9 @@ impl Database {
             && !file.exists()
         {
             let file = file.display();
-            return Err(DatabaseError::Missing(format!("{file}, which `serve` and `import` create")));
+            return Err(DatabaseError::Missing(format!(
+                "{file}, which `serve` or `import` creates for a new store"
+            )));
         }
         Self::connect(url, context, false)
     }

@@ -171,7 +171,7 @@ fn check_tables(connection: &Connection, path: &Path, may_be_empty: bool) -> Res
         return Ok(());
     }
     let path = path.display();
-    Err(DatabaseError::Schema(format!("{path} is empty: `serve` and `import` set up a store")))
+    Err(DatabaseError::Schema(format!("{path} is empty: `serve` or `import` sets up a new store")))
 }
 
 /// The queue of the writer, which refuses units when the writer stops, also if it panics.

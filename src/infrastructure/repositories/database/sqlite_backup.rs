@@ -8,6 +8,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection;
+use super::dialect::{self, Engine};
 use super::error::DatabaseError;
 use super::replication;
 use super::role::{ORIGIN, Role};
@@ -40,7 +41,9 @@ pub fn check_source(database: &Path) -> Result<(), DatabaseError> {
 pub fn is_empty(database: &Path) -> Result<bool, DatabaseError> {
     sqlite_file::check(database)?;
     let connection = open_reader(database, ReadAccess::alone(database))?;
-    Ok(connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?)
+    let has_tables: bool =
+        connection.query_row(dialect::any_table_exists(Engine::Sqlite), [], |row| row.get(0))?;
+    Ok(!has_tables)
 }
 
 /// Makes a copy of a database that is replicated that of a store which is not, and to which none has moved. One of a
