@@ -145,7 +145,8 @@ async fn replace_in(
 ///
 /// # Errors
 ///
-/// [`NotFound::Role`], [`Conflict::PreconditionFailed`], [`Conflict::RoleInUse`], and those of a permission of the role that the granter does not have.
+/// [`NotFound::Role`], [`Conflict::PreconditionFailed`], [`Conflict::RoleInUse`], and those of a permission of the role
+/// that the granter does not have.
 pub async fn remove(
     store: &Store,
     granter: Granter,

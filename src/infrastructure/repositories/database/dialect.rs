@@ -77,8 +77,8 @@ pub(crate) fn table_exists(engine: Engine) -> &'static str {
     }
 }
 
-/// Returns the query for whether there are tables, of a store or of another program, or on SQLite views. Those of SQLite itself and of
-/// extensions of PostgreSQL are not counted.
+/// Returns the query for whether there are tables, of a store or of another program, or on SQLite views. Those of
+/// SQLite itself and of extensions of PostgreSQL are not counted.
 pub(crate) fn any_table_exists(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => {
