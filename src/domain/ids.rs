@@ -1,10 +1,9 @@
 //! Ids: one newtype over a UUID for each aggregate, so that they cannot be confused.
 
-use std::fmt;
-
-use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::{Uuid, fmt::Hyphenated};
+
+use super::parsed::parsed;
 
 /// Defines id newtypes.
 macro_rules! ids {
@@ -45,21 +44,7 @@ macro_rules! ids {
 
 /// Reads an id in its hyphenated form, the only one in which the API accepts ids.
 fn hyphenated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
-    deserializer.deserialize_str(HyphenatedVisitor)
-}
-
-struct HyphenatedVisitor;
-
-impl Visitor<'_> for HyphenatedVisitor {
-    type Value = Uuid;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a UUID with hyphens")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Uuid, E> {
-        text.parse().map(Hyphenated::into_uuid).map_err(E::custom)
-    }
+    parsed(deserializer, "a UUID with hyphens").map(Hyphenated::into_uuid)
 }
 
 /// Passes the ids, each with its documentation, to a macro: here it defines them, elsewhere it implements a trait.

@@ -23,6 +23,7 @@ pub mod money;
 pub mod notification;
 pub mod one_time_password;
 pub mod order;
+mod parsed;
 pub mod payment;
 pub mod permission;
 pub mod placed_order;

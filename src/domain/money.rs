@@ -8,8 +8,9 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::parsed::parsed;
 
 /// The basis points of a whole: 10 000 are 100 %.
 pub const BASIS_POINTS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
@@ -81,22 +82,7 @@ impl Serialize for Currency {
 
 impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(CodeVisitor)
-    }
-}
-
-/// Reads a code without a copy of it, since every price that is read has one.
-struct CodeVisitor;
-
-impl Visitor<'_> for CodeVisitor {
-    type Value = Currency;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an ISO 4217 currency code")
-    }
-
-    fn visit_str<E: Error>(self, code: &str) -> Result<Currency, E> {
-        code.parse().map_err(E::custom)
+        parsed(deserializer, "an ISO 4217 currency code")
     }
 }
 

@@ -17,7 +17,7 @@ use crate::infrastructure::exceptions::Fault;
 /// The most faults that are listed.
 pub(super) const MAX_FAULTS: usize = 100;
 /// The greatest length in bytes of a name that the schema does not contain.
-const MAX_NAME: usize = 256;
+pub(crate) const MAX_NAME: usize = 256;
 
 /// Returns the faults of a value, each with its JSON pointer.
 pub(super) fn faults(schema: &Schema, value: &Value) -> Vec<(String, Fault)> {

@@ -67,7 +67,7 @@ impl Redis {
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
             .set_connection_timeout(Some(CONNECT))
-            // that of a command is below, with its connection
+            // each command has a time-out of its own below, which includes the connection
             .set_response_timeout(None);
         Ok(Self {
             connection: ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?,

@@ -20,12 +20,9 @@ use utoipa::{
 };
 
 use super::{operation::OperationDescription, routing::Argument};
-use crate::application::schema::Schema;
+use crate::application::schema::{MAX_NAME, Schema};
 use crate::domain::text::is_line;
 use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, ValidationException};
-
-/// The most characters of a name of a parameter that an error repeats.
-const MAX_NAME: usize = 256;
 
 /// The parameters of the query, validated against the schema in the API document. An unknown parameter, a repeated one
 /// that is not a list, and a value outside of its bounds are faults; all of them are listed.
