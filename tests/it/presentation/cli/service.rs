@@ -129,8 +129,14 @@ fn a_second_signal_ends_a_worker_that_records_its_end() {
     let mut worker = command.spawn().unwrap();
     super::wait_for_line(worker.stderr.as_mut().unwrap(), "working");
 
-    // the record of the end waits for another writer
+    // it has begun to run jobs when they are scheduled
     let database = rusqlite::Connection::open(folder.path().join("undercroft.db")).unwrap();
+    let scheduled = "SELECT EXISTS (SELECT 1 FROM jobs)";
+    while !database.query_row(scheduled, [], |row| row.get::<_, bool>(0)).unwrap() {
+        assert!(worker.try_wait().unwrap().is_none(), "the worker ended");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // the record of the end waits for another writer
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     signal(&worker, "TERM");
     super::wait_for_line(worker.stderr.as_mut().unwrap(), "running jobs");
