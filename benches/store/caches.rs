@@ -13,7 +13,7 @@ use undercroft::domain::ids::ProductId;
 use undercroft::domain::product::{Product, ProductView};
 use undercroft::infrastructure::cache::{
     CacheOptions, CacheUrl, Cached, Caches, EntriesInRedis, Loaded, Policy, ProductName, Redis, Rendered,
-    SharedTier, Tiers,
+    SharedTier, Tag, Tiers,
 };
 use undercroft::infrastructure::middleware::{Partition, Quota, RateLimit, RateLimiter};
 use undercroft::infrastructure::repositories::{Database, ProductRepository, SaveError, Setup};
@@ -177,7 +177,7 @@ async fn redis(rounds: usize) -> Outcome<()> {
     let (own, raw) = (median(own), median(raw));
     println!("  {own:9.0} entries a second from Redis, {raw:9.0} by GET: {:.2} (aim ≥ 0.8)", own / raw);
 
-    let limiter = RateLimiter::open(&url.parse::<CacheUrl>()?, context.clock.clone())?;
+    let limiter = RateLimiter::open(&url.parse::<CacheUrl>()?, &space, context.clock.clone())?;
     let limit = RateLimit { name: "bench", quota: "1000000/second".parse::<Quota>()? };
     let clients: Vec<_> = (0..KEYS).map(|_| context.ids.uuid()).collect();
     let began = Instant::now();
@@ -256,7 +256,7 @@ fn texts(tiers: &Tiers) -> Texts {
 
 fn loaded(value: String) -> Result<Loaded<Rendered<String>>, String> {
     let bytes = u32::try_from(value.len()).map_err(|error| error.to_string())?;
-    Ok(Loaded { value: Some(Rendered::new(value)), tags: vec!["bench".into()], bytes })
+    Ok(Loaded { value: Some(Rendered::new(value)), tags: vec![Tag::of("bench")], bytes })
 }
 
 fn text(key: u32) -> String {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::cache::{Cached, Loaded, Policy, Rendered, Tiers};
+use undercroft::infrastructure::cache::{Cached, Loaded, Policy, Rendered, Tag, Tiers};
 
 use crate::Outcome;
 use crate::figures::ratio;
@@ -73,6 +73,6 @@ fn raw(reads: &[&str], max_bytes: u64, entry: u64) -> Outcome<f64> {
 fn cache(max_bytes: u64) -> Cached<String, Rendered<()>, String> {
     let policy = Policy { ttl: Duration::from_hours(24), max_bytes, ..Policy::named("bench", 1) };
     Tiers::in_memory(Context::system()).cached(policy, async |_| {
-        Ok(Loaded { value: Some(Rendered::new(())), tags: vec!["bench".into()], bytes: VALUE })
+        Ok(Loaded { value: Some(Rendered::new(())), tags: vec![Tag::of("bench")], bytes: VALUE })
     })
 }

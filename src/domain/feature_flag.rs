@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::country::Country;
+use super::digest::first_u64;
 use super::ids::UserId;
 use super::user::Role;
 
@@ -173,8 +174,7 @@ fn includes<T: PartialEq>(list: &[T], value: Option<T>) -> bool {
 /// one flag are spread evenly and independently of other flags. A larger share keeps the users of a smaller one.
 fn bucket(flag: &str, targeting_key: &str) -> i64 {
     let hash = Sha256::new().chain_update(flag).chain_update([0]).chain_update(targeting_key).finalize();
-    let number = hash.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-    i64::try_from(number % EVERYONE.unsigned_abs()).unwrap_or(0)
+    i64::try_from(first_u64(&hash.into()) % EVERYONE.unsigned_abs()).unwrap_or(0)
 }
 
 #[cfg(test)]

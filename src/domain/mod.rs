@@ -9,6 +9,7 @@ pub mod cart;
 pub mod category;
 pub mod context;
 pub mod country;
+pub(crate) mod digest;
 pub mod discount;
 pub mod email;
 pub mod events;

@@ -25,9 +25,11 @@ pub fn words(text: &str) -> Vec<String> {
             end(&mut word);
             length = 0;
         }
-        if c.is_alphanumeric() && length < LONGEST {
-            word.extend(c.to_uppercase().flat_map(char::to_lowercase));
-            length += 1;
+        if c.is_alphanumeric() {
+            for folded in c.to_uppercase().flat_map(char::to_lowercase).take(LONGEST - length) {
+                word.push(folded);
+                length += 1;
+            }
         }
         if is_word {
             end(&mut word);
@@ -45,6 +47,8 @@ fn is_unspaced(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -69,5 +73,14 @@ mod tests {
     #[test]
     fn a_long_word_is_cut() {
         assert_eq!(words(&"a".repeat(1_000)), ["a".repeat(LONGEST)]);
+        assert_eq!(words(&"ß".repeat(1_000)), ["s".repeat(LONGEST)]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_words_of_words_are_the_same(text in "\\PC{0,60}") {
+            let once = words(&text);
+            prop_assert_eq!(words(&once.join(" ")), once);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A cache of values that are loaded when they are first asked for.
 
 mod check;
+mod load;
 mod new;
 
 use std::fmt;
@@ -17,13 +18,13 @@ use super::CacheState;
 use super::counters::Counters;
 use super::drops::{Drops, Stamp};
 use super::entry::{Entry, History, Loaded, Source};
-use super::loads::{Joined, Load, LoadInProgress, Loads};
+use super::loads::Loads;
 use super::policy::{Jitter, Policy};
-use super::read::{Origin, Outcome, Read, ReadStatus, Served};
-use super::shared_tier::{Found, Shape, SharedTier};
+use super::read::{Lookup, Outcome, Read, ReadStatus, Served};
+use super::shared_tier::{Shape, SharedTier};
 use super::tiers::CatchUp;
 use crate::domain::context::Context;
-use crate::infrastructure::repositories::{spawn_in_trace, start_in_trace};
+use crate::domain::time::later;
 
 /// Loads the value of a key.
 type Loader<K, V, E> = Arc<dyn Fn(K) -> BoxFuture<'static, Result<Loaded<V>, E>> + Send + Sync>;
@@ -43,15 +44,6 @@ pub enum LoadError<E> {
     /// There is no value for the key.
     #[error("there is no value")]
     Missing,
-}
-
-/// Where a load begins.
-#[derive(Clone, Copy)]
-enum Start {
-    /// In the task of the reader, and it goes on in a task of its own if it has to wait.
-    InPlace,
-    /// In a task of its own: the reader has something to show.
-    InTask,
 }
 
 /// A cache. Clones share the entries.
@@ -96,9 +88,9 @@ where
     /// # Errors
     ///
     /// [`LoadError`] if there is no entry and it cannot be loaded.
-    pub async fn get(&self, key: &K) -> Result<(Arc<Entry<V>>, Origin), LoadError<E>> {
+    pub async fn get(&self, key: &K) -> Result<(Arc<Entry<V>>, Lookup), LoadError<E>> {
         let Read { entry, outcome } = self.read(key).await?;
-        Ok((entry, outcome.origin()))
+        Ok((entry, outcome.lookup()))
     }
 
     async fn read(&self, key: &K) -> Result<Read<V>, LoadError<E>> {
@@ -112,9 +104,11 @@ where
             }
             Some(entry) if is_within(now, entry.fresh_until, inner.policy.stale) && is_current(&entry) => {
                 inner.counters.stale.add(1);
-                // the outcome is put into the cache; no one waits for it
-                if self.join_or_load(key, Stamp::default(), Start::InTask).1 {
+                let in_progress = self.join_or_load(key, Stamp::default());
+                if in_progress.is_new {
                     inner.counters.refreshes.add(1);
+                    // the outcome is put into the cache; no one waits for it
+                    tokio::spawn(in_progress.outcome());
                 }
                 Ok(self.checked(key, entry, Outcome::Stale).await)
             }
@@ -137,7 +131,7 @@ where
     /// # Errors
     ///
     /// [`LoadError`], also if there is no value.
-    pub async fn value(&self, key: &K) -> Result<(V, Origin), LoadError<E>> {
+    pub async fn value(&self, key: &K) -> Result<(V, Lookup), LoadError<E>> {
         let (entry, origin) = self.get(key).await?;
         let value = entry.value().cloned().ok_or(LoadError::Missing)?;
         Ok((value, origin))
@@ -208,129 +202,6 @@ where
         self.keep(key, self.entry(committed, history));
     }
 
-    /// Waits for a load, and for a second one if the first began before a drop of what it loaded.
-    async fn load(&self, key: &K, known: Option<Arc<Entry<V>>>) -> Result<Read<V>, LoadError<E>> {
-        let inner = &*self.0;
-        let (asked, now) = (inner.drops.now(), inner.context.clock.now());
-        let was_kept = known.is_some();
-        let fallback = known.filter(|entry| is_within(now, entry.loaded_at, inner.policy.fail_safe));
-        // a reader that need not wait longer must not run the load itself
-        let (limit, start) = match &fallback {
-            Some(_) => (inner.policy.soft_timeout, Start::InTask),
-            None => (inner.policy.hard_timeout, Start::InPlace),
-        };
-        let loaded = async {
-            let (in_progress, begins) = self.join_or_load(key, Stamp::default(), start);
-            let counter = if begins { &inner.counters.loads } else { &inner.counters.waits };
-            counter.add(1);
-            let began = in_progress.began;
-            let outcome = in_progress.outcome().await;
-            let is_old = match &outcome {
-                Some(Ok(entry)) => !entry.began_since(asked) && !entry.is_current(&inner.drops),
-                // what it failed for may have been dropped since
-                Some(Err(_)) => began < asked,
-                None => false,
-            };
-            if !is_old {
-                return (outcome, !begins);
-            }
-
-            // another reader that waited may have loaded it meanwhile
-            let is_usable = |entry: &Arc<Entry<V>>| {
-                entry.is_current(&inner.drops) && inner.context.clock.now() < entry.fresh_until
-            };
-            if let Some(entry) = inner.entries.get(key).filter(is_usable) {
-                return (Some(Ok(entry)), true);
-            }
-            let (in_progress, begins) = self.join_or_load(key, asked, start);
-            inner.counters.refreshes.add(begins.into());
-            (in_progress.outcome().await, !begins)
-        };
-        let error = match timeout(limit, loaded).await {
-            Ok((Some(Ok(entry)), collapsed)) => {
-                let outcome = match entry.history.source {
-                    Source::Shared => Outcome::Shared,
-                    Source::Load | Source::Commit => Outcome::Loaded { was_kept, collapsed },
-                };
-                return Ok(Read { entry, outcome });
-            }
-            Ok((Some(Err(error)), _)) => error,
-            Ok((None, _)) => LoadError::Panicked,
-            Err(_) => LoadError::TimedOut,
-        };
-        match fallback {
-            Some(entry) => {
-                inner.counters.fallbacks.add(1);
-                Ok(self.checked(key, entry, Outcome::Fallback).await)
-            }
-            None => Err(error),
-        }
-    }
-
-    /// Joins the load of a key; begins one, which the second value says, if there is none that began at a moment or
-    /// later. It does not end with this reader.
-    fn join_or_load(&self, key: &K, since: Stamp, start: Start) -> (LoadInProgress<V, LoadError<E>>, bool) {
-        let inner = &*self.0;
-        match inner.loads.join(key, since, || inner.drops.now()) {
-            Joined::Waits(in_progress) => (in_progress, false),
-            Joined::Begins(load, in_progress) => {
-                let load = self.clone().run_load(key.clone(), load, in_progress.began);
-                match start {
-                    Start::InPlace => start_in_trace(load),
-                    Start::InTask => drop(spawn_in_trace(load)),
-                }
-                (in_progress, true)
-            }
-        }
-    }
-
-    /// Finds the entry of a key in the shared store, or loads it, and ends the load.
-    async fn run_load(self, key: K, load: Load<K, V, LoadError<E>>, began: Stamp) {
-        let inner = &*self.0;
-        let history = self.history(began, Source::Load);
-        let shared = inner.shared.as_ref().filter(|_| inner.drops.follows_log());
-        let found = match shared {
-            Some(shared) => {
-                let moment = (began, inner.context.clock.now());
-                // boxed, as is the other use below: the future of a load without a shared store stays small
-                Box::pin(shared.find(&inner.policy, &key, &inner.drops, moment)).await
-            }
-            None => Found::ToLoad(None),
-        };
-        let turn = match found {
-            Found::Entry(entry) => {
-                inner.counters.shared.add(1);
-                let entry = self.keep(key.clone(), entry);
-                return load.end(Ok(self.checked(&key, entry, Outcome::Shared).await.entry));
-            }
-            Found::ToLoad(turn) => turn,
-        };
-
-        let loaded = timeout(inner.policy.hard_timeout, (inner.load)(key.clone())).await;
-        let outcome = match loaded {
-            Ok(Ok(loaded)) => Ok(self.entry(loaded, history)),
-            Ok(Err(error)) => Err(LoadError::Failed(error)),
-            Err(_) => Err(LoadError::TimedOut),
-        };
-        match outcome {
-            Ok(entry) => {
-                let entry = self.keep(key.clone(), entry);
-                load.end(Ok(Arc::clone(&entry)));
-                let is_shared = self.keeps(&entry) && entry.is_tagged();
-                if let Some(shared) = shared.filter(|_| is_shared) {
-                    Box::pin(shared.put(&inner.policy, &key, &entry, history.known)).await;
-                }
-            }
-            Err(error) => {
-                inner.counters.failures.add(1);
-                load.end(Err(error));
-            }
-        }
-        if let (Some(shared), Some(turn)) = (shared, turn) {
-            shared.end_turn(turn).await;
-        }
-    }
-
     /// Returns the history of an entry that begins to be loaded.
     fn history(&self, began: Stamp, source: Source) -> History {
         History { began, known: self.0.drops.known(), source }
@@ -340,6 +211,7 @@ where
         let inner = &*self.0;
         let fresh = inner.policy.fresh_for(loaded.value.is_none(), inner.jitter.next());
         let now = inner.context.clock.now();
+        let fresh = SignedDuration::try_from(fresh).unwrap_or(SignedDuration::MAX);
         Entry::new(loaded, history, now, later(now, fresh))
     }
 
@@ -376,10 +248,6 @@ where
             is_shared: V::IS_SHARED,
         }
     }
-}
-
-fn later(time: Timestamp, duration: Duration) -> Timestamp {
-    time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 /// Returns whether `now` is within a duration after a time.

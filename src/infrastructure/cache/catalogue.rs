@@ -16,7 +16,7 @@ use crate::infrastructure::repositories::{
 /// A page of a list of products.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ListKey {
-    /// The words that the products contain; `None` for a list.
+    /// The query, as `normalized_query` returns it; `None` for a list.
     pub q: Option<String>,
     /// The id or slug of the category, which takes the place of that of `filter`.
     pub category: Option<String>,
@@ -52,9 +52,9 @@ pub(super) async fn load_page(
 ) -> Result<Loaded<Rendered<SearchResults>>, PageError> {
     let mut connection = database.read().await?;
     let mut filter = key.filter;
-    let mut tags = vec![Tag::of("products")];
+    let mut tags = vec![Tag::of(CacheTag::PRODUCTS)];
     if let Some(name) = key.category {
-        tags.push(Tag::of("categories"));
+        tags.push(Tag::of(CacheTag::CATEGORIES));
         let found = CategoryRepository(&mut connection).by_id_or_slug(&name).await?;
         filter.category = Some(found.ok_or(PageError::NoCategory(name))?.id);
     }
@@ -77,7 +77,7 @@ pub(super) async fn load_page(
 /// The tags of what is shown of a product.
 pub(super) fn product_tags(view: &ProductView) -> impl Iterator<Item = Tag> {
     let variants = view.product.variants.iter().map(|variant| CacheTag::Variant(variant.id));
-    std::iter::once(CacheTag::Product(view.product.id)).chain(variants).map(|tag| Tag::of(&tag.to_string()))
+    std::iter::once(CacheTag::Product(view.product.id)).chain(variants).map(Tag::from)
 }
 
 /// The bytes that a product takes in memory, about: with the forms in which it is served.

@@ -19,7 +19,7 @@ use super::tag::Tag;
 use super::tiers::Tiers;
 use super::weight::{self, texts};
 use crate::domain::category::{Category, Subtree, tree};
-use crate::infrastructure::repositories::{CategoryRepository, Database, DatabaseError};
+use crate::infrastructure::repositories::{CacheTag, CategoryRepository, Database, DatabaseError};
 
 const POLICY: Policy = Policy {
     ttl: Duration::from_mins(10),
@@ -76,7 +76,7 @@ async fn load(database: Database) -> Result<Loaded<Rendered<Categories>>, Databa
     let all = CategoryRepository(&mut database.read().await?).tree().await?;
     let bytes = weight::capped(all.iter().map(weigh).sum());
     let value = Rendered::new(Categories { all, tree: OnceLock::new() });
-    Ok(Loaded { value: Some(value), tags: vec![Tag::of("categories")], bytes })
+    Ok(Loaded { value: Some(value), tags: vec![Tag::of(CacheTag::CATEGORIES)], bytes })
 }
 
 /// A category in the list, in the tree, and in the form in which it is served.

@@ -8,7 +8,6 @@ use super::cached::Cached;
 use super::entry::Loaded;
 use super::policy::Policy;
 use super::private::Private;
-use super::tag::Tag;
 use super::tiers::Tiers;
 use crate::domain::discount::Discount;
 use crate::infrastructure::repositories::{CacheTag, Database, DatabaseError, DiscountRepository};
@@ -29,7 +28,7 @@ pub(super) fn discount_cache(tiers: &Tiers, database: Database) -> DiscountCache
 
 async fn load(database: Database, code: String) -> Result<Loaded<Private<Discount>>, DatabaseError> {
     let found = DiscountRepository(&mut database.read().await?).by_code(&code).await?;
-    let tags = found.iter().map(|discount| Tag::of(&CacheTag::Discount(discount.id).to_string())).collect();
+    let tags = found.iter().map(|discount| CacheTag::Discount(discount.id).into()).collect();
     let value = found.map(|discount| Private::new(Discount { used: 0, ..discount }));
     Ok(Loaded { value, tags, bytes: 400 })
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::tag::Tag;
 
@@ -90,7 +90,7 @@ impl Drops {
 
     /// Records an entry of the log. A source that is never restored to an earlier state need not record any.
     pub fn record(&self, LogEntry { position, id }: LogEntry) {
-        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped = self.write();
         dropped.log.insert(position, id);
         if dropped.log.len() > MAX_LOG {
             dropped.log.pop_first();
@@ -100,20 +100,17 @@ impl Drops {
     /// Drops all entries and forgets the log: the source was restored to an earlier state, or its log is followed from
     /// now on.
     pub fn restart(&self) {
-        self.forget_log(false);
+        self.clear_log(false);
     }
 
     /// Drops all entries and forgets the log, which cannot be followed until [`Drops::restart`], such as that of a
     /// standby. Meanwhile nothing is shared with other processes: no position says what it depends on.
     pub fn leave_log(&self) {
-        self.forget_log(true);
+        self.clear_log(true);
     }
 
-    fn forget_log(&self, is_log_left: bool) {
-        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
-        let floor = Stamp(self.last.load(Acquire) + 1);
-        *dropped = Dropped { floor, is_log_left, ..Dropped::default() };
-        self.last.store(floor.0, Release);
+    fn clear_log(&self, is_log_left: bool) {
+        self.change(|dropped, floor| *dropped = Dropped { floor, is_log_left, ..Dropped::default() });
     }
 
     /// Returns whether the log is followed: if it is not, nothing is shared with other processes.
@@ -123,31 +120,26 @@ impl Drops {
 
     /// Drops the entries with one of these tags, because of what is at a position.
     pub fn drop_tags(&self, tags: impl IntoIterator<Item = Tag>, position: Position) {
-        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
-        let stamp = Stamp(self.last.load(Acquire) + 1);
-        for tag in tags {
-            let (_, known) = dropped.tags.get(&tag).copied().unwrap_or_default();
-            dropped.tags.insert(tag, (stamp, known.max(position)));
-        }
-        if dropped.tags.len() > MAX_TAGS {
-            let latest = dropped.tags.values().map(|&(_, position)| position).max();
-            dropped.drop_all(stamp, latest.unwrap_or(position));
-        }
-        // after the tags: a reader that sees the stamp finds them
-        self.last.store(stamp.0, Release);
+        self.change(|dropped, stamp| {
+            for tag in tags {
+                let (_, known) = dropped.tags.get(&tag).copied().unwrap_or_default();
+                dropped.tags.insert(tag, (stamp, known.max(position)));
+            }
+            if dropped.tags.len() > MAX_TAGS {
+                let latest = dropped.tags.values().map(|&(_, position)| position).max();
+                dropped.drop_all(stamp, latest.unwrap_or(position));
+            }
+        });
     }
 
     /// Drops all entries: what was loaded until now, and what another process loaded up to this position.
     pub fn drop_all(&self, position: Position) {
-        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
-        let stamp = Stamp(self.last.load(Acquire) + 1);
-        dropped.drop_all(stamp, position);
-        self.last.store(stamp.0, Release);
+        self.change(|dropped, stamp| dropped.drop_all(stamp, position));
     }
 
     /// Records that every drop up to a position is known.
     pub fn set_complete_to(&self, position: Position) {
-        let mut dropped = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped = self.write();
         dropped.complete_to = dropped.complete_to.max(position);
     }
 
@@ -168,6 +160,19 @@ impl Drops {
         };
         let is_dropped = |tag: &Tag| dropped.tags.get(tag).is_some_and(|&(_, last)| last > complete_to);
         is_same_log && complete_to >= dropped.floor_position && !tags.iter().any(is_dropped)
+    }
+
+    /// Changes what was dropped, at a new moment.
+    fn change(&self, change: impl FnOnce(&mut Dropped, Stamp)) {
+        let mut dropped = self.write();
+        let stamp = Stamp(self.last.load(Acquire) + 1);
+        change(&mut dropped, stamp);
+        // after the change: a reader that sees the stamp finds it
+        self.last.store(stamp.0, Release);
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Dropped> {
+        self.dropped.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Dropped> {

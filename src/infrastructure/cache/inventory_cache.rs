@@ -73,7 +73,7 @@ async fn load_one(database: Database, variant: VariantId) -> Result<Loaded<Rende
 
 fn loaded(offer: Offer) -> Loaded<Rendered<Offer>> {
     let shown = [CacheTag::Variant(offer.variant_id), CacheTag::Product(offer.product_id)];
-    let tags = shown.map(|tag| Tag::of(&tag.to_string())).to_vec();
+    let tags = shown.map(Tag::from).to_vec();
     Loaded { value: Some(Rendered::new(offer)), tags, bytes: 500 }
 }
 

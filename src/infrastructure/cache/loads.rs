@@ -1,109 +1,143 @@
-//! Loads in progress: readers of one key wait for one load.
+//! Loads in progress: readers of one key share one load, which they run themselves while they wait.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{self, Poll};
 
-use tokio::sync::Notify;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, FusedFuture, Shared, WeakShared};
+use tokio::runtime::Handle;
 
 use super::drops::Stamp;
 use super::entry::Entry;
 
-/// What a load ended with.
+/// What a load ends with.
 pub(super) type Outcome<V, E> = Result<Arc<Entry<V>>, E>;
 
-/// A load in progress, for those who wait for it.
+type Load<V, E> = BoxFuture<'static, Outcome<V, E>>;
+
+/// The loads in progress of a cache.
+pub(super) struct Loads<K, V, E>(Mutex<Running<K, V, E>>);
+
+struct Running<K, V, E> {
+    /// The loads with their numbers. One whose readers are all gone is not kept by this.
+    by_key: HashMap<K, (u64, Stamp, WeakShared<Load<V, E>>)>,
+    /// The number of loads that began.
+    count: u64,
+}
+
+/// A load in progress, for a reader that waits for it.
 pub(super) struct LoadInProgress<V, E> {
     /// The moment at which it began.
     pub(super) began: Stamp,
-    end: Arc<End<V, E>>,
+    /// Whether this reader began it.
+    pub(super) is_new: bool,
+    load: Shared<Load<V, E>>,
 }
 
-/// The end of a load.
-struct End<V, E> {
-    /// `None` if the load was dropped before it had one.
-    outcome: OnceLock<Option<Outcome<V, E>>>,
-    ended: Notify,
-}
+/// The reader that began a load. If it goes away, the load goes on in a task.
+struct FirstReader<V, E>(Shared<Load<V, E>>)
+where
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static;
 
-impl<V, E> Clone for LoadInProgress<V, E> {
-    fn clone(&self) -> Self {
-        Self { began: self.began, end: Arc::clone(&self.end) }
-    }
-}
-
-/// The load of a key, which its task ends. If the task panics or is aborted, those who wait learn it.
-pub(super) struct Load<K: Eq + Hash, V, E> {
+/// A load among those in progress, until it ends or is dropped.
+struct Registered<K: Eq + Hash, V, E> {
     loads: Arc<Loads<K, V, E>>,
     key: K,
-    end: Arc<End<V, E>>,
-}
-
-/// The loads in progress of a cache.
-pub(super) struct Loads<K, V, E>(Mutex<HashMap<K, LoadInProgress<V, E>>>);
-
-/// What a reader of a key does.
-pub(super) enum Joined<K: Eq + Hash, V, E> {
-    /// Waits for a load in progress.
-    Waits(LoadInProgress<V, E>),
-    /// Begins a load and waits for it.
-    Begins(Load<K, V, E>, LoadInProgress<V, E>),
+    number: u64,
 }
 
 impl<K, V, E> Default for Loads<K, V, E> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Running { by_key: HashMap::new(), count: 0 }))
     }
 }
 
-impl<K: Eq + Hash + Clone, V, E> Loads<K, V, E> {
-    /// Joins the load of a key; begins one, at the moment that `now` returns, if there is none that began at a moment
-    /// or later.
-    pub(super) fn join(
+impl<K, V, E> Loads<K, V, E>
+where
+    K: Eq + Hash + Clone + Send + 'static,
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// Joins the load of a key; begins one if there is none that began at a moment or later. `begin` returns the load
+    /// with the moment at which it begins.
+    pub(super) fn join<F>(
         self: &Arc<Self>,
         key: &K,
         since: Stamp,
-        now: impl FnOnce() -> Stamp,
-    ) -> Joined<K, V, E> {
-        let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(in_progress) = loads.get(key).filter(|in_progress| in_progress.began >= since) {
-            return Joined::Waits(in_progress.clone());
+        begin: impl FnOnce() -> (Stamp, F),
+    ) -> LoadInProgress<V, E>
+    where
+        F: Future<Output = Outcome<V, E>> + Send + 'static,
+    {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = running.by_key.get(key).filter(|(_, began, _)| *began >= since);
+        if let Some((began, load)) = known.and_then(|(_, began, load)| Some((*began, load.upgrade()?))) {
+            return LoadInProgress { began, is_new: false, load };
         }
-        let end = Arc::new(End { outcome: OnceLock::new(), ended: Notify::new() });
-        let in_progress = LoadInProgress { began: now(), end: Arc::clone(&end) };
-        loads.insert(key.clone(), in_progress.clone());
-        let load = Load { loads: Arc::clone(self), key: key.clone(), end };
-        Joined::Begins(load, in_progress)
-    }
-}
 
-impl<V: Clone, E: Clone> LoadInProgress<V, E> {
-    /// Waits for the outcome; `None` if the task of the load did not come to an end.
-    pub(super) async fn outcome(self) -> Option<Outcome<V, E>> {
-        let ended = self.end.ended.notified();
-        if self.end.outcome.get().is_none() {
-            ended.await;
+        let (began, load) = begin();
+        running.count += 1;
+        let registered = Registered { loads: Arc::clone(self), key: key.clone(), number: running.count };
+        let load = load.map(move |outcome| {
+            drop(registered);
+            outcome
+        });
+        let load = load.boxed().shared();
+        if let Some(weak) = load.downgrade() {
+            let number = running.count;
+            running.by_key.insert(key.clone(), (number, began, weak));
         }
-        self.end.outcome.get()?.clone()
+        LoadInProgress { began, is_new: true, load }
     }
 }
 
-impl<K: Eq + Hash, V, E> Load<K, V, E> {
-    /// Ends the load.
-    pub(super) fn end(self, outcome: Outcome<V, E>) {
-        // it has no other yet
-        let _ = self.end.outcome.set(Some(outcome));
+impl<V, E> LoadInProgress<V, E>
+where
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// Waits for the outcome, and runs the load meanwhile.
+    pub(super) async fn outcome(self) -> Outcome<V, E> {
+        if self.is_new { FirstReader(self.load).await } else { self.load.await }
     }
 }
 
-impl<K: Eq + Hash, V, E> Drop for Load<K, V, E> {
+impl<V, E> Future for FirstReader<V, E>
+where
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    type Output = Outcome<V, E>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_unpin(context)
+    }
+}
+
+impl<V, E> Drop for FirstReader<V, E>
+where
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
     fn drop(&mut self) {
-        // unless it came to its end
-        let _ = self.end.outcome.set(None);
-        self.end.ended.notify_waiters();
-        let mut loads = self.loads.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if loads.get(&self.key).is_some_and(|in_progress| Arc::ptr_eq(&in_progress.end, &self.end)) {
-            loads.remove(&self.key);
+        if !self.0.is_terminated()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(self.0.clone());
+        }
+    }
+}
+
+impl<K: Eq + Hash, V, E> Drop for Registered<K, V, E> {
+    fn drop(&mut self) {
+        let mut running = self.loads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // a later load of the key may have taken its place
+        if running.by_key.get(&self.key).is_some_and(|(number, ..)| *number == self.number) {
+            running.by_key.remove(&self.key);
         }
     }
 }

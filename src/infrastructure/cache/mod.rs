@@ -1,4 +1,5 @@
-//! The cache room: values that are loaded when they are first asked for, and are never wrong afterwards.
+//! The cache room: values that are loaded when they are first asked for, and are served until a transaction drops them;
+//! longer only as the policy of a cache allows.
 //!
 //! A [`Cached`] has a [`Policy`], a type of keys and a loader; a member's file says these and nothing else. Entries
 //! are in the memory of the process and, if there is a Redis, in a second tier that processes share
@@ -74,7 +75,7 @@ pub use self::own::Own;
 pub use self::policy::Policy;
 pub use self::private::Private;
 pub use self::product_cache::{ListingCache, ProductCache, ProductName};
-pub use self::read::{Origin, Outcome, ReadStatus, Served};
+pub use self::read::{Lookup, Outcome, ReadStatus, Served};
 pub use self::redis::{Patience, Redis, RedisUnavailable};
 pub use self::redis_store::EntriesInRedis;
 pub use self::rendered::{Form, Rendered};

@@ -25,7 +25,7 @@ pub struct Policy {
     pub fail_safe: Duration,
     /// How long a reader waits for a load while there is an entry that fail-safe allows.
     pub soft_timeout: Duration,
-    /// The longest time of a load.
+    /// The longest time of a load, with the look into the shared store.
     pub hard_timeout: Duration,
     /// The most bytes of all entries of a process, as the cache weighs them.
     pub max_bytes: u64,

@@ -13,7 +13,9 @@ use super::tag::Tag;
 use super::tiers::Tiers;
 use crate::domain::ids::ProductId;
 use crate::domain::product::ProductView;
-use crate::infrastructure::repositories::{Database, DatabaseError, ProductRepository, SearchResults};
+use crate::infrastructure::repositories::{
+    CacheTag, Database, DatabaseError, ProductRepository, SearchResults,
+};
 
 const POLICY: Policy =
     Policy { ttl: Duration::from_mins(10), max_bytes: 32 << 20, ..Policy::named("product", 1) };
@@ -55,7 +57,7 @@ async fn load(database: Database, name: ProductName) -> Result<Loaded<Rendered<P
     match &found {
         Some(view) => tags.extend(product_tags(view)),
         // the next one that is created may have the name
-        None => tags.push(Tag::of("products")),
+        None => tags.push(Tag::of(CacheTag::PRODUCTS)),
     }
     Ok(Loaded { bytes: found.as_ref().map_or(0, weigh), tags, value: found.map(Rendered::new) })
 }

@@ -7,7 +7,7 @@ use super::entry::Entry;
 
 /// Where a reader got its entry from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum Lookup {
     /// It was in memory and fresh.
     Hit,
     /// It was in memory, and is loaded again meanwhile or cannot be loaded.
@@ -65,11 +65,11 @@ pub struct Served<V> {
 
 impl Outcome {
     /// Returns where the entry came from.
-    pub fn origin(self) -> Origin {
+    pub fn lookup(self) -> Lookup {
         match self {
-            Self::Hit => Origin::Hit,
-            Self::Stale | Self::Fallback => Origin::Stale,
-            Self::Shared | Self::Loaded { .. } => Origin::Miss,
+            Self::Hit => Lookup::Hit,
+            Self::Stale | Self::Fallback => Lookup::Stale,
+            Self::Shared | Self::Loaded { .. } => Lookup::Miss,
         }
     }
 }

@@ -62,7 +62,7 @@ impl SharedStore for EntriesInRedis {
         .boxed()
     }
 
-    fn take(&self, key: String, ttl: Duration) -> BoxFuture<'_, bool> {
+    fn lock(&self, key: String, ttl: Duration) -> BoxFuture<'_, bool> {
         async move {
             let mut set = cmd("SET");
             set.arg(key).arg(1).arg("NX").arg("PX").arg(millis(ttl));

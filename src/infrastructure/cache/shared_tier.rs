@@ -19,6 +19,7 @@ use super::drops::{Drops, KnownLog, LogEntry, Position, Stamp};
 use super::entry::{Entry, History, Loaded, Source};
 use super::policy::Policy;
 use super::tag::Tag;
+use crate::domain::digest::{first_u64, first_u128};
 
 /// The beginning of the keys with the version of the form of entries, which a name of the store, the name of the cache,
 /// the version of its shape and a digest follow.
@@ -61,8 +62,8 @@ pub trait SharedStore: Send + Sync {
     /// Keeps the bytes of a key for a duration.
     fn set(&self, key: String, bytes: Vec<u8>, ttl: Duration) -> BoxFuture<'_, ()>;
 
-    /// Takes a key for a duration; returns whether it was free. Without an answer it was.
-    fn take(&self, key: String, ttl: Duration) -> BoxFuture<'_, bool>;
+    /// Locks a key for a duration; returns whether it was free. If the store does not respond, it was.
+    fn lock(&self, key: String, ttl: Duration) -> BoxFuture<'_, bool>;
 
     /// Removes a key.
     fn remove(&self, key: String) -> BoxFuture<'_, ()>;
@@ -96,8 +97,7 @@ impl SharedTier {
     /// Returns the tier over a store, with the key of its signatures.
     pub fn new(store: Arc<dyn SharedStore>, secret: &[u8]) -> Self {
         let signing = signing(secret);
-        let name = sign(&signing, "store", &[]);
-        let number = name.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let number = first_u64(&sign(&signing, "store", &[]));
         Self { store, signing, prefix: format!("{PREFIX}:{number:016x}:").into() }
     }
 
@@ -130,7 +130,7 @@ impl SharedTier {
 
         let end = Instant::now() + TURN;
         let mut turn = Turn { key: format!("{key}:turn"), until: end };
-        while !self.store.take(turn.key.clone(), TURN).await {
+        while !self.store.lock(turn.key.clone(), TURN).await {
             if Instant::now() >= end {
                 return Found::ToLoad(None);
             }
@@ -157,16 +157,10 @@ impl SharedTier {
         }
     }
 
-    /// Puts an entry into the store, whose load began when this was known of the log.
-    pub(super) async fn put<V: Shape>(
-        &self,
-        policy: &Policy,
-        key: &impl Display,
-        entry: &Entry<V>,
-        known: KnownLog,
-    ) {
+    /// Puts an entry into the store.
+    pub(super) async fn put<V: Shape>(&self, policy: &Policy, key: &impl Display, entry: &Entry<V>) {
         let key = self.key(policy, key);
-        let bytes = self.write(&key, entry, known);
+        let bytes = self.write(&key, entry);
         let kept = entry.fresh_until.duration_since(entry.loaded_at);
         if bytes.len() <= MAX_ENTRY {
             self.store.set(key, bytes, Duration::try_from(kept).unwrap_or_default()).await;
@@ -176,12 +170,12 @@ impl SharedTier {
     /// The key in the store: it has the shape's version, and no data of a person.
     fn key(&self, policy: &Policy, key: &impl Display) -> String {
         let name = format!("{}:{}", policy.name, policy.shape);
-        let digest = sign(&self.signing, &name, key.to_string().as_bytes());
-        let number = digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
+        let number = first_u128(&sign(&self.signing, &name, key.to_string().as_bytes()));
         format!("{}{name}:{number:032x}", self.prefix)
     }
 
-    fn write<V: Shape>(&self, key: &str, entry: &Entry<V>, known: KnownLog) -> Vec<u8> {
+    fn write<V: Shape>(&self, key: &str, entry: &Entry<V>) -> Vec<u8> {
+        let known = entry.history.known;
         let mut bytes = vec![0; SIGNATURE];
         let times = [entry.loaded_at, entry.fresh_until].map(Timestamp::as_microsecond);
         for number in [known.complete_to.0, times[0], times[1]] {

@@ -1,5 +1,7 @@
 //! Tags: names under which entries are dropped together.
 
+use crate::infrastructure::repositories::CacheTag;
+
 /// A tag, as the hash of its text. Two texts with one hash drop more than they need to, and nothing too late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(u64);
@@ -20,9 +22,9 @@ impl Tag {
     }
 }
 
-impl From<&str> for Tag {
-    fn from(text: &str) -> Self {
-        Self::of(text)
+impl From<CacheTag> for Tag {
+    fn from(tag: CacheTag) -> Self {
+        Self::of(&tag.to_string())
     }
 }
 

@@ -42,7 +42,7 @@ impl CacheInvalidationEvent {
 
     /// Returns the event of these tags, and of those of the tree and the lists that show their categories and products.
     pub(crate) fn with_lists(mut tags: Vec<String>) -> Self {
-        for (row, list) in [("category:", "categories"), ("product:", "products")] {
+        for (row, list) in [("category:", CacheTag::CATEGORIES), ("product:", CacheTag::PRODUCTS)] {
             if tags.iter().any(|tag| tag.starts_with(row)) && !tags.iter().any(|tag| tag == list) {
                 tags.push(list.to_owned());
             }

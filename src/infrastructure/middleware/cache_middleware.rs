@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::entity_tags::{client_has, if_none_match};
 use super::surround::{Middleware, Next};
+use crate::domain::digest::first_u128;
 
 /// The largest body of which an entity tag is computed, in bytes.
 const MOST_TAGGED: u64 = 4 << 20;
@@ -96,8 +97,7 @@ async fn with_entity_tag(response: Response) -> Response {
         // a body in memory does not fail
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let digest = Sha256::digest(&bytes);
-    let number = digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
+    let number = first_u128(&Sha256::digest(&bytes).into());
     if let Ok(tag) = HeaderValue::try_from(format!("\"{number:032x}\"")) {
         head.headers.insert(ETAG, tag);
     }

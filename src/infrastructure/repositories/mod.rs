@@ -56,6 +56,7 @@ pub use audit_repository::{AuditFilter, AuditRepository};
 pub use cart_repository::CartRepository;
 pub use catalogue_index::{
     AdminProductFilter, Facets, ListPosition, NEWEST_POSTINGS, PriceBand, ProductFilter, ProductSort,
+    normalized_query,
 };
 pub use category_repository::{CategoryRepository, TreeError};
 #[cfg(test)]
@@ -68,7 +69,7 @@ pub use database::{
     is_cache_tag, newest_first, next_number,
 };
 pub use database::{NotLive, ReplicationState, Role, copy, replication, sqlite_backup, sqlite_side_files};
-pub(crate) use database::{from_row, next_number_ahead, params, read_column, spawn_in_trace, start_in_trace};
+pub(crate) use database::{from_row, next_number_ahead, params, read_column, spawn_in_trace};
 pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};
 pub use digest_repository::{Digest, DigestRepository};
 pub use discount_repository::DiscountRepository;

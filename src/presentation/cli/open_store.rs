@@ -13,7 +13,7 @@ use crate::{
         people::log_in_limits::LogInLimits,
         selling::holds::{HoldLimit, HoldLimits},
     },
-    domain::{audit::Actor, cart::MAX_LINES, context::Context, money::Currency},
+    domain::{audit::Actor, cart::MAX_LINES, context::Context, digest::first_u64, money::Currency},
     infrastructure::{
         Infrastructure,
         adapters::{AdapterSettings, CallLimits, Files, KeySetClient, Mail},
@@ -36,8 +36,10 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     let currency = currency(&settings.store, &database).await?;
     let clock = Arc::clone(&database.context().clock);
     let mut infrastructure = Infrastructure::new(database, adapters(settings));
+    let secret = infrastructure.database.signing_key().sign("the keys of rate limits", &[]);
+    let service = format!("{:016x}", first_u64(&secret));
     // the reader of the setting has checked the URL, and Redis need not be there yet
-    if let Ok(limiter) = RateLimiter::open(&settings.cache, clock) {
+    if let Ok(limiter) = RateLimiter::open(&settings.cache, &service, clock) {
         infrastructure.limiter = limiter;
     }
     let sessions = SessionStore::open(&settings.sessions, infrastructure.database.clone());

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::application::idempotency::Render;
+use crate::domain::digest::first_u64;
 use crate::infrastructure::exceptions::{Failure, PROBLEM_JSON, ProblemCode, Technical};
 
 pub use crate::infrastructure::repositories::StoredResponse;
@@ -102,7 +103,6 @@ impl IntoResponse for StoredResponse {
 /// The entity tag of a version with this body. Eight bytes of the digest suffice: a collision could only affect the
 /// client that caused it.
 pub(super) fn entity_tag(version: i64, body: &[u8]) -> String {
-    let digest = Sha256::digest(body);
-    let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let digest = first_u64(&Sha256::digest(body).into());
     format!("\"{version}-{digest:016x}\"")
 }

@@ -74,7 +74,7 @@ impl MemoryStore {
         }
     }
 
-    /// Takes back one that was counted.
+    /// Removes one that was counted.
     pub fn uncount_now(&self, key: RateKey, quota: Quota, now: i64) {
         let mut part = self.part(&key);
         match gcra::uncount(part.get(&key).copied(), now, quota) {

@@ -63,7 +63,7 @@ pub trait RateLimitStore: Send + Sync {
     /// Counts one at `now`, in microseconds since 1970, if the quota allows it.
     fn count(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, Decision>;
 
-    /// Takes back one that was counted.
+    /// Removes one that was counted.
     fn uncount(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, ()>;
 }
 
@@ -85,11 +85,13 @@ impl RateLimiter {
         Self::new(Arc::new(MemoryStore::default()), clock)
     }
 
-    /// Returns the limiter that counts where a URL says.
-    pub fn open(url: &CacheUrl, clock: Arc<dyn Clock>) -> Result<Self, RedisError> {
+    /// Returns the limiter that counts where a URL says; `service` is the name of [`RedisStore::new`].
+    pub fn open(url: &CacheUrl, service: &str, clock: Arc<dyn Clock>) -> Result<Self, RedisError> {
         match url {
             CacheUrl::Memory => Ok(Self::in_process(clock)),
-            CacheUrl::Redis(url) => Ok(Self::new(Arc::new(RedisStore::new(Redis::new(url)?)), clock)),
+            CacheUrl::Redis(url) => {
+                Ok(Self::new(Arc::new(RedisStore::new(Redis::new(url)?, service)), clock))
+            }
         }
     }
 
@@ -98,7 +100,7 @@ impl RateLimiter {
         self.store.count(RateKey::new(limit, partition), limit.quota, self.now()).await
     }
 
-    /// Takes back one that was counted.
+    /// Removes one that was counted.
     pub async fn uncount(&self, limit: RateLimit, partition: Partition) {
         self.store.uncount(RateKey::new(limit, partition), limit.quota, self.now()).await;
     }
@@ -120,16 +122,16 @@ impl RateKey {
     }
 }
 
-/// The key at Redis.
+/// The end of the key at Redis.
 impl fmt::Display for RateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, partition } = self;
         match partition {
-            Partition::Address(address) => write!(f, "undercroft:limit:{name}:address:{address}"),
-            Partition::User(id) => write!(f, "undercroft:limit:{name}:user:{}", id.simple()),
-            Partition::ApiKeysOf(id) => write!(f, "undercroft:limit:{name}:api_keys:{}", id.simple()),
+            Partition::Address(address) => write!(f, "{name}:address:{address}"),
+            Partition::User(id) => write!(f, "{name}:user:{}", id.simple()),
+            Partition::ApiKeysOf(id) => write!(f, "{name}:api_keys:{}", id.simple()),
             Partition::Digest(hash) => {
-                write!(f, "undercroft:limit:{name}:digest:{:x}", u128::from_be_bytes(*hash))
+                write!(f, "{name}:digest:{:x}", u128::from_be_bytes(*hash))
             }
         }
     }

@@ -11,7 +11,8 @@ use super::{RateKey, RateLimitStore};
 use crate::infrastructure::cache::{Redis, RedisUnavailable};
 
 /// The functions of `gcra.rs`. The numbers of Lua are exact up to 2^53, which are microseconds until the year 2255.
-/// `%.0f` writes all digits, which the usual conversion does not. The last argument is 1 to count, and -1 to take back.
+/// `%.0f` writes all digits, which the usual conversion does not. The last argument is 1 to count, and -1 to remove one
+/// that was counted.
 const SCRIPT: &str = "
 local now, interval, full, step = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local kept = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
@@ -34,15 +35,19 @@ return {allowed, next - now}
 #[derive(Debug)]
 pub struct RedisStore {
     redis: Redis,
+    /// What the keys begin with.
+    prefix: String,
     script: Script,
     /// The keys of this process while Redis is away.
     own: MemoryStore,
 }
 
 impl RedisStore {
-    /// Returns the store of a Redis.
-    pub fn new(redis: Redis) -> Self {
-        Self { redis, script: Script::new(SCRIPT), own: MemoryStore::default() }
+    /// Returns the store of a Redis. The keys begin with `undercroft:limit:` and the name of the service: services that
+    /// share a Redis count apart if their names differ.
+    pub fn new(redis: Redis, service: &str) -> Self {
+        let prefix = format!("undercroft:limit:{service}:");
+        Self { redis, prefix, script: Script::new(SCRIPT), own: MemoryStore::default() }
     }
 
     async fn run(
@@ -52,7 +57,7 @@ impl RedisStore {
         now: i64,
         step: i64,
     ) -> Result<Decision, RedisUnavailable> {
-        let mut script = self.script.key(key.to_string());
+        let mut script = self.script.key(format!("{}{key}", self.prefix));
         script.arg(now).arg(quota.interval()).arg(quota.full()).arg(step);
         let (is_allowed, pending): (bool, i64) = self.redis.run(&script).await?;
         Ok(Decision { is_allowed, pending })

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::MAX_SESSIONS;
 use super::sealed_session::KnownSession;
+use crate::domain::digest::first_u64;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::Session;
 use crate::infrastructure::cache::{Patience, Redis, RedisUnavailable};
@@ -83,8 +84,7 @@ pub enum Eviction {
 impl SessionsInRedis {
     /// Returns the sessions of the store with this secret in the Redis at a URL.
     pub(super) fn new(url: &str, key: SigningKey) -> Result<Self, RedisError> {
-        let digest = key.sign("the keys of sessions", &[]);
-        let number = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let number = first_u64(&key.sign("the keys of sessions", &[]));
         Ok(Self {
             redis: Redis::with_patience(url, PATIENCE)?,
             key,

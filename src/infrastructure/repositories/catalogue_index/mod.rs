@@ -19,3 +19,4 @@ pub use self::admin_search::AdminProductFilter;
 pub use self::facets::{Facets, PriceBand};
 pub use self::listing::{ListPosition, ProductFilter, ProductSort};
 pub use self::postings::NEWEST_POSTINGS;
+pub use self::search::normalized_query;

@@ -133,6 +133,11 @@ pub(crate) fn query_words(q: &str) -> Vec<String> {
     query
 }
 
+/// Returns a query with the same results as `q`, the same for all that differ in what does not matter, such as case.
+pub fn normalized_query(q: &str) -> String {
+    query_words(q).join(" ")
+}
+
 /// Returns the rank of a product in its window, if it has a price within the range.
 fn rank(text: &ProductText, filter: &ProductFilter, query: &[String], name: &str) -> Option<Rank> {
     let amount = *text.prices.get(&filter.currency)?;

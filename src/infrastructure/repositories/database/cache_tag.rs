@@ -22,6 +22,13 @@ pub enum CacheTag {
     Discount(DiscountId),
 }
 
+impl CacheTag {
+    /// The tag of what a change of any category drops, such as the tree.
+    pub const CATEGORIES: &str = "categories";
+    /// The tag of what a change of any product drops, such as lists.
+    pub const PRODUCTS: &str = "products";
+}
+
 /// Writes the tag as `product:ID`.
 impl fmt::Display for CacheTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +47,7 @@ pub fn is_cache_tag(text: &str) -> bool {
         let is_id = Uuid::try_parse(id).is_ok_and(|uuid| uuid.to_string() == id);
         ["category", "product", "variant", "discount"].contains(&kind) && is_id
     };
-    ["categories", "products"].contains(&text) || text.split_once(':').is_some_and(is_of_row)
+    [CacheTag::CATEGORIES, CacheTag::PRODUCTS].contains(&text) || text.split_once(':').is_some_and(is_of_row)
 }
 
 /// Makes the event that is published with a unit of work which changed these tags.

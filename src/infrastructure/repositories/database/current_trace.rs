@@ -1,8 +1,5 @@
 //! The trace of the running task: what a request causes is published with it.
 
-use std::panic::AssertUnwindSafe;
-
-use futures_util::FutureExt;
 use tokio::task::{JoinHandle, futures::TaskLocalFuture};
 
 use crate::domain::trace::TraceContext;
@@ -25,18 +22,6 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     tokio::spawn(in_trace(current_trace(), future))
-}
-
-/// Runs a future within the trace of the present task: what does not have to wait in this task, the rest in a task of
-/// its own. A panic ends the future alone.
-pub(crate) fn start_in_trace<F>(future: F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let mut future = Box::pin(in_trace(current_trace(), AssertUnwindSafe(future).catch_unwind()));
-    if future.as_mut().now_or_never().is_none() {
-        tokio::spawn(future);
-    }
 }
 
 /// Returns the trace of the running task.

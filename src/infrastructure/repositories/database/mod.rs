@@ -61,7 +61,7 @@ use crate::domain::context::Context;
 
 pub(crate) use self::audit::SERIES as AUDIT_SERIES;
 pub(crate) use self::counters::next_number_ahead;
-pub(crate) use self::current_trace::{spawn_in_trace, start_in_trace};
+pub(crate) use self::current_trace::spawn_in_trace;
 pub(crate) use self::data_versions::data_version;
 pub(crate) use self::dialect::lock_rows;
 pub(crate) use self::param::params;

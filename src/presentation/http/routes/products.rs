@@ -13,7 +13,7 @@ use crate::domain::product::ProductView;
 use crate::infrastructure::cache::{Form, ListKey};
 use crate::infrastructure::exceptions::{CategoryNotFoundException, Failure, NotFound, Technical};
 use crate::infrastructure::middleware::{BASE_LANGUAGE, Languages};
-use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort};
+use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort, normalized_query};
 use crate::presentation::http::bodies::ProductBody;
 use crate::presentation::http::cache_status::FromCache;
 use crate::presentation::http::conditional::{NO_VERSION, form};
@@ -146,7 +146,13 @@ async fn list_products(
             Sort::PriceDesc => ProductSort::PriceDescending,
         }),
     };
-    let key = ListKey { q: query.q, category: query.category, filter, limit, cursor };
+    let key = ListKey {
+        q: query.q.as_deref().map(normalized_query),
+        category: query.category,
+        filter,
+        limit,
+        cursor,
+    };
     let found = catalogue::browse(&app.store, &key).await?;
     let shown: Vec<_> = found.page.items.iter().map(|view| shown_language(view, &languages)).collect();
     let form = found.form(&form_name(currency, &shown), |found| {

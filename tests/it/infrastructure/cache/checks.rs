@@ -8,7 +8,7 @@ use serde_json::json;
 use undercroft::application::catalogue::products;
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::cache::{
-    CacheOptions, Caches, CatchUp, Drops, Origin, Outcome, Policy, Position, SharedTier, Tag, Tiers,
+    CacheOptions, Caches, CatchUp, Drops, Lookup, Outcome, Policy, Position, SharedTier, Tag, Tiers,
 };
 use undercroft::infrastructure::repositories::{Database, Setup};
 
@@ -42,21 +42,21 @@ fn checking_after(
 #[tokio::test]
 async fn an_entry_that_nothing_dropped_and_that_differs_is_replaced_and_counted() {
     let node = checking(POLICY, &Source::open(), None);
-    for expected in [Origin::Miss, Origin::Hit] {
+    for expected in [Lookup::Miss, Lookup::Hit] {
         assert_eq!(node.get("tea").await, Ok((Some(1), expected)));
     }
     let counts = node.counts();
     assert_eq!((counts.checks, counts.stale_hits), (1, 0));
 
     node.source.value.store(2, SeqCst);
-    assert_eq!(node.get("tea").await, Ok((Some(2), Origin::Miss)), "the fresh value is served");
+    assert_eq!(node.get("tea").await, Ok((Some(2), Lookup::Miss)), "the fresh value is served");
     assert_eq!((node.counts().checks, node.counts().stale_hits), (2, 1));
-    assert_eq!(node.get("tea").await, Ok((Some(2), Origin::Hit)), "and kept");
+    assert_eq!(node.get("tea").await, Ok((Some(2), Lookup::Hit)), "and kept");
     assert_eq!(node.counts().stale_hits, 1);
 
     // that there is nothing is compared, too
     node.source.answer(Answer::Nothing);
-    assert_eq!(node.get("tea").await, Ok((None, Origin::Miss)));
+    assert_eq!(node.get("tea").await, Ok((None, Lookup::Miss)));
     assert_eq!(node.counts().stale_hits, 2);
     assert_eq!(node.counts().loads, 1, "loads of the check are none of a reader");
 }
@@ -67,14 +67,14 @@ async fn nothing_is_concluded_if_the_entry_was_dropped_meanwhile_or_the_source_i
     let node = checking_after(POLICY, &Source::open(), None, meanwhile);
     node.value("tea").await;
     node.source.value.store(2, SeqCst);
-    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Hit)), "it was right when it was asked for");
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)), "it was right when it was asked for");
     assert_eq!((node.counts().checks, node.counts().stale_hits), (0, 0));
     assert_eq!(node.value("tea").await, 2);
 
     let node = checking(POLICY, &Source::open(), None);
     node.value("tea").await;
     node.source.answer(Answer::Fails);
-    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Hit)));
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
     assert_eq!((node.counts().checks, node.counts().stale_hits), (0, 0));
 }
 

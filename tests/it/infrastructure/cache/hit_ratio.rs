@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use undercroft::infrastructure::cache::{Origin, Policy};
+use undercroft::infrastructure::cache::{Lookup, Policy};
 
 use super::{Node, POLICY, Source};
 
@@ -44,7 +44,7 @@ async fn as_many_reads_are_hits_as_with_the_bare_library() {
     let (mut hits, mut of_bare, number) = (0, 0, 200_000);
     for read in reads(number) {
         let key = read.to_string();
-        hits += usize::from(node.get(&key).await.unwrap().1 == Origin::Hit);
+        hits += usize::from(node.get(&key).await.unwrap().1 == Lookup::Hit);
         match bare.get(&key) {
             Some(_) => of_bare += 1,
             None => bare.insert(key, Arc::new(read)),

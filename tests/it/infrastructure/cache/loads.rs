@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
-use undercroft::infrastructure::cache::{LoadError, Loaded, Origin, Policy, Position, Rendered, Tag};
+use undercroft::infrastructure::cache::{LoadError, Loaded, Lookup, Policy, Position, Rendered, Tag};
 
 use super::{Answer, Node, POLICY, Source};
 
@@ -23,7 +23,7 @@ async fn a_thousand_concurrent_misses_are_one_load() {
     assert!(join_all(readers).await.into_iter().all(|value| value.unwrap() == 1));
     assert_eq!(node.source.loads(), 1);
 
-    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Hit)));
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
     let counts = node.counts();
     assert_eq!((counts.hits, counts.loads, counts.waits), (1, 1, 999), "they add up to the reads");
 }
@@ -38,6 +38,20 @@ async fn a_reader_that_stops_waiting_stops_no_other() {
     node.source.gate.add_permits(1);
     assert_eq!(second.await.unwrap(), 1);
     assert_eq!((node.source.loads(), node.value("tea").await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_load_whose_readers_are_all_gone_ends_and_its_value_is_kept() {
+    let node = Node::new(POLICY, &Source::closed(), None);
+    let reader = node.reader("tea");
+    node.until_loads(1).await;
+    reader.abort();
+    assert!(reader.await.is_err());
+    node.source.gate.add_permits(1);
+    while node.cache.state().entries == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((node.get("tea").await, node.source.loads()), (Ok((Some(1), Lookup::Hit)), 1));
 }
 
 #[tokio::test]
@@ -117,7 +131,7 @@ async fn a_load_is_not_disturbed_by_drops_of_other_tags() {
     node.drops.drop_tags([Tag::of("cups")], Position(1));
     node.source.gate.add_permits(1);
     assert_eq!(slow.await.unwrap(), 1);
-    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Hit)));
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
 }
 
 #[tokio::test]
@@ -135,7 +149,7 @@ async fn tags_drop_what_has_them_and_all_entries_can_be_dropped() {
     node.source.value.store(4, SeqCst);
     node.drops.drop_all(Position(9));
     assert_eq!((node.value("tea").await, node.value("cups").await), (4, 4));
-    assert_eq!(node.get("tea").await.unwrap().1, Origin::Hit);
+    assert_eq!(node.get("tea").await.unwrap().1, Lookup::Hit);
 }
 
 #[tokio::test]
@@ -193,8 +207,8 @@ async fn what_was_put_is_found_until_it_ends() {
     let node = Node::new(POLICY, &Source::open(), None);
     let put = Loaded { value: Some(Rendered::new(5)), tags: Vec::new(), bytes: 8 };
     node.cache.put("tea 2".to_owned(), put);
-    assert_eq!(node.get("tea 2").await, Ok((Some(5), Origin::Hit)));
+    assert_eq!(node.get("tea 2").await, Ok((Some(5), Lookup::Hit)));
     assert_eq!(node.value("tea 1").await, 1);
     node.wait(60);
-    assert_eq!(node.get("tea 2").await, Ok((Some(1), Origin::Miss)));
+    assert_eq!(node.get("tea 2").await, Ok((Some(1), Lookup::Miss)));
 }

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
 use undercroft::infrastructure::cache::{
-    Cached, Counts, Drops, LoadError, Loaded, Origin, Policy, Position, Rendered, SharedTier, Tag, Tiers,
+    Cached, Counts, Drops, LoadError, Loaded, Lookup, Policy, Position, Rendered, SharedTier, Tag, Tiers,
 };
 
 /// What a load of the tests does.
@@ -119,7 +119,7 @@ impl Node {
         Self { cache, drops, source: Arc::clone(source), clock }
     }
 
-    async fn get(&self, key: &str) -> Result<(Option<i64>, Origin), LoadError<&'static str>> {
+    async fn get(&self, key: &str) -> Result<(Option<i64>, Lookup), LoadError<&'static str>> {
         let (entry, origin) = self.cache.get(&key.to_owned()).await?;
         Ok((entry.value().map(|value| **value), origin))
     }

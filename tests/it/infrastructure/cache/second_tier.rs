@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, join_all};
 use redis::AsyncCommands;
 use tokio::time::timeout;
 use undercroft::infrastructure::cache::{
-    EntriesInRedis, Origin, Policy, Position, Redis, SharedStore, SharedTier, Tag,
+    EntriesInRedis, Lookup, Policy, Position, Redis, SharedStore, SharedTier, Tag,
 };
 
 use super::{Node, POLICY, Source};
@@ -68,7 +68,7 @@ async fn what_one_process_loaded_the_others_do_not_load() {
     // memory does not outlive it: both know when the entry ends
     second.wait(60);
     first.wait(60);
-    assert_eq!(second.get("tea").await, Ok((Some(1), Origin::Miss)));
+    assert_eq!(second.get("tea").await, Ok((Some(1), Lookup::Miss)));
     assert_eq!(second.source.loads(), 1);
 }
 
@@ -219,7 +219,7 @@ impl SharedStore for LeftTurns {
         async {}.boxed()
     }
 
-    fn take(&self, _: String, ttl: Duration) -> BoxFuture<'_, bool> {
+    fn lock(&self, _: String, ttl: Duration) -> BoxFuture<'_, bool> {
         assert!(ttl <= Duration::from_secs(1), "the turn ends soon");
         async { false }.boxed()
     }

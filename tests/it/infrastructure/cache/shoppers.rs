@@ -251,7 +251,7 @@ impl SharedStore for Recorded {
         async {}.boxed()
     }
 
-    fn take(&self, _: String, _: Duration) -> BoxFuture<'_, bool> {
+    fn lock(&self, _: String, _: Duration) -> BoxFuture<'_, bool> {
         async { true }.boxed()
     }
 

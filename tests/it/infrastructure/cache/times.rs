@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use undercroft::infrastructure::cache::{LoadError, Origin, Policy};
+use undercroft::infrastructure::cache::{LoadError, Lookup, Policy};
 
 use super::{Answer, Node, POLICY, Source};
 
@@ -11,9 +11,9 @@ async fn an_entry_ends_and_is_loaded_again() {
     let node = Node::new(POLICY, &Source::open(), None);
     node.value("tea").await;
     node.wait(59);
-    assert_eq!(node.get("tea").await.unwrap().1, Origin::Hit);
+    assert_eq!(node.get("tea").await.unwrap().1, Lookup::Hit);
     node.wait(1);
-    assert_eq!(node.get("tea").await.unwrap().1, Origin::Miss);
+    assert_eq!(node.get("tea").await.unwrap().1, Lookup::Miss);
     assert_eq!(node.source.loads(), 2);
 }
 
@@ -21,18 +21,18 @@ async fn an_entry_ends_and_is_loaded_again() {
 async fn that_there_is_no_value_has_its_own_time() {
     let node = Node::new(POLICY, &Source::open(), None);
     node.source.answer(Answer::Nothing);
-    for origin in [Origin::Miss, Origin::Hit] {
+    for origin in [Lookup::Miss, Lookup::Hit] {
         assert_eq!(node.get("tea").await, Ok((None, origin)));
     }
     assert_eq!(node.cache.value(&"tea".to_owned()).await.err(), Some(LoadError::Missing));
     node.wait(5);
     node.source.answer(Answer::Value);
-    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Miss)));
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Miss)));
 
     let unkept = Node::new(Policy { negative_ttl: None, ..POLICY }, &Source::open(), None);
     unkept.source.answer(Answer::Nothing);
     for _ in 0..2 {
-        assert_eq!(unkept.get("tea").await, Ok((None, Origin::Miss)));
+        assert_eq!(unkept.get("tea").await, Ok((None, Lookup::Miss)));
     }
 }
 
@@ -42,17 +42,17 @@ async fn an_entry_that_ended_is_served_while_it_is_loaded_again_unless_it_was_dr
     node.value("tea").await;
     node.source.value.store(2, std::sync::atomic::Ordering::SeqCst);
     node.wait(89);
-    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Stale)));
-    while node.get("tea").await.unwrap().1 != Origin::Hit {
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Stale)));
+    while node.get("tea").await.unwrap().1 != Lookup::Hit {
         tokio::task::yield_now().await;
     }
     assert_eq!((node.value("tea").await, node.source.loads()), (2, 2));
 
     node.wait(70);
     node.write(3, "tea");
-    assert_eq!(node.get("tea").await, Ok((Some(3), Origin::Miss)));
+    assert_eq!(node.get("tea").await, Ok((Some(3), Lookup::Miss)));
     node.wait(90);
-    assert_eq!(node.get("tea").await, Ok((Some(3), Origin::Miss)), "its time is over");
+    assert_eq!(node.get("tea").await, Ok((Some(3), Lookup::Miss)), "its time is over");
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn while_the_source_is_away_the_last_value_is_served_up_to_a_greatest_age(
     node.value("tea").await;
     node.source.answer(Answer::Fails);
     node.wait(299);
-    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Stale)));
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Stale)));
     node.wait(1);
     assert_eq!(node.get("tea").await, Err(LoadError::Failed("the source is away")));
 
@@ -82,9 +82,9 @@ async fn a_load_that_is_too_slow_is_not_waited_for_and_updates_the_entry_later()
     node.value("tea").await;
     source.value.store(2, std::sync::atomic::Ordering::SeqCst);
     node.wait(60);
-    assert_eq!(node.get("tea").await, Ok((Some(1), Origin::Stale)), "after the soft time-out");
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Stale)), "after the soft time-out");
     source.gate.add_permits(1);
-    while node.get("tea").await.unwrap().1 != Origin::Hit {
+    while node.get("tea").await.unwrap().1 != Lookup::Hit {
         tokio::task::yield_now().await;
     }
     assert_eq!((node.value("tea").await, source.loads()), (2, 2), "it is the same load");

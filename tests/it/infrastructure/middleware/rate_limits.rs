@@ -36,7 +36,7 @@ fn limiter(store: Arc<dyn RateLimitStore>, clock: &Arc<ManualClock>) -> RateLimi
 async fn stores() -> Vec<(&'static str, Arc<dyn RateLimitStore>)> {
     let mut stores: Vec<(_, Arc<dyn RateLimitStore>)> = vec![("memory", Arc::new(MemoryStore::default()))];
     if let Some(url) = redis_url().await {
-        stores.push(("redis", Arc::new(RedisStore::new(Redis::new(&url).unwrap()))));
+        stores.push(("redis", Arc::new(RedisStore::new(Redis::new(&url).unwrap(), "tests"))));
     }
     stores
 }
@@ -228,12 +228,25 @@ async fn a_clock_that_is_set_back_limits_no_longer_than_the_window() {
 }
 
 #[tokio::test]
+async fn services_with_different_names_that_share_a_redis_count_apart() {
+    let Some(url) = redis_url().await else { return };
+    let (limit, clock) = (limit("1/hour"), clock());
+    let store = |service| Arc::new(RedisStore::new(Redis::new(&url).unwrap(), service));
+    for service in ["tea", "cups"] {
+        let limiter = limiter(store(service), &clock);
+        for expected in [true, false] {
+            assert_eq!(limiter.count(limit, address(1)).await.is_allowed, expected, "{service}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_redis_the_process_counts_in_bounded_time_and_redis_is_used_again() {
     let Some(url) = redis_url().await else { return };
     let (proxy, through) = Proxy::before(&url).await.unwrap();
     let (limit, clock) = (limit("3/hour"), clock());
-    let near = limiter(Arc::new(RedisStore::new(Redis::new(&through).unwrap())), &clock);
-    let other = limiter(Arc::new(RedisStore::new(Redis::new(&url).unwrap())), &clock);
+    let near = limiter(Arc::new(RedisStore::new(Redis::new(&through).unwrap(), "tests")), &clock);
+    let other = limiter(Arc::new(RedisStore::new(Redis::new(&url).unwrap(), "tests")), &clock);
     assert!(near.count(limit, address(1)).await.is_allowed);
     let quota: Quota = limit.quota;
     assert_eq!(other.count(limit, address(1)).await.remaining(quota), 1, "both count at Redis");

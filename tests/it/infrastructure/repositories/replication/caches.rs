@@ -30,7 +30,7 @@ impl SharedStore for Unused {
         async {}.boxed()
     }
 
-    fn take(&self, _: String, _: Duration) -> BoxFuture<'_, bool> {
+    fn lock(&self, _: String, _: Duration) -> BoxFuture<'_, bool> {
         async { true }.boxed()
     }
 

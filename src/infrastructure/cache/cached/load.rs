@@ -1,0 +1,175 @@
+//! Loads of a cache: one for all readers of a key, from the shared store or the source.
+
+use std::fmt;
+use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::time::timeout;
+
+use super::{Cached, LoadError, is_within};
+use crate::infrastructure::cache::drops::Stamp;
+use crate::infrastructure::cache::entry::{Entry, Source};
+use crate::infrastructure::cache::loads::{self, LoadInProgress};
+use crate::infrastructure::cache::read::{Outcome, Read};
+use crate::infrastructure::cache::shared_tier::{Found, Shape, SharedTier, Turn};
+
+/// What a load ends with.
+type LoadOutcome<V, E> = loads::Outcome<V, LoadError<E>>;
+
+/// How a reader waits for a load.
+#[derive(Clone, Copy)]
+enum Reader {
+    /// It runs the load itself.
+    Alone,
+    /// It has something to serve after the soft time-out, and must not be kept from that by the load.
+    WithFallback,
+}
+
+impl<K, V, E> Cached<K, V, E>
+where
+    K: Eq + Hash + Clone + fmt::Display + Send + Sync + 'static,
+    V: Shape + Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// Loads the entry of a key, which is not in memory or not current; serves what was known if the policy allows that
+    /// and it cannot be loaded.
+    pub(super) async fn load(&self, key: &K, known: Option<Arc<Entry<V>>>) -> Result<Read<V>, LoadError<E>> {
+        let inner = &*self.0;
+        let was_kept = known.is_some();
+        let now = inner.context.clock.now();
+        let fallback = known.filter(|entry| is_within(now, entry.loaded_at, inner.policy.fail_safe));
+        let (outcome, collapsed) = match &fallback {
+            None => self.load_current(key, Reader::Alone).await,
+            Some(_) => {
+                let load = self.load_current(key, Reader::WithFallback);
+                let in_time = timeout(inner.policy.soft_timeout, load).await;
+                in_time.unwrap_or((Err(LoadError::TimedOut), false))
+            }
+        };
+
+        match (outcome, fallback) {
+            (Ok(entry), _) => {
+                let outcome = match entry.history.source {
+                    Source::Shared => Outcome::Shared,
+                    Source::Load | Source::Commit => Outcome::Loaded { was_kept, collapsed },
+                };
+                Ok(Read { entry, outcome })
+            }
+            (Err(_), Some(entry)) => {
+                inner.counters.fallbacks.add(1);
+                Ok(self.checked(key, entry, Outcome::Fallback).await)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Waits for a load, and for a second one if the first began before a drop of what it loaded. Returns the outcome,
+    /// and whether another reader began the load.
+    async fn load_current(&self, key: &K, reader: Reader) -> (LoadOutcome<V, E>, bool) {
+        let inner = &*self.0;
+        let asked = inner.drops.now();
+        let first = self.join_or_load(key, Stamp::default());
+        let (began, is_new) = (first.began, first.is_new);
+        let counter = if is_new { &inner.counters.loads } else { &inner.counters.waits };
+        counter.add(1);
+        let outcome = reader.wait_for(first).await;
+        let is_old = match &outcome {
+            Ok(entry) => !entry.began_since(asked) && !entry.is_current(&inner.drops),
+            // what it failed for may have been dropped since
+            Err(_) => began < asked,
+        };
+        if !is_old {
+            return (outcome, !is_new);
+        }
+
+        // another reader that waited may have loaded it meanwhile
+        let is_usable = |entry: &Arc<Entry<V>>| {
+            entry.is_current(&inner.drops) && inner.context.clock.now() < entry.fresh_until
+        };
+        if let Some(entry) = inner.entries.get(key).filter(is_usable) {
+            return (Ok(entry), true);
+        }
+        let second = self.join_or_load(key, asked);
+        let is_new = second.is_new;
+        inner.counters.refreshes.add(is_new.into());
+        (reader.wait_for(second).await, !is_new)
+    }
+
+    /// Joins the load of a key; begins one if there is none that began at a moment or later. It does not end with this
+    /// reader.
+    pub(super) fn join_or_load(&self, key: &K, since: Stamp) -> LoadInProgress<V, LoadError<E>> {
+        let inner = &*self.0;
+        inner.loads.join(key, since, || {
+            let began = inner.drops.now();
+            let load = AssertUnwindSafe(self.clone().run_load(key.clone(), began)).catch_unwind();
+            (began, load.map(|ended| ended.unwrap_or(Err(LoadError::Panicked))))
+        })
+    }
+
+    /// Finds the entry of a key in the shared store, or loads it, in bounded time.
+    async fn run_load(self, key: K, began: Stamp) -> LoadOutcome<V, E> {
+        let counters = Arc::clone(&self.0.counters);
+        let in_time = timeout(self.0.policy.hard_timeout, self.find_or_load(key, began)).await;
+        let outcome = in_time.unwrap_or(Err(LoadError::TimedOut));
+        if outcome.is_err() {
+            counters.failures.add(1);
+        }
+        outcome
+    }
+
+    async fn find_or_load(self, key: K, began: Stamp) -> LoadOutcome<V, E> {
+        let inner = &*self.0;
+        let history = self.history(began, Source::Load);
+        let shared = inner.shared.as_ref().filter(|_| inner.drops.follows_log());
+        let found = match shared {
+            Some(shared) => {
+                let moment = (began, inner.context.clock.now());
+                // boxed: the future of a load without a shared store stays small
+                Box::pin(shared.find(&inner.policy, &key, &inner.drops, moment)).await
+            }
+            None => Found::ToLoad(None),
+        };
+        let turn = match found {
+            Found::Entry(entry) => {
+                inner.counters.shared.add(1);
+                let entry = self.keep(key.clone(), entry);
+                return Ok(self.checked(&key, entry, Outcome::Shared).await.entry);
+            }
+            Found::ToLoad(turn) => turn,
+        };
+
+        let loaded = (inner.load)(key.clone()).await.map_err(LoadError::Failed);
+        let outcome = loaded.map(|loaded| self.keep(key.clone(), self.entry(loaded, history)));
+        if let Some(shared) = shared.cloned() {
+            // no reader waits for it
+            let entry = outcome.as_ref().ok().map(Arc::clone);
+            tokio::spawn(self.clone().share(shared, key, entry, turn));
+        }
+        outcome
+    }
+
+    /// Puts an entry that was loaded into the shared store, if it may be there, and lets other processes load the key.
+    async fn share(self, shared: SharedTier, key: K, entry: Option<Arc<Entry<V>>>, turn: Option<Turn>) {
+        if let Some(entry) = entry.filter(|entry| self.keeps(entry) && entry.is_tagged()) {
+            shared.put(&self.0.policy, &key, &entry).await;
+        }
+        if let Some(turn) = turn {
+            shared.end_turn(turn).await;
+        }
+    }
+}
+
+impl Reader {
+    async fn wait_for<V, E>(self, load: LoadInProgress<V, LoadError<E>>) -> LoadOutcome<V, E>
+    where
+        V: Send + Sync + 'static,
+        E: Clone + Send + Sync + 'static,
+    {
+        match self {
+            Self::Alone => load.outcome().await,
+            Self::WithFallback => tokio::spawn(load.outcome()).await.unwrap_or(Err(LoadError::Panicked)),
+        }
+    }
+}
