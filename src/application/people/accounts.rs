@@ -1,5 +1,7 @@
 //! Accounts: customers register, and the operator of a store creates administrators.
 
+use std::net::IpAddr;
+
 use jiff::{SignedDuration, civil::Date};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -55,11 +57,17 @@ pub struct CreateUser {
 ///
 /// The response says whether the address has an account already, unless the terms hide it. Then it is that of a new
 /// account, and the owner of the address gets a notice; docs/decisions/0006-account-enumeration.md explains why.
+///
+/// # Errors
+///
+/// Also if too many passwords of the client, whose address this is if it is known, or of the account are being hashed.
 pub async fn register(
     store: &Store,
     new: CreateUser,
+    client: Option<IpAddr>,
     mut responder: Responder<User>,
 ) -> Result<StoredResponse, Failure> {
+    let _permit = store.passwords.begin(client, &new.email)?;
     features::require(store, Feature::SignUp, &EvaluationContext::default()).await?;
     if let Some(key) = responder.key.take() {
         responder.key = Some(store.passwords.blind(key).await?);

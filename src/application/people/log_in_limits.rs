@@ -1,8 +1,8 @@
 //! Limits of failed log-ins, so that one host cannot guess passwords and no other can lock out the owner of an
 //! account.
 //!
-//! An attempt is counted before the password is checked, and taken back unless the password was wrong: attempts at the
-//! same time are all counted. It is counted for the account and the address together, for the address, and, less
+//! An attempt is counted before the password is checked, and removed again unless the password was wrong: concurrent
+//! attempts are all counted. It is counted for the account and the address together, for the address, and, less
 //! strictly, for the account. A known device (`known_devices.rs`) has a limit of its own instead, and all of an account
 //! have one together, so that failed attempts of strangers, also from the same address, do not keep the owner from
 //! logging in. So do the sessions in which a user proves the password once more: that of a stranger does not keep the
@@ -31,9 +31,9 @@ pub struct LogInLimits {
     pub account: Option<Quota>,
 }
 
-/// Where a request to log in comes from.
+/// The client of a request that has a password.
 #[derive(Clone, Debug, Default)]
-pub struct LogInOrigin {
+pub struct LogInClient {
     /// The address of the client; `None` if it is not known, and then only the account is counted.
     pub address: Option<IpAddr>,
     /// The token of a known device, which is not verified.
@@ -52,16 +52,16 @@ pub(super) async fn begin<'a>(
     store: &'a Store,
     email: &str,
     user: Option<&User>,
-    origin: &LogInOrigin,
+    client: &LogInClient,
 ) -> Result<Attempt<'a>, Failure> {
     let LogInLimits { account_and_address, address, account } = store.log_in_limits;
     let email = email_key(email);
     let known = user.and_then(|user| {
-        let device = known_devices::verify(store, user, origin.device.as_deref()?)?;
+        let device = known_devices::verify(store, user, client.device.as_deref()?)?;
         Some((device, Partition::User(user.id.0)))
     });
     // a network of IPv6 is one address, also together with the account
-    let from = origin.address.map(network);
+    let from = client.address.map(network);
     let wanted = match (known, from) {
         (Some((device, user)), _) => [
             Some(("failed_log_ins_device", account_and_address, digest(&[&device]))),

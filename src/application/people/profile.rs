@@ -9,7 +9,8 @@ use crate::domain::audit::SecurityAction;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::{User, session_id};
 use crate::infrastructure::exceptions::{
-    Conflict, EmailAlreadyUsedException, Failure, Fault, UserNotFoundException, ValidationException,
+    Conflict, EmailAlreadyUsedException, Failure, Fault, UnauthorizedAccessException, UserNotFoundException,
+    ValidationException,
 };
 use crate::infrastructure::repositories::{
     ApiKeyRepository, EndedSessions, UnitOfWork, UserRepository, UserTokenRepository,
@@ -73,21 +74,22 @@ pub struct UpdatedAccount {
     pub device: Option<String>,
 }
 
-/// Changes an account. A new password ends every session but the one that sends the change, which gets a new token.
+/// Changes an account. What requires the password requires a session, too. A new password ends every session but the
+/// one that sends the change, which gets a new token.
 pub async fn update(
     store: &Store,
     owner: AccountOwner,
     change: UpdateAccount,
 ) -> Result<UpdatedAccount, Failure> {
     let proven = if change.requires_session() {
-        let session_id = owner.token_hash.as_deref().map(session_id);
-        Some(prove(store, (owner.user_id, session_id), change.current_password.as_ref()).await?)
+        let token_hash = owner.token_hash.as_deref().ok_or(UnauthorizedAccessException::SessionRequired)?;
+        let session_id = Some(session_id(token_hash));
+        let proven = prove(store, (owner.user_id, session_id), change.current_password.as_ref()).await?;
+        check_new(store, owner.user_id, &change).await?;
+        Some(proven)
     } else {
         None
     };
-    if change.requires_session() {
-        check_new(store, owner.user_id, &change).await?;
-    }
     let password_hash = match &change.password {
         Some(password) => Some(store.passwords.hash(password).await?),
         None => None,
@@ -100,7 +102,7 @@ pub async fn update(
     });
     let (user, ended, token) = write.await?;
     let goes_on = match &ended {
-        Some(ended) => store.sessions().settle(ended).await,
+        Some(ended) => store.sessions().end_in_redis(ended).await,
         None => false,
     };
     Ok(UpdatedAccount { user, token: token.filter(|_| goes_on), device })

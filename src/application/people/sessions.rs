@@ -19,7 +19,7 @@ use crate::infrastructure::repositories::{
 };
 
 use super::known_devices;
-use super::log_in_limits::{self, LogInOrigin};
+use super::log_in_limits::{self, LogInClient};
 use super::second_factor::{self, Refusal, SecondFactor};
 use super::session_tokens;
 use crate::application::emails::accounts::are_sent;
@@ -69,19 +69,19 @@ pub struct CreatedSession {
 pub async fn log_in(
     store: &Store,
     request: CreateSession,
-    origin: &LogInOrigin,
+    client: &LogInClient,
     user_agent: Option<String>,
 ) -> Result<CreatedSession, Failure> {
     // before an attempt counts, or a one-time password is used
     store.sessions().check().await?;
-    let _permit = store.passwords.begin(origin.address, &request.email)?;
+    let _permit = store.passwords.begin(client.address, &request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let user_id = found.as_ref().map(|user| user.id);
     let is_hidden = match &found {
         Some(user) => is_hidden(store, user).await?,
         None => false,
     };
-    let attempt = log_in_limits::begin(store, &request.email, found.as_ref(), origin).await?;
+    let attempt = log_in_limits::begin(store, &request.email, found.as_ref(), client).await?;
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
     // a hidden one is as one with a wrong password
     let check =
@@ -93,7 +93,7 @@ pub async fn log_in(
     };
 
     let renewed = store.passwords.renewed(&request.password, &hash).await?;
-    let known = origin.device.as_deref().and_then(|token| known_devices::verify(store, &user, token));
+    let known = client.device.as_deref().and_then(|token| known_devices::verify(store, &user, token));
     let device = known.is_none().then(|| known_devices::issue(store, user.id, &hash));
     let factor =
         SecondFactor { one_time_password: request.one_time_password, recovery_code: request.recovery_code };
@@ -192,7 +192,7 @@ async fn create(
 }
 
 /// Gives a session another token and ends all other sessions of the user. Returns the token, which is valid if
-/// [`SessionStore::settle`] says so after the commit.
+/// [`SessionStore::end_in_redis`] says so after the commit.
 pub(super) async fn rotate(
     work: &mut UnitOfWork,
     key: &SigningKey,
@@ -204,7 +204,7 @@ pub(super) async fn rotate(
 }
 
 /// Ends all sessions of a user, except the one whose token has this hash, if there is one. After the commit, call
-/// [`SessionStore::settle`].
+/// [`SessionStore::end_in_redis`].
 pub(super) async fn end_others(
     work: &mut UnitOfWork,
     user_id: UserId,
@@ -282,7 +282,7 @@ pub(super) async fn end_by_token_hash(
         Ok::<_, Failure>(())
     });
     write.await?;
-    store.sessions().forget(&ending).await;
+    store.sessions().remove_from_redis(&ending).await;
     Ok(())
 }
 
@@ -304,5 +304,5 @@ pub(super) async fn end_everywhere(work: &mut UnitOfWork, user_id: UserId) -> Re
 
 /// Removes what Redis has of sessions that a transaction ended, after its commit.
 pub(super) async fn settle(store: &Store, ended: &EndedSessions) {
-    store.sessions().settle(ended).await;
+    store.sessions().end_in_redis(ended).await;
 }

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::money::Money;
 use crate::domain::payment::{OperationKind, Payment, PaymentOperation};
-use crate::domain::permission::Permissions;
+use crate::domain::permission::{Permission, Permissions, Resource};
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{
     Conflict, Failure, NotFound, OrderProcessingException, SubscriptionExpiredException, Technical,
+    UnauthorizedAccessException,
 };
 use crate::infrastructure::repositories::{StoredResponse, SubscriptionRepository, UnitOfWork};
 
@@ -31,8 +32,9 @@ pub enum SubscriptionChange {
     /// The subscription ends. Paid periods are not refunded. A pending charge is cancelled.
     Cancel,
     /// The subscription ends, and the share of its last charge that pays for the time from now on is refunded. Refused
-    /// with an [`OrderProcessingException`] while less than that is captured and more can be.
-    CancelAndRefund,
+    /// with an [`OrderProcessingException`] while less than that is captured and more can be, and unless these
+    /// permissions, those of the administrator, include refunds.
+    CancelAndRefund(Permissions),
 }
 
 /// Changes a subscription, once for each idempotency key; if `owner` is given, only a subscription of this user.
@@ -50,7 +52,9 @@ pub async fn change_once(
             SubscriptionChange::Pause => pause(work, id).await,
             SubscriptionChange::Resume => resume(work, id).await,
             SubscriptionChange::Cancel => cancel(work, id).await,
-            SubscriptionChange::CancelAndRefund => cancel_and_refund(work, id).await,
+            SubscriptionChange::CancelAndRefund(permissions) => {
+                cancel_and_refund(work, id, permissions).await
+            }
         }
     })
     .await?;
@@ -113,7 +117,15 @@ async fn cancel(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscriptio
 }
 
 /// Cancels a subscription immediately, and refunds the share of its last charge that pays for the time from now on.
-async fn cancel_and_refund(work: &mut UnitOfWork, id: SubscriptionId) -> Result<Subscription, Failure> {
+async fn cancel_and_refund(
+    work: &mut UnitOfWork,
+    id: SubscriptionId,
+    permissions: Permissions,
+) -> Result<Subscription, Failure> {
+    let refund = Permission::write(Resource::Refunds);
+    if !permissions.contains(refund) {
+        return Err(UnauthorizedAccessException::MissingPermission(refund).into());
+    }
     let mut subscription = lock_with_charges(work, id).await?;
     cancel_open_charge(work, id).await?;
     refund_rest(work, &subscription).await?;

@@ -1,6 +1,6 @@
-//! Queries on subscriptions and their periods. Handlers check access before they call these functions.
+//! Queries on subscriptions and their periods.
 
-use crate::domain::ids::SubscriptionId;
+use crate::domain::ids::{SubscriptionId, UserId};
 use crate::domain::subscription::{Subscription, SubscriptionPeriod};
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{Page, SubscriptionFilter, SubscriptionRepository};
@@ -19,13 +19,16 @@ pub async fn subscriptions(
     Ok(SubscriptionRepository(&mut connection).list(filter, &request).await?)
 }
 
-/// Returns a subscription with its periods, oldest first.
+/// Returns a subscription with its periods, oldest first; if `owner` is given, only one of this user.
 pub async fn subscription(
     store: &Store,
     id: SubscriptionId,
+    owner: Option<UserId>,
 ) -> Result<(Subscription, Vec<SubscriptionPeriod>), Failure> {
     let mut connection = store.database().read().await?;
-    let subscription = connection.find(id).await?.ok_or(NotFound::Subscription)?;
+    let found: Option<Subscription> = connection.find(id).await?;
+    let is_shown = |found: &Subscription| owner.is_none_or(|owner| found.user_id == owner);
+    let subscription = found.filter(is_shown).ok_or(NotFound::Subscription)?;
     let periods = SubscriptionRepository(&mut connection).periods(id).await?;
     Ok((subscription, periods))
 }

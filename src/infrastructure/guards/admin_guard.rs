@@ -1,10 +1,10 @@
-//! The user is an administrator who has a permission. No other code decides that.
+//! The user is an administrator with the permission that the route requires. What else a request does, such as a
+//! refund, is checked by its use case.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Credentials, Guard, Principal};
-use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Resource};
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
@@ -46,18 +46,12 @@ impl Guard for AdminGuard {
     fn refusals() -> Vec<Failure> {
         use UnauthorizedAccessException as U;
         let missing = U::MissingPermission(Permission::read(Resource::Orders));
-        [U::NotLoggedIn, U::InvalidToken, U::NotAllowed, U::OneTimePasswordsNotEnrolled, missing]
-            .map(Failure::from)
-            .to_vec()
+        let own = [U::NotAllowed, U::OneTimePasswordsNotEnrolled, missing].map(Failure::from);
+        Credentials::refusals().into_iter().chain(own).collect()
     }
 }
 
 impl AdminGuard {
-    /// Returns the id of the user.
-    pub fn user_id(&self) -> UserId {
-        self.principal.user.id
-    }
-
     /// Returns the permission that was required.
     pub fn permission(&self) -> Permission {
         self.permission
@@ -75,6 +69,7 @@ impl Deref for AdminGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::UserId;
     use crate::domain::permission::Permissions;
 
     const REQUIRED: Permission = Permission::write(Resource::Orders);

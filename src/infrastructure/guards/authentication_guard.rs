@@ -4,8 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Credentials, Guard, Principal};
-use crate::domain::ids::UserId;
-use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+use crate::infrastructure::exceptions::Failure;
 
 /// The proof that the user is logged in: the user, and by what the user authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,17 +18,7 @@ impl Guard for AuthenticationGuard {
     }
 
     fn refusals() -> Vec<Failure> {
-        vec![
-            UnauthorizedAccessException::NotLoggedIn.into(),
-            UnauthorizedAccessException::InvalidToken.into(),
-        ]
-    }
-}
-
-impl AuthenticationGuard {
-    /// Returns the id of the user.
-    pub fn user_id(&self) -> UserId {
-        self.0.user.id
+        Credentials::refusals().to_vec()
     }
 }
 

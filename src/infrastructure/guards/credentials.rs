@@ -79,6 +79,11 @@ impl Principal {
         Self { user, data_version, permissions, means, must_enrol: false }
     }
 
+    /// Returns the id of the user.
+    pub fn user_id(&self) -> UserId {
+        self.user.id
+    }
+
     /// Returns the user's data as of the request.
     pub fn data(&self) -> UserData {
         UserData { user_id: self.user.id, version: self.data_version }
@@ -127,6 +132,12 @@ impl Credentials {
             Self::Invalid => Err(UnauthorizedAccessException::InvalidToken.into()),
             Self::Valid(principal) => Ok(principal),
         }
+    }
+
+    /// Returns the failures of [`Credentials::principal`].
+    pub(super) fn refusals() -> [Failure; 2] {
+        [UnauthorizedAccessException::NotLoggedIn, UnauthorizedAccessException::InvalidToken]
+            .map(Failure::from)
     }
 
     /// Returns the id of the user, if there is one.

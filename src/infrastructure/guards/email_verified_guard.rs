@@ -1,7 +1,5 @@
 //! The user's e-mail address is verified, where the store requires it.
 
-use jiff::Timestamp;
-
 use super::Guard;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
@@ -11,14 +9,14 @@ use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 pub struct EmailFacts {
     /// Whether the store requires a verified address.
     pub is_required: bool,
-    /// The time at which the address of the user was verified, if it was; `None` for a guest.
-    pub verified_at: Option<Option<Timestamp>>,
+    /// Whether the address of the user is verified; `None` for a guest.
+    pub is_verified: Option<bool>,
 }
 
 impl EmailFacts {
     /// Returns the facts of a user; `None` is a guest.
     pub fn of(user: Option<&User>, is_required: bool) -> Self {
-        Self { is_required, verified_at: user.map(|user| user.email_verified_at) }
+        Self { is_required, is_verified: user.map(|user| user.email_verified_at.is_some()) }
     }
 }
 
@@ -30,10 +28,10 @@ impl Guard for EmailVerifiedGuard {
     type Facts = EmailFacts;
 
     fn check(facts: EmailFacts) -> Result<Self, Failure> {
-        match facts.verified_at {
+        match facts.is_verified {
             _ if !facts.is_required => Ok(Self(())),
-            Some(Some(_)) => Ok(Self(())),
-            Some(None) => Err(UnauthorizedAccessException::EmailNotVerified.into()),
+            Some(true) => Ok(Self(())),
+            Some(false) => Err(UnauthorizedAccessException::EmailNotVerified.into()),
             None => Err(UnauthorizedAccessException::NotLoggedIn.into()),
         }
     }
@@ -50,15 +48,15 @@ mod tests {
 
     #[test]
     fn an_address_is_verified_only_if_that_is_required() {
-        let check = |is_required, verified_at| {
-            let checked = EmailVerifiedGuard::check(EmailFacts { is_required, verified_at });
+        let check = |is_required, is_verified| {
+            let checked = EmailVerifiedGuard::check(EmailFacts { is_required, is_verified });
             checked.map_err(|failure| failure.status().as_u16()).map(drop)
         };
-        for user in [None, Some(None), Some(Some(Timestamp::UNIX_EPOCH))] {
+        for user in [None, Some(false), Some(true)] {
             assert_eq!(check(false, user), Ok(()));
         }
-        assert_eq!(check(true, Some(Some(Timestamp::UNIX_EPOCH))), Ok(()));
-        assert_eq!(check(true, Some(None)), Err(403));
+        assert_eq!(check(true, Some(true)), Ok(()));
+        assert_eq!(check(true, Some(false)), Err(403));
         assert_eq!(check(true, None), Err(401));
     }
 }

@@ -29,8 +29,8 @@ impl Guard for IssuerGuard {
     }
 
     fn refusals() -> Vec<Failure> {
-        use UnauthorizedAccessException::{InvalidToken, NotLoggedIn, SessionRequired};
-        [NotLoggedIn, InvalidToken, SessionRequired].map(Failure::from).to_vec()
+        let own = Failure::from(UnauthorizedAccessException::SessionRequired);
+        Credentials::refusals().into_iter().chain([own]).collect()
     }
 }
 

@@ -5,7 +5,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Credentials, Guard, Means, Principal};
-use crate::domain::ids::UserId;
 use crate::domain::user::Session;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 
@@ -30,17 +29,12 @@ impl Guard for SessionGuard {
     }
 
     fn refusals() -> Vec<Failure> {
-        use UnauthorizedAccessException::{InvalidToken, NotLoggedIn, SessionRequired};
-        [NotLoggedIn, InvalidToken, SessionRequired].map(Failure::from).to_vec()
+        let own = Failure::from(UnauthorizedAccessException::SessionRequired);
+        Credentials::refusals().into_iter().chain([own]).collect()
     }
 }
 
 impl SessionGuard {
-    /// Returns the id of the user.
-    pub fn user_id(&self) -> UserId {
-        self.principal.user.id
-    }
-
     /// Returns the session.
     pub fn session(&self) -> &Session {
         &self.session

@@ -1,7 +1,7 @@
 //! A limit of the requests that begin in a second, which follows from how long requests wait.
 //!
-//! There is no limit until a queue stands: until even the least wait in an interval is longer than the target, as
-//! in `CoDel` (Nichols and Jacobson, "Controlling Queue Delay", 2012), so that a burst is none. Waits are those in
+//! There is no limit until even the least wait in an interval is longer than the target, as in `CoDel` (Nichols and
+//! Jacobson, "Controlling Queue Delay", 2012). A burst alone sets no limit. Waits are those in
 //! the queue of the runtime, which [`Probe`]s measure, and in queues of the service such as those of its database.
 //! Then the limit is what was served, less what empties the queue, and increases again while no queue stands, as
 //! the credits of Breakwater do (Cho et al., "Overload Control for µs-scale RPCs with Breakwater", 2020). Requests
@@ -28,13 +28,13 @@ const DECREASE: f64 = 1.0 / 16.0;
 const VARIATION: f64 = 1.25;
 /// The part of the limit that is left at least after an interval: in one that was spent on what had begun before, next
 /// to nothing may be served.
-const LEFT: f64 = 0.75;
+const LEAST_SHARE: f64 = 0.75;
 /// The lowest limit, in requests a second.
-const LEAST: f64 = 20.0;
+const LOWEST_LIMIT: f64 = 20.0;
 /// The time over which requests may begin at once that were not used before.
 const BURST: Duration = Duration::from_millis(30);
 /// The time without a refusal after which there is no limit.
-const CALM: Duration = Duration::from_secs(10);
+const NO_REFUSALS: Duration = Duration::from_secs(10);
 /// The least time between two lines in the log that requests are refused.
 const LOGGED: Duration = Duration::from_secs(10);
 
@@ -212,7 +212,7 @@ impl State {
         if has_paused {
             self.interval = Interval { began: now, ..Interval::default() };
             self.probing_since = self.probing_since.map(|_| now);
-            self.limit = self.limit.filter(|_| now <= self.refused_at + CALM);
+            self.limit = self.limit.filter(|_| now <= self.refused_at + NO_REFUSALS);
         }
         self.seen_at = now.max(self.seen_at);
         has_paused
@@ -261,7 +261,7 @@ impl State {
         if wait > target {
             self.calm = 0;
             let base = self.limit.map_or(begun.max(served), |limit| limit.min(served * VARIATION));
-            let least = self.limit.map_or(LEAST, |limit| LEAST.max(limit * LEFT));
+            let least = self.limit.map_or(LOWEST_LIMIT, |limit| LOWEST_LIMIT.max(limit * LEAST_SHARE));
             let is_shorter = self.limit.is_some() && wait < self.wait;
             let limit = if is_shorter { base } else { base * (1.0 - DECREASE) }.max(least);
             self.limit = Some(limit);
@@ -269,7 +269,7 @@ impl State {
             let queued = limit * wait.min(INTERVAL).as_secs_f64();
             (self.allowed, self.allowed_at) = (self.allowed.min(-queued), now);
         } else {
-            let is_over = now > self.refused_at + CALM;
+            let is_over = now > self.refused_at + NO_REFUSALS;
             let increase = INCREASE * 2_f64.powi(self.calm.min(DOUBLINGS));
             // one that is far above what arrives need not increase
             let has_use = |limit: f64| begun * 2.0 >= limit;

@@ -20,13 +20,6 @@ pub struct Guarded<G, By = ()> {
     by: PhantomData<fn() -> By>,
 }
 
-impl<G, By> Guarded<G, By> {
-    /// Returns the proof.
-    pub fn into_proof(self) -> G {
-        self.proof
-    }
-}
-
 impl<G, By> Deref for Guarded<G, By> {
     type Target = G;
 

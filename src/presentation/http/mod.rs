@@ -17,7 +17,7 @@ mod languages;
 mod last_event_id;
 mod late_body;
 pub mod list;
-mod log_in_origin;
+mod log_in_client;
 pub mod middleware;
 mod open_streams;
 pub mod openapi;

@@ -103,7 +103,7 @@ impl DescribeGuard for AdminGuard {
 impl Anyone {
     /// The id of the user; `None` for a guest.
     pub fn user_id(&self) -> Option<UserId> {
-        self.0.as_ref().map(AuthenticationGuard::user_id)
+        self.0.as_ref().map(|guard| guard.user_id())
     }
 }
 

@@ -207,7 +207,7 @@ impl SessionStore {
     }
 
     /// Ends a session in a transaction; returns its user, if it was valid. After the commit, call
-    /// [`SessionStore::forget`].
+    /// [`SessionStore::remove_from_redis`].
     pub async fn end(work: &mut UnitOfWork, ending: &Ending) -> Result<Option<UserId>, DatabaseError> {
         let removed = SessionRepository::remove(work, &ending.token_hash).await?;
         let Some(ended) = &ending.elsewhere else { return Ok(removed) };
@@ -216,15 +216,15 @@ impl SessionStore {
     }
 
     /// Removes what Redis has of a session that was ended. If it is away, the row in the database is enough.
-    pub async fn forget(&self, ending: &Ending) {
+    pub async fn remove_from_redis(&self, ending: &Ending) {
         if let (Some(redis), Some(ended)) = (&self.redis, ending.elsewhere) {
             log(redis.remove(ended.session_id).await.map_err(Failure::from));
         }
     }
 
-    /// Does in Redis what a transaction decided that ended the sessions of a user, after its commit. Returns whether
-    /// the session that was to go on does: otherwise its user logs in again.
-    pub async fn settle(&self, ended: &EndedSessions) -> bool {
+    /// Removes from Redis the sessions that a committed transaction ended, and keeps the one that goes on. Returns
+    /// whether that one is valid: otherwise its user logs in again.
+    pub async fn end_in_redis(&self, ended: &EndedSessions) -> bool {
         let Some(redis) = &self.redis else {
             return ended.kept.as_ref().is_some_and(|kept| kept.is_stored);
         };
@@ -237,7 +237,7 @@ impl SessionStore {
         carried
     }
 
-    /// Takes the session that goes on into the new epoch, if it was valid in the one before.
+    /// Puts the session that goes on into Redis with the new epoch, if it was valid in the one before.
     async fn carry(
         &self,
         redis: &SessionsInRedis,

@@ -6,11 +6,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::subscriptions::lifecycle::{self as subscriptions, SubscriptionChange};
 use crate::application::subscriptions::queries;
 use crate::domain::ids::{SubscriptionId, UserId};
-use crate::domain::permission::{Permission, Resource};
 use crate::domain::subscription::SubscriptionStatus;
 use crate::infrastructure::exceptions::{
-    Fault, NotFound, OrderProcessingException, SubscriptionExpiredException, UnauthorizedAccessException,
-    ValidationException,
+    Fault, NotFound, OrderProcessingException, SubscriptionExpiredException, ValidationException,
 };
 use crate::infrastructure::repositories::SubscriptionFilter;
 use crate::presentation::http::bodies::SubscriptionBody;
@@ -103,7 +101,7 @@ async fn get_subscription(
     Path(id): Path<SubscriptionId>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let (subscription, periods) = queries::subscription(&app.store, id).await?;
+    let (subscription, periods) = queries::subscription(&app.store, id, None).await?;
     let body = SubscriptionBody::with_periods(&subscription, &periods);
     Ok(if_none_match.respond(subscription.version, &body))
 }
@@ -125,14 +123,10 @@ async fn change_subscription(
         let fault = Fault::NotAllowed { allowed: vec![false.into()] };
         return Err(ValidationException::one("/refund", fault).into());
     }
-    let refund = Permission::write(Resource::Refunds);
-    if change.refund && !admin.permissions.contains(refund) {
-        return Err(UnauthorizedAccessException::MissingPermission(refund).into());
-    }
     let change = match change.action {
         SubscriptionAction::Pause => SubscriptionChange::Pause,
         SubscriptionAction::Resume => SubscriptionChange::Resume,
-        SubscriptionAction::Cancel if change.refund => SubscriptionChange::CancelAndRefund,
+        SubscriptionAction::Cancel if change.refund => SubscriptionChange::CancelAndRefund(admin.permissions),
         SubscriptionAction::Cancel => SubscriptionChange::Cancel,
     };
     subscriptions::change_once(&app.store, id, None, change, responder).await

@@ -18,7 +18,7 @@ use crate::infrastructure::exceptions::{
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
 use crate::presentation::http::json::Json;
-use crate::presentation::http::log_in_origin::device_cookie;
+use crate::presentation::http::log_in_client::device_cookie;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::{LoggedIn, WithSessionOrIssuer, session_cookie};
 use crate::presentation::http::rate_classes::PASSWORD;
@@ -89,9 +89,6 @@ async fn update_account(
     IfMatch(expected_version): IfMatch,
     Json(change): Json<UpdateAccount>,
 ) -> HandlerResult<StoredResponse> {
-    if change.requires_session() && principal.session().is_none() {
-        return Err(UnauthorizedAccessException::SessionRequired.into());
-    }
     let remaining =
         principal.session().map(|session| session.expires_at.duration_since(app.store.now()).as_secs());
     let owner = AccountOwner {

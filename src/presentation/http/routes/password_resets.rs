@@ -7,7 +7,7 @@ use http::header::SET_COOKIE;
 use crate::application::people::password_resets::{self, RequestPasswordReset, ResetPassword};
 use crate::infrastructure::exceptions::{Conflict, RejectedRequest};
 use crate::presentation::http::json::Json;
-use crate::presentation::http::log_in_origin::device_cookie;
+use crate::presentation::http::log_in_client::device_cookie;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::HandlerResult;

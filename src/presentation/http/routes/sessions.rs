@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::application::people::authentication;
+use crate::application::people::log_in_limits::LogInClient;
 use crate::application::people::sessions::{self, CreateSession, CreatedSession};
 use crate::domain::ids::SessionId;
 use crate::domain::user::Session;
@@ -16,7 +17,7 @@ use crate::infrastructure::exceptions::{NotFound, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
-use crate::presentation::http::log_in_origin::{Origin, device_cookie};
+use crate::presentation::http::log_in_client::device_cookie;
 use crate::presentation::http::principal::{
     CredentialHolder, OwnCookie, Public, WithSession, removed_session_cookies, session_cookie,
 };
@@ -72,12 +73,12 @@ struct SessionBody {
 async fn create_session(
     _: Public,
     State(app): State<AppState>,
-    Origin(origin): Origin,
+    client: LogInClient,
     UserAgent(user_agent): UserAgent,
     Json(credentials): Json<CreateSession>,
 ) -> HandlerResult {
     let CreatedSession { token, session, user, device } =
-        sessions::log_in(&app.store, credentials, &origin, user_agent).await?;
+        sessions::log_in(&app.store, credentials, &client, user_agent).await?;
     let cookie = session_cookie(&app, &token, app.store.terms.session.as_secs());
     let body = SessionBody { token, expires_at: session.expires_at, user: UserBody::of(&user) };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();

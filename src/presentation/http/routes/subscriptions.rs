@@ -66,10 +66,7 @@ async fn get_subscription(
     Path(id): Path<SubscriptionId>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let (subscription, periods) = queries::subscription(&app.store, id).await?;
-    if subscription.user_id != principal.user_id() {
-        return Err(NotFound::Subscription.into());
-    }
+    let (subscription, periods) = queries::subscription(&app.store, id, Some(principal.user_id())).await?;
     let body = SubscriptionBody::with_periods(&subscription, &periods);
     Ok(if_none_match.respond(subscription.version, &body))
 }

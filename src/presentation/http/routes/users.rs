@@ -1,11 +1,11 @@
 //! Registration.
 
 use crate::application::people::accounts::{self, CreateUser};
+use crate::application::people::log_in_limits::LogInClient;
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{EmailAlreadyUsedException, UnauthorizedAccessException};
 use crate::presentation::http::bodies::UserBody;
 use crate::presentation::http::idempotency_key::Idempotent;
-use crate::presentation::http::log_in_origin::Origin;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
 use crate::presentation::http::rate_classes::SIGN_UP;
@@ -28,11 +28,10 @@ pub(super) fn routes() -> Routes {
 async fn create_user(
     _: Public,
     State(app): State<AppState>,
-    Origin(origin): Origin,
+    client: LogInClient,
     request: Idempotent<CreateUser>,
 ) -> HandlerResult<StoredResponse> {
     let render = created(|_: &User| "/v1/me".to_owned(), UserBody::response);
     let (new, responder) = request.into_parts(None, render)?;
-    let _permit = app.store.passwords.begin(origin.address, &new.email)?;
-    accounts::register(&app.store, new, responder).await
+    accounts::register(&app.store, new, client.address, responder).await
 }

@@ -302,7 +302,7 @@ async fn the_worker_is_notified_of_the_refund_of_a_subscription(shop: &Shop) {
     assert_eq!(submit(&shop.store, request, None).await.0, 201);
     let id = value(&shop.database, "SELECT id FROM subscriptions", &[]).await;
     let responder = Responder::new(None, Text(|_: &Subscription| String::new()));
-    let cancel = SubscriptionChange::CancelAndRefund;
+    let cancel = SubscriptionChange::CancelAndRefund(Permissions::ALL);
     lifecycle::change_once(&shop.store, id, None, cancel, responder).await.unwrap();
     assert_eq!(notice(&shop.store), Some(value(&shop.database, "SELECT id FROM payments", &[]).await));
 }

@@ -38,7 +38,7 @@ async fn the_oldest_of_too_many_sessions_ends(shop: &Shop) {
         let write =
             shop.database.write(ending.clone(), async |work, ending| SessionStore::end(work, ending).await);
         let user: Result<_, DatabaseError> = write.await;
-        sessions.forget(&ending).await;
+        sessions.remove_from_redis(&ending).await;
         user.unwrap()
     };
     let is_there = async |hash: &[u8]| sessions.by_token_hash(hash).await.unwrap().is_some();

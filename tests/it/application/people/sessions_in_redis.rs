@@ -230,7 +230,7 @@ async fn a_session_that_was_ended_does_not_go_on_with_another_token(shop: &Shop)
     let ended = end_others(&session_of(&ann).await, b"new").await;
     ann.delete("/v1/sessions").await.expect(204);
     redis.restore(&snapshot).await;
-    assert!(!sessions.settle(&ended).await, "it was of the epoch before, and ended by another request");
+    assert!(!sessions.end_in_redis(&ended).await, "it was of the epoch before, and ended by another request");
     assert!(sessions.by_token_hash(b"new").await.unwrap().is_none());
 
     // one that ended with an earlier epoch
@@ -239,7 +239,7 @@ async fn a_session_that_was_ended_does_not_go_on_with_another_token(shop: &Shop)
     bob.delete("/v1/me/sessions").await.expect(204);
     redis.restore(&snapshot).await;
     let ended = end_others(&session, &session.token_hash).await;
-    assert!(!sessions.settle(&ended).await);
+    assert!(!sessions.end_in_redis(&ended).await);
     assert_eq!(bob.get("/v1/me").await.status, 401);
 }
 

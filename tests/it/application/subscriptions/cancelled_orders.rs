@@ -10,6 +10,7 @@ use undercroft::application::selling::checkout::Checkout;
 use undercroft::application::subscriptions::lifecycle::SubscriptionChange;
 use undercroft::domain::ids::{OrderId, UserId};
 use undercroft::domain::payment::OperationKind;
+use undercroft::domain::permission::Permissions;
 use undercroft::domain::subscription::Subscription;
 use undercroft::infrastructure::events::EventDispatcher;
 use undercroft::infrastructure::exceptions::OrderProcessingException;
@@ -97,7 +98,7 @@ async fn an_immediate_end_refunds_the_rest_of_the_subscriptions_own_line(shop: &
     .await;
     let id = value(&shop.database, "SELECT id FROM subscriptions", &[]).await;
     let now = shop.now();
-    change(store, id, SubscriptionChange::CancelAndRefund).await.unwrap();
+    change(store, id, SubscriptionChange::CancelAndRefund(Permissions::ALL)).await.unwrap();
     let ended: Subscription = shop.database.read().await.unwrap().find(id).await.unwrap().unwrap();
     assert!(ended.paid_until >= now && ended.paid_until <= shop.now());
     assert_eq!(recover_payments(store, ended.paid_until).await.unwrap(), 1);
@@ -113,7 +114,9 @@ on_both_engines!(
 async fn an_immediate_end_waits_until_what_it_refunds_is_captured(shop: &Shop) {
     let subscribed = Subscribed::begin(shop).await;
     let end = async || {
-        let ended = change(&subscribed.store, subscribed.id, SubscriptionChange::CancelAndRefund).await;
+        let ended =
+            change(&subscribed.store, subscribed.id, SubscriptionChange::CancelAndRefund(Permissions::ALL))
+                .await;
         ended.err().map(|failure| failure.downcast_ref::<OrderProcessingException>().cloned())
     };
     let forbidden = |from| {

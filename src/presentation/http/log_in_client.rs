@@ -1,4 +1,4 @@
-//! Where a request to log in comes from: the address of the client, and the cookie of a known device.
+//! The client of a request that has a password: its address, and its cookie of a known device.
 
 use std::convert::Infallible;
 
@@ -10,27 +10,23 @@ use super::principal::{CookieNames, cookie_name, same_site};
 use super::routing::Argument;
 use super::state::AppState;
 use crate::application::people::known_devices::LIFETIME;
-use crate::application::people::log_in_limits::LogInOrigin;
+use crate::application::people::log_in_limits::LogInClient;
 use crate::infrastructure::middleware::{Client, SameSiteCookie, cookie_value};
 
 /// The cookie with the token of a known device.
 const DEVICE_COOKIES: CookieNames =
     CookieNames { plain: "undercroft_device", secure: "__Host-undercroft_device" };
 
-/// The origin of a request that has a password.
-#[derive(Debug, Clone)]
-pub(super) struct Origin(pub(super) LogInOrigin);
+impl Argument for LogInClient {}
 
-impl Argument for Origin {}
-
-impl FromRequestParts<AppState> for Origin {
+impl FromRequestParts<AppState> for LogInClient {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
         let address = parts.extensions.get::<Client>().map(|client| client.address);
         let device =
             cookie_value(&parts.headers, cookie_name(app.cookies, DEVICE_COOKIES)).map(str::to_owned);
-        Ok(Self(LogInOrigin { address, device }))
+        Ok(Self { address, device })
     }
 }
 
