@@ -16,7 +16,7 @@ mod requirements;
 mod telemetry;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     time::Duration,
 };
@@ -24,7 +24,7 @@ use std::{
 use http::Uri;
 use serde::Deserialize;
 
-use crate::domain::{country::Country, money::Currency};
+use crate::domain::{country::Country, host::is_this_machine, money::Currency};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::{EventsUrl, Mode};
@@ -166,7 +166,8 @@ impl Settings {
         if !self.http.trusted_proxies.is_empty() {
             return Some("the proxies of `http.trusted_proxies`".to_owned());
         }
-        let is_public = self.public_url.parse::<Uri>().is_ok_and(|url| url.host().is_some_and(is_other_host));
+        let is_other = |url: Uri| url.host().is_some_and(|host| !is_this_machine(host));
+        let is_public = self.public_url.parse().is_ok_and(is_other);
         is_public.then(|| self.public_url.clone())
     }
 }
@@ -343,12 +344,6 @@ pub struct MetricsSettings {
     /// The address and the port at which metrics are read; `None` if they are not.
     #[serde(deserialize_with = "optional_socket_address")]
     pub listen: Option<SocketAddr>,
-}
-
-/// Returns whether the host of a URL is not this machine.
-pub(crate) fn is_other_host(host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    !host.eq_ignore_ascii_case("localhost") && !address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Returns a default that is not zero.

@@ -15,6 +15,7 @@ pub mod email;
 pub mod events;
 pub mod feature_flag;
 pub mod file;
+pub(crate) mod host;
 pub mod ids;
 pub mod invoice;
 pub mod job;

@@ -313,6 +313,22 @@ mod tests {
     }
 
     #[test]
+    fn an_issuer_is_an_https_url_or_an_http_url_of_this_machine() {
+        let read = |url| from_environment(&[("UNDERCROFT_AUTHENTICATION__ISSUER", url)]);
+        for url in
+            ["https://login.example.com/", "http://LOCALHOST:8080", "http://127.0.0.2/", "http://[::1]"]
+        {
+            assert_eq!(read(url).unwrap().authentication.issuer.as_deref(), Some(url));
+        }
+        assert_eq!(read("").unwrap().authentication.issuer, None);
+        for url in ["http://a.example", "https://a.example/?b", "http://localhost/?b", "ftp://localhost", "a"]
+        {
+            let error = read(url).unwrap_err();
+            assert!(error.ends_with("is neither an HTTPS URL nor an HTTP URL of this machine"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_page_is_a_url_with_a_place_for_the_token() {
         for url in ["/reset#{token}", "https://shop.example/reset", "ftp://shop.example/{token}", "{token}"] {
             let error = from_environment(&[("UNDERCROFT_PAGES__PASSWORD_RESET", url)]).unwrap_err();

@@ -11,6 +11,7 @@ use http::Uri;
 use serde::{Deserialize, Deserializer, de};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::domain::host::is_this_machine;
 use crate::domain::money::{Currency, Money};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl, OtlpUrl};
 use crate::infrastructure::cache::{CacheLimits, CacheUrl};
@@ -59,13 +60,16 @@ pub(super) fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
         return Ok(None);
     }
     let url: Option<Uri> = text.parse().ok();
-    let is_local = |url: &Uri| matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    let is_valid = url.is_some_and(|url| match url.scheme_str() {
-        Some("https") => url.host().is_some() && url.query().is_none(),
-        Some("http") => is_local(&url),
+    let url = url.filter(|url| url.query().is_none());
+    let is_valid = url.is_some_and(|url| match (url.host(), url.scheme_str()) {
+        (Some(_), Some("https")) => true,
+        (Some(host), Some("http")) => is_this_machine(host),
         _ => false,
     });
-    if is_valid { Ok(Some(text)) } else { Err(de::Error::custom(format!("`{text}` is not an HTTPS URL"))) }
+    if is_valid {
+        return Ok(Some(text));
+    }
+    Err(de::Error::custom(format!("`{text}` is neither an HTTPS URL nor an HTTP URL of this machine")))
 }
 
 /// Reads a list of values of the domain.

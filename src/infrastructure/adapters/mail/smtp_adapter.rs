@@ -4,7 +4,6 @@
 //! 25), because credentials and addresses would be readable otherwise. The status codes are those of RFC 5321, section
 //! 4.2.3.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use lettre::message::header::ContentType;
@@ -18,6 +17,7 @@ use url::Url;
 
 use super::InvalidMail;
 use crate::domain::email::{Email, ascii_email};
+use crate::domain::host::is_this_machine;
 use crate::domain::ports::{MailError, Mailer, PortFuture};
 use crate::infrastructure::exceptions::with_causes;
 
@@ -121,11 +121,9 @@ impl Server {
     fn parse(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok()?;
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
-        let is_local =
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let security = match url.scheme() {
             "smtps" => Security::Tls,
-            "smtp" if is_local => Security::None,
+            "smtp" if is_this_machine(&host) => Security::None,
             "smtp" => Security::StartTls,
             _ => return None,
         };
@@ -160,7 +158,7 @@ mod tests {
         }
         let server = Server::parse("smtp://user:a%20b@mail.example.com").unwrap();
         assert!(matches!(server.security, Security::StartTls), "credentials are never sent in the clear");
-        for local in ["smtp://127.0.0.1", "smtp://[::1]:2525", "smtp://localhost"] {
+        for local in ["smtp://127.0.0.1", "smtp://[::1]:2525", "smtp://localhost", "smtp://LOCALHOST"] {
             assert!(matches!(Server::parse(local).unwrap().security, Security::None), "{local}");
         }
     }

@@ -19,6 +19,7 @@ use super::error::DatabaseError;
 use super::load::DatabaseLoad;
 use super::postgres::PostgresConnection;
 use super::queue_wait::QueueWait;
+use crate::domain::host::is_this_machine;
 
 /// The most connections.
 const CONNECTIONS: usize = 16;
@@ -175,7 +176,7 @@ fn states_ssl_mode(url: &str) -> bool {
 /// Returns whether all connections are to this machine. An address (`hostaddr`) replaces the one of the host's name.
 fn is_local(config: &Config) -> bool {
     let hosts = config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+        Host::Tcp(name) => is_this_machine(name),
         Host::Unix(_) => true,
     });
     hosts && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
@@ -194,6 +195,7 @@ mod tests {
         for url in [
             "postgres://user@localhost/shop",
             "postgres://user@127.0.0.1:5433/shop",
+            "postgres://user@127.0.0.2/shop",
             "postgres://user@[::1]/shop",
             "postgres://user@%2Frun%2Fpostgresql/shop",
             "postgres:///shop?host=localhost&hostaddr=127.0.0.1",

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::emails;
 use crate::application::payments::confirmation;
 use crate::domain::email::Email;
+use crate::domain::host::is_this_machine;
 use crate::domain::payment::PaymentStatus;
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::middleware::Client;
@@ -23,7 +24,6 @@ use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Argument, Routes, routes};
 use crate::presentation::http::state::{AppState, State};
-use crate::settings::is_other_host;
 
 /// The proof that a request comes from this machine, was sent to a name of this machine, and passed no proxy. A page of
 /// another site whose name leads to this machine sends its own name.
@@ -42,7 +42,7 @@ impl<S: Sync> FromRequestParts<S> for FromThisMachine {
             .iter()
             .any(|name| parts.headers.contains_key(*name));
         let host = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-        let is_own_name = host.is_some_and(|host| !is_other_host(host.host()));
+        let is_own_name = host.is_some_and(|host| is_this_machine(host.host()));
         if is_near && !passed_proxy && is_own_name { Ok(Self) } else { Err(NotFound::SandboxEmails.into()) }
     }
 }
