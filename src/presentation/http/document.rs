@@ -3,83 +3,16 @@
 //! Parsers differ in which of two members with the same name they use (RFC 8259 section 4), so that a proxy and the
 //! store could read two different orders from one body. `serde_json` refuses values that are nested more than 128 deep.
 
-use std::fmt;
+use serde_json::Value;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value, map::Entry};
-
+use crate::domain::unique_members::UniqueValue;
 use crate::infrastructure::exceptions::RejectedRequest;
 
 /// Parses a body.
 pub(super) fn parse(body: &[u8]) -> Result<Value, RejectedRequest> {
-    serde_json::from_slice::<Document>(body)
-        .map(|document| document.0)
+    serde_json::from_slice(body)
+        .map(|UniqueValue(value)| value)
         .map_err(|error| RejectedRequest::MalformedJson { line: error.line(), column: error.column() })
-}
-
-struct Document(Value);
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Self)
-    }
-}
-
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(Document(item)) = list.next_element()? {
-            items.push(item);
-        }
-        Ok(items.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
-        while let Some(name) = object.next_key::<String>()? {
-            let Entry::Vacant(member) = members.entry(name) else {
-                return Err(A::Error::custom("a name is repeated"));
-            };
-            member.insert(object.next_value::<Document>()?.0);
-        }
-        Ok(members.into())
-    }
 }
 
 #[cfg(test)]

@@ -200,6 +200,13 @@ impl Forger {
             let other = format!("{},\"{member}\":{}}}", &header[..header.len() - 1], self.header()[member]);
             tokens.push((format!("header {member} twice"), self.signed(&other, &claims)));
         }
+        let twice = r#","other":{"a":1,"a":2}}"#;
+        for (name, header, claims) in [
+            ("claims", header.clone(), format!("{}{twice}", &claims[..claims.len() - 1])),
+            ("header", format!("{}{twice}", &header[..header.len() - 1]), claims.clone()),
+        ] {
+            tokens.push((format!("a member in the {name} twice"), self.signed(&header, &claims)));
+        }
         for (name, claims) in [
             ("claims are a list", "[]".to_owned()),
             ("claims are a text", "\"a\"".to_owned()),
