@@ -39,8 +39,8 @@ pub use self::log::{ClientAddress, LogFormat, LogSettings};
 pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
-    broker_name, cache_url, currency_or_auto, database_url, events_url, files_url, mail_sender, mail_url,
-    optional_socket_address, page_url, parsed, positive_seconds, public_url, sessions_url, socket_address,
+    broker_name, currency_or_auto, database_url, hidden, hidden_or_none, optional_socket_address, page_url,
+    parsed, positive_seconds, public_url, socket_address,
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use self::telemetry::TelemetrySettings;
@@ -63,10 +63,10 @@ pub struct Settings {
     #[serde(deserialize_with = "public_url")]
     pub public_url: String,
     /// Where the processes of the store have what they share and may lose.
-    #[serde(deserialize_with = "cache_url")]
+    #[serde(deserialize_with = "hidden")]
     pub cache: CacheUrl,
     /// Where the sessions of users are.
-    #[serde(deserialize_with = "sessions_url")]
+    #[serde(deserialize_with = "hidden")]
     pub sessions: SessionsUrl,
     /// The caches.
     pub caches: CacheSettings,
@@ -285,7 +285,7 @@ impl Default for PaymentSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct EventSettings {
     /// The URL of the broker, or `database:`.
-    #[serde(deserialize_with = "events_url")]
+    #[serde(deserialize_with = "hidden")]
     pub url: EventsUrl,
     /// The beginning of the names of all that the store has at the broker.
     #[serde(deserialize_with = "broker_name")]
@@ -305,10 +305,10 @@ impl Default for EventSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct MailSettings {
     /// The URL of the mail server; `None` if the store sends no e-mails.
-    #[serde(deserialize_with = "mail_url")]
+    #[serde(deserialize_with = "hidden_or_none")]
     pub url: Option<MailUrl>,
     /// The sender of the e-mails.
-    #[serde(deserialize_with = "mail_sender")]
+    #[serde(deserialize_with = "parsed")]
     pub sender: MailSender,
 }
 
@@ -317,7 +317,7 @@ pub struct MailSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct FileSettings {
     /// The URL of the file storage.
-    #[serde(deserialize_with = "files_url")]
+    #[serde(deserialize_with = "parsed")]
     pub url: FilesUrl,
     /// The largest file, in bytes.
     pub limit_bytes: NonZeroU32,

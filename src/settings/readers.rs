@@ -13,10 +13,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::host::is_this_machine;
 use crate::domain::money::{Currency, Money};
-use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl, OtlpUrl};
-use crate::infrastructure::cache::{CacheLimits, CacheUrl};
-use crate::infrastructure::events::EventsUrl;
-use crate::infrastructure::middleware::{Quota, SessionsUrl, TrustedProxies};
+use crate::infrastructure::cache::CacheLimits;
+use crate::infrastructure::middleware::{Quota, TrustedProxies};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 /// Reads a number of seconds, which may be 0.
@@ -36,15 +34,6 @@ pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D
     if is_share { Ok(share) } else { Err(de::Error::custom(format!("`{share}` is not from 0 to 1"))) }
 }
 
-/// Reads the URL of a collector, or an empty text for none. The text is not shown, because it may contain a password.
-pub(super) fn collector_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OtlpUrl>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|error| de::Error::custom(format!("it is {error}")))
-}
-
 /// Reads a code of the domain.
 pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     deserializer: D,
@@ -55,21 +44,19 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
 
 /// Reads the URL of an issuer: HTTPS, or HTTP of this machine.
 pub(super) fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let url: Option<Uri> = text.parse().ok();
-    let url = url.filter(|url| url.query().is_none());
-    let is_valid = url.is_some_and(|url| match (url.host(), url.scheme_str()) {
-        (Some(_), Some("https")) => true,
-        (Some(host), Some("http")) => is_this_machine(host),
-        _ => false,
-    });
-    if is_valid {
-        return Ok(Some(text));
-    }
-    Err(de::Error::custom(format!("`{text}` is neither an HTTPS URL nor an HTTP URL of this machine")))
+    unless_empty(String::deserialize(deserializer)?, |text| {
+        let url: Option<Uri> = text.parse().ok();
+        let url = url.filter(|url| url.query().is_none());
+        let is_valid = url.is_some_and(|url| match (url.host(), url.scheme_str()) {
+            (Some(_), Some("https")) => true,
+            (Some(host), Some("http")) => is_this_machine(host),
+            _ => false,
+        });
+        if is_valid {
+            return Ok(text);
+        }
+        Err(de::Error::custom(format!("`{text}` is neither an HTTPS URL nor an HTTP URL of this machine")))
+    })
 }
 
 /// Reads a list of values of the domain.
@@ -125,6 +112,11 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     })
 }
 
+/// Reads a text that is not empty; an empty one is none.
+fn unless_empty<T, E>(text: String, read: impl FnOnce(String) -> Result<T, E>) -> Result<Option<T>, E> {
+    if text.is_empty() { Ok(None) } else { read(text).map(Some) }
+}
+
 /// Reads an address.
 pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     address(&text(deserializer)?, "127.0.0.1:8080")
@@ -134,8 +126,7 @@ pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
 pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
-    let text = text(deserializer)?;
-    if text.is_empty() { Ok(None) } else { address(&text, "127.0.0.1:9464").map(Some) }
+    unless_empty(text(deserializer)?, |text| address(&text, "127.0.0.1:9464"))
 }
 
 fn address<E: de::Error>(text: &str, example: &str) -> Result<SocketAddr, E> {
@@ -143,16 +134,22 @@ fn address<E: de::Error>(text: &str, example: &str) -> Result<SocketAddr, E> {
     text.parse().map_err(|_| invalid())
 }
 
-/// Reads the URL of a cache, which is not shown: it may contain a password.
-pub(super) fn cache_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheUrl, D::Error> {
-    let url = text(deserializer)?;
-    url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
+/// Reads a value from its text, which is not shown: it may contain a password.
+pub(super) fn hidden<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    parsed_hidden(&text(deserializer)?)
 }
 
-/// Reads the URL of the sessions, which is not shown: it may contain a password.
-pub(super) fn sessions_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionsUrl, D::Error> {
-    let url = text(deserializer)?;
-    url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
+/// Reads a value from its text, which is not shown; an empty text is none.
+pub(super) fn hidden_or_none<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    unless_empty(text(deserializer)?, |text| parsed_hidden(&text))
+}
+
+fn parsed_hidden<T: FromStr<Err: Display>, E: de::Error>(text: &str) -> Result<T, E> {
+    text.parse().map_err(|error: T::Err| E::custom(format!("the text is {error}")))
 }
 
 /// Reads the most bytes of caches, by their names.
@@ -193,49 +190,24 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
 
 /// Reads the URL of a page of the shop, or an empty text for none.
 pub(super) fn page_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let filled = text.replace("{token}", "x");
-    let is_url = filled.parse::<Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    if is_url && filled != text {
-        return Ok(Some(text));
-    }
-    Err(de::Error::custom(format!(
-        "`{text}` is not the URL of a page with `{{token}}`, such as https://shop.example.com/reset#{{token}}"
-    )))
-}
-
-/// Reads the URL of a mail server, or an empty text for none. It may contain a password, so it is not in the message.
-pub(super) fn mail_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MailUrl>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
-}
-
-/// Reads the URL of a file storage.
-pub(super) fn files_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FilesUrl, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|error| de::Error::custom(format!("`{text}`: {error}")))
-}
-
-/// Reads the sender of e-mails.
-pub(super) fn mail_sender<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MailSender, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|error| de::Error::custom(format!("`{text}`: {error}")))
+    unless_empty(String::deserialize(deserializer)?, |text| {
+        let filled = text.replace("{token}", "x");
+        let is_url = filled.parse::<Uri>().is_ok_and(|uri| {
+            let has_host = uri.host().is_some_and(|host| !host.is_empty());
+            has_host && matches!(uri.scheme_str(), Some("http" | "https"))
+        });
+        if is_url && filled != text {
+            return Ok(text);
+        }
+        Err(de::Error::custom(format!(
+            "`{text}` is not the URL of a page with `{{token}}`, such as https://shop.example.com/reset#{{token}}"
+        )))
+    })
 }
 
 /// Reads the URL of a database.
 pub(super) fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DatabaseUrl, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-}
-
-/// Reads the URL of a broker, which is not shown: it may contain a password.
-pub(super) fn events_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventsUrl, D::Error> {
-    let url = text(deserializer)?;
-    url.parse().map_err(|error| de::Error::custom(format!("the text is {error}")))
 }
 
 /// Reads a name that every broker allows.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::readers::{collector_url, positive_seconds, share};
+use super::readers::{hidden_or_none, positive_seconds, share};
 use crate::infrastructure::adapters::OtlpUrl;
 
 /// `[telemetry]`: the collector of traces and metrics.
@@ -12,7 +12,7 @@ use crate::infrastructure::adapters::OtlpUrl;
 #[serde(deny_unknown_fields, default)]
 pub struct TelemetrySettings {
     /// The URL of the collector; `None` if there is none.
-    #[serde(deserialize_with = "collector_url")]
+    #[serde(deserialize_with = "hidden_or_none")]
     pub otlp: Option<OtlpUrl>,
     /// The share of the traces that begin at this store which are exported, from 0 to 1.
     #[serde(deserialize_with = "share")]

@@ -28,7 +28,7 @@ pub enum FilesUrl {
 
 /// A text is no URL of a file storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is not `file:FOLDER`")]
+#[error("not `file:FOLDER`")]
 pub struct InvalidFilesUrl;
 
 impl FromStr for FilesUrl {

@@ -54,10 +54,10 @@ impl Default for MailSender {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMail {
     /// The URL has another form.
-    #[error("it is not `local:`, `smtp://USER:PASSWORD@HOST` or `smtps://USER:PASSWORD@HOST`")]
+    #[error("not `local:`, `smtp://USER:PASSWORD@HOST` or `smtps://USER:PASSWORD@HOST`")]
     Url,
     /// The sender is no address.
-    #[error("it is not an e-mail address, such as `shop@example.com` or `Shop <shop@example.com>`")]
+    #[error("not an e-mail address, such as `shop@example.com` or `Shop <shop@example.com>`")]
     Sender,
 }
 

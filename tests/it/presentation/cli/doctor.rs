@@ -191,7 +191,7 @@ fn a_folder_for_files_that_is_not_absolute_is_beside_the_database() {
     assert_eq!(refused.status.code(), Some(2));
     let errors = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        errors.contains("UNDERCROFT_FILES__URL: files.url: `s3://bucket`: it is not `file:FOLDER`"),
+        errors.contains("UNDERCROFT_FILES__URL: files.url: `s3://bucket` is not `file:FOLDER`"),
         "{errors}"
     );
 }
