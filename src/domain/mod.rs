@@ -20,6 +20,7 @@ pub mod ids;
 pub mod invoice;
 pub mod job;
 pub mod language;
+pub(crate) mod media_type;
 pub mod metadata;
 pub mod money;
 pub mod notification;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::cloud_event::CloudEvent;
 use super::transports::{MAX_MESSAGE, Received};
+use crate::domain::media_type;
 use crate::domain::trace::TraceContext;
 use crate::domain::unique_members::UniqueMembers;
 
@@ -207,6 +208,5 @@ fn essence(media_type: &str) -> &str {
 }
 
 fn is_json(media_type: &str) -> bool {
-    let media_type = essence(media_type).to_ascii_lowercase();
-    media_type == "application/json" || media_type.ends_with("+json")
+    media_type::is_json(essence(media_type))
 }

@@ -26,20 +26,15 @@ use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
 use super::entity_tags::{client_has, if_none_match};
 use super::surround::{Middleware, Next, service};
+use crate::domain::media_type::is_json;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 
 /// The end of the entity tag of a compressed response.
 const TAG_END: &str = "-gzip\"";
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-/// The media types that are compressed, beside those whose name ends with `+json`.
-const COMPRESSED: [&str; 6] = [
-    "application/json",
-    "application/javascript",
-    "image/svg+xml",
-    "text/css",
-    "text/html",
-    "text/javascript",
-];
+/// The media types that are compressed, beside JSON and those based on it.
+const COMPRESSED: [&str; 5] =
+    ["application/javascript", "image/svg+xml", "text/css", "text/html", "text/javascript"];
 
 /// Compresses bodies of responses and decodes those of requests.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +120,7 @@ fn decoding(request: &mut Request) -> Result<bool, RejectedRequest> {
         return Ok(false);
     }
     let headers = request.headers_mut();
-    let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| is_type_of(value, &["application/json"]));
+    let is_json = headers.get(CONTENT_TYPE).map(essence).is_some_and(is_json);
     let mut codings = headers.get_all(CONTENT_ENCODING).iter();
     let coding = match (codings.next(), codings.next()) {
         (Some(coding), None) => coding.as_bytes().to_ascii_lowercase(),
@@ -192,17 +187,15 @@ fn add_vary(headers: &mut HeaderMap) {
     headers.append(VARY, HeaderValue::from_static("accept-encoding"));
 }
 
-/// Returns whether a media type is one of these, or JSON by its suffix (RFC 6839 section 3.1).
-fn is_type_of(value: &HeaderValue, types: &[&str]) -> bool {
-    let text = value.to_str().unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    let (start, end) = ("application/", "+json");
-    let is_json = || {
-        let starts = essence.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
-        let rest = essence.len().checked_sub(end.len()).and_then(|at| essence.get(at..));
-        starts && rest.is_some_and(|text| text.eq_ignore_ascii_case(end))
-    };
-    types.iter().any(|known| known.eq_ignore_ascii_case(essence)) || is_json()
+/// Returns a media type without its parameters.
+fn essence(media_type: &HeaderValue) -> &str {
+    let text = media_type.to_str().unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim()
+}
+
+/// Returns whether responses of a media type are compressed.
+fn is_text(essence: &str) -> bool {
+    COMPRESSED.iter().any(|known| known.eq_ignore_ascii_case(essence)) || is_json(essence)
 }
 
 impl Predicate for Rule {
@@ -215,7 +208,7 @@ impl Predicate for Rule {
         let control =
             headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok()).unwrap_or_default();
         let is_secret = control.contains("no-store") || headers.contains_key(SET_COOKIE);
-        let is_text = headers.get(CONTENT_TYPE).is_some_and(|value| is_type_of(value, &COMPRESSED));
+        let is_text = headers.get(CONTENT_TYPE).map(essence).is_some_and(is_text);
         // a response with ranges is identified by its bytes as they are
         let is_whole = !headers.contains_key(ACCEPT_RANGES) && !headers.contains_key(CONTENT_ENCODING);
         is_text && is_whole && !is_secret

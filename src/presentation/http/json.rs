@@ -23,6 +23,7 @@ use super::{
     routing::Argument,
 };
 use crate::application::schema::{Schema, pointer};
+use crate::domain::media_type;
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technical, ValidationException};
 use crate::infrastructure::middleware::BodyLimit;
 
@@ -121,14 +122,12 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Whether the media type is JSON or based on it (RFC 6839 section 3.1), in UTF-8 (RFC 8259 section 8.1).
+/// Whether the media type is JSON or based on it, in UTF-8 (RFC 8259 section 8.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = declared.split(';').map(str::trim);
-    let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let is_json =
-        media_type == JSON || (media_type.starts_with("application/") && media_type.ends_with("+json"));
-    is_json && parts.filter_map(|part| part.split_once('=')).all(is_utf8)
+    media_type::is_json(parts.next().unwrap_or_default())
+        && parts.filter_map(|part| part.split_once('=')).all(is_utf8)
 }
 
 /// Returns whether a parameter of a media type is no `charset`, or UTF-8.
