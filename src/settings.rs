@@ -28,13 +28,13 @@ use crate::domain::{country::Country, host::is_this_machine, money::Currency};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::{EventsUrl, Mode};
-use crate::infrastructure::middleware::SessionsUrl;
+use crate::infrastructure::middleware::{SameSiteCookie, SessionsUrl};
 use crate::infrastructure::repositories::DatabaseUrl;
 
 pub use self::authentication::AuthenticationSettings;
 pub use self::caches::CacheSettings;
 pub use self::holds::HoldSettings;
-pub use self::http_settings::{CookieAttributes, CookieSameSite, HttpSettings};
+pub use self::http_settings::{CookieAttributes, HttpSettings};
 pub use self::log::{ClientAddress, LogFormat, LogSettings};
 pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
@@ -154,7 +154,7 @@ impl Settings {
     pub fn cookies(&self) -> CookieAttributes {
         let same_site = self.http.cookie_same_site;
         let secure = self.http.secure_cookies.unwrap_or_else(|| self.public_url.starts_with("https:"));
-        CookieAttributes { secure: secure || same_site == CookieSameSite::None, same_site }
+        CookieAttributes { secure: secure || same_site == SameSiteCookie::None, same_site }
     }
 
     /// Returns the address at which other machines reach the store, directly or through a proxy; `None` if all are

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::non_zero;
 use super::readers::{flag_or_auto, parsed_list, positive_seconds, seconds, trusted_proxies};
-use crate::infrastructure::middleware::{Origin, TrustedProxies};
+use crate::infrastructure::middleware::{Origin, SameSiteCookie, TrustedProxies};
 
 /// `[http]`: the limits of the HTTP server.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,7 +22,7 @@ pub struct HttpSettings {
     #[serde(deserialize_with = "trusted_proxies")]
     pub trusted_proxies: TrustedProxies,
     /// With which requests that another site causes browsers send the session cookie.
-    pub cookie_same_site: CookieSameSite,
+    pub cookie_same_site: SameSiteCookie,
     /// The origins whose pages may use the store, also with the session cookie.
     #[serde(deserialize_with = "parsed_list")]
     pub allowed_origins: Vec<Origin>,
@@ -62,25 +62,13 @@ pub struct HttpSettings {
     pub shutdown_grace: Duration,
 }
 
-/// With which requests that another site causes browsers send a cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CookieSameSite {
-    /// With none, not even if a shopper follows a link.
-    Strict,
-    /// If a shopper follows a link.
-    Lax,
-    /// With all, over HTTPS only.
-    None,
-}
-
 /// The attributes of the cookies of the store.
 #[derive(Clone, Copy, Debug)]
 pub struct CookieAttributes {
     /// Whether browsers send them over HTTPS only.
     pub secure: bool,
     /// With which requests that another site causes browsers send them.
-    pub same_site: CookieSameSite,
+    pub same_site: SameSiteCookie,
 }
 
 impl Default for HttpSettings {
@@ -89,7 +77,7 @@ impl Default for HttpSettings {
             secure_cookies: None,
             https_only_subdomains: false,
             trusted_proxies: TrustedProxies::default(),
-            cookie_same_site: CookieSameSite::Lax,
+            cookie_same_site: SameSiteCookie::Lax,
             allowed_origins: Vec::new(),
             compress_from_bytes: 1024,
             public_max_age: Duration::from_secs(10),

@@ -9,6 +9,7 @@ use std::future::Future;
 
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, request::Parts};
+use serde::Deserialize;
 use url::Url;
 
 use super::client::Client;
@@ -40,7 +41,8 @@ pub struct SessionCookie {
 }
 
 /// With which requests that another site causes browsers send a cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SameSiteCookie {
     /// With none, not even if a user follows a link.
     Strict,

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::request::Parts;
 
-use super::principal::{CookieNames, cookie_name, same_site};
+use super::principal::{CookieNames, cookie_name};
 use super::routing::Argument;
 use super::state::AppState;
 use crate::application::people::known_devices::LIFETIME;
@@ -32,7 +32,7 @@ impl FromRequestParts<AppState> for LogInClient {
 
 /// The value of `Set-Cookie` with the token of a known device.
 pub(super) fn device_cookie(app: &AppState, token: &str) -> Option<HeaderValue> {
-    let same_site = match same_site(app.cookies) {
+    let same_site = match app.cookies.same_site {
         // no link of another site leads to where it is read
         SameSiteCookie::Lax => SameSiteCookie::Strict,
         // that of a shop on another site, whose requests send no strict cookies, is `None`

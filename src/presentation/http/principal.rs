@@ -22,10 +22,10 @@ use crate::infrastructure::guards::{
     SessionGuard,
 };
 use crate::infrastructure::middleware::{
-    ActingUser, Credential, Partition, RequestLimits, RequestUser, RequiredPermission, SameSiteCookie,
-    SessionCookie, VerifyCredential, authenticate, check_same_site,
+    ActingUser, Credential, Partition, RequestLimits, RequestUser, RequiredPermission, SessionCookie,
+    VerifyCredential, authenticate, check_same_site,
 };
-use crate::settings::{CookieAttributes, CookieSameSite};
+use crate::settings::CookieAttributes;
 
 /// The cookie with the token of a session.
 pub const SESSION_COOKIE: &str = "undercroft_session";
@@ -277,8 +277,8 @@ pub(super) fn removed_session_cookies(app: &AppState) -> impl Iterator<Item = He
 /// The session cookie by the settings.
 pub(super) fn session_cookie_of(attributes: CookieAttributes) -> SessionCookie {
     let names = CookieNames { plain: SESSION_COOKIE, secure: SECURE_SESSION_COOKIE };
-    let (name, same_site) = (cookie_name(attributes, names), same_site(attributes));
-    SessionCookie { name, secure: attributes.secure, same_site }
+    let CookieAttributes { secure, same_site } = attributes;
+    SessionCookie { name: cookie_name(attributes, names), secure, same_site }
 }
 
 /// The names of a cookie.
@@ -293,13 +293,4 @@ pub(super) struct CookieNames {
 /// Returns the name of a cookie by the settings.
 pub(super) fn cookie_name(attributes: CookieAttributes, names: CookieNames) -> &'static str {
     if attributes.secure { names.secure } else { names.plain }
-}
-
-/// Returns with which requests browsers send the cookies of the store, by the settings.
-pub(super) fn same_site(attributes: CookieAttributes) -> SameSiteCookie {
-    match attributes.same_site {
-        CookieSameSite::Strict => SameSiteCookie::Strict,
-        CookieSameSite::Lax => SameSiteCookie::Lax,
-        CookieSameSite::None => SameSiteCookie::None,
-    }
 }

@@ -2,7 +2,8 @@
 
 use http::Method;
 use serde_json::json;
-use undercroft::settings::{CookieSameSite, HttpSettings};
+use undercroft::infrastructure::middleware::SameSiteCookie;
+use undercroft::settings::HttpSettings;
 
 use super::{PASSWORD, log_in, register, try_log_in};
 use crate::support::{Shop, TestResponse, TestServer};
@@ -17,7 +18,7 @@ async fn cookies_for_https_belong_to_the_host_alone(shop: &Shop) {
     register(shop.server().await, "ann@example.org").await;
     for http in [
         HttpSettings { secure_cookies: Some(true), ..HttpSettings::default() },
-        HttpSettings { cookie_same_site: CookieSameSite::None, ..HttpSettings::default() },
+        HttpSettings { cookie_same_site: SameSiteCookie::None, ..HttpSettings::default() },
     ] {
         let server = TestServer::start_with(shop.store.clone(), http).await;
         let response = try_log_in(&server, "ann@example.org", PASSWORD).await;

@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::middleware::Chain;
+use undercroft::infrastructure::middleware::{Chain, SameSiteCookie};
 use undercroft::presentation::http::middleware::{cors, security_headers};
 use undercroft::presentation::http::server::serve;
-use undercroft::settings::{CookieSameSite, HttpSettings};
+use undercroft::settings::HttpSettings;
 
 use crate::support::{Shop, TestClient, TestServer};
 
@@ -24,7 +24,7 @@ const EVIL: &str = "https://evil.example";
 fn settings() -> HttpSettings {
     HttpSettings {
         allowed_origins: vec![SHOP.parse().unwrap()],
-        cookie_same_site: CookieSameSite::None,
+        cookie_same_site: SameSiteCookie::None,
         ..HttpSettings::default()
     }
 }
