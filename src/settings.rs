@@ -35,7 +35,7 @@ pub use self::authentication::AuthenticationSettings;
 pub use self::caches::CacheSettings;
 pub use self::holds::HoldSettings;
 pub use self::http_settings::{CookieAttributes, HttpSettings};
-pub use self::log::{ClientAddress, LogFormat, LogSettings};
+pub use self::log::{LogFormat, LogSettings, LoggedAddress};
 pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{

@@ -15,13 +15,13 @@ pub struct LogSettings {
     #[serde(deserialize_with = "log_level")]
     pub level: Targets,
     /// What the log shows of the addresses of clients.
-    pub client_address: ClientAddress,
+    pub client_address: LoggedAddress,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
         let level = Targets::new().with_default(LevelFilter::INFO);
-        Self { format: LogFormat::Text, level, client_address: ClientAddress::default() }
+        Self { format: LogFormat::Text, level, client_address: LoggedAddress::default() }
     }
 }
 
@@ -38,7 +38,7 @@ pub enum LogFormat {
 /// What the log shows of the address of a client.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum ClientAddress {
+pub enum LoggedAddress {
     /// The address.
     Full,
     /// Its network: /24 of IPv4, /48 of IPv6.
@@ -48,12 +48,20 @@ pub enum ClientAddress {
     None,
 }
 
-impl ClientAddress {
+impl LoggedAddress {
+    /// How many bits of an address of IPv4 and of IPv6 its network has.
+    pub const NETWORK: [u8; 2] = [24, 48];
+
+    /// Returns whether the log shows addresses, or their networks.
+    pub fn is_shown(self) -> bool {
+        self != Self::None
+    }
+
     /// Returns how many bits the log shows of an address of IPv4 and of IPv6; `None` if it shows none.
     pub fn bits(self) -> Option<[u8; 2]> {
         match self {
             Self::Full => Some([32, 128]),
-            Self::Truncated => Some([24, 48]),
+            Self::Truncated => Some(Self::NETWORK),
             Self::None => None,
         }
     }

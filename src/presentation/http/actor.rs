@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use crate::domain::audit::{Actor, ActorKind, Administration};
 use crate::infrastructure::middleware::{Client, RequestId, RequestUser, network};
-use crate::settings::ClientAddress;
+use crate::settings::LoggedAddress;
 
 /// The id of the operation of an administrator's route.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(super) struct AdministrationId(pub(super) Arc<str>);
 
 /// Returns the actor of a request, with the network that it comes from if logs may show it; `None` if its method only
 /// reads.
-pub(super) fn actor_of(parts: &Parts, shown: ClientAddress) -> Option<Actor> {
+pub(super) fn actor_of(parts: &Parts, shown: LoggedAddress) -> Option<Actor> {
     if parts.method.is_safe() {
         return None;
     }
@@ -36,12 +36,11 @@ pub(super) fn actor_of(parts: &Parts, shown: ClientAddress) -> Option<Actor> {
 
 /// Returns the actor of a request while its user is not known, with the network that it comes from if logs may show it:
 /// what is written then is no administrative action, and also caused by a method that only reads.
-pub(super) fn guest_of(parts: &Parts, shown: ClientAddress) -> Actor {
-    let bits = shown.bits().and(ClientAddress::Truncated.bits());
-    let client = parts.extensions.get::<Client>().zip(bits);
+pub(super) fn guest_of(parts: &Parts, shown: LoggedAddress) -> Actor {
+    let client = parts.extensions.get::<Client>().filter(|_| shown.is_shown());
     Actor {
         request_id: parts.extensions.get().map(|RequestId(id)| *id),
-        network: client.map(|(client, bits)| network(client.address, bits).to_string()),
+        network: client.map(|client| network(client.address, LoggedAddress::NETWORK).to_string()),
         ..Actor::new(ActorKind::Guest)
     }
 }

@@ -15,7 +15,7 @@ use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::domain::permission::Permission;
 use crate::infrastructure::events::EventFeed;
-use crate::settings::{ClientAddress, CookieAttributes, HttpSettings, Settings};
+use crate::settings::{CookieAttributes, HttpSettings, LoggedAddress, Settings};
 
 /// The state of every handler: `State(app): State<AppState>`, then `&app.store`. Clones share everything.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub struct Shared {
     /// The attributes of cookies.
     pub cookies: CookieAttributes,
     /// What the log shows of the addresses of clients.
-    pub client_address: ClientAddress,
+    pub client_address: LoggedAddress,
     /// Checks whether the store can write.
     pub readiness: Readiness,
     /// Cancelled when the server stops: responses that do not end by themselves end then.
