@@ -34,7 +34,7 @@ pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D
     if is_share { Ok(share) } else { Err(de::Error::custom(format!("`{share}` is not from 0 to 1"))) }
 }
 
-/// Reads a code of the domain.
+/// Reads a value from its text.
 pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -59,7 +59,7 @@ pub(super) fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     })
 }
 
-/// Reads a list of values of the domain.
+/// Reads a list of values, each from its text.
 pub(super) fn parsed_list<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {

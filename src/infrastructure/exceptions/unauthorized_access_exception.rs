@@ -13,7 +13,7 @@ use crate::domain::permission::Permission;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum UnauthorizedAccessException {
-    /// 401: the request has no session token.
+    /// 401: the request has no credential.
     #[error("not logged in")]
     NotLoggedIn,
     /// 401: the token is unknown, expired or revoked.
@@ -38,7 +38,7 @@ pub enum UnauthorizedAccessException {
     #[error("the permission {0} is missing")]
     #[serde(rename = "not_allowed")]
     MissingPermission(#[serde(skip)] Permission),
-    /// 403: an API key or access token was sent for what requires a session, such as a new password.
+    /// 403: a credential other than a session was sent for what requires a session, such as a new password.
     #[error("requires a session")]
     SessionRequired,
     /// 403: the product has a minimum age, and the shopper is younger or has given no birth date.

@@ -311,14 +311,15 @@ impl Access {
         }
     }
 
-    /// Adds the failures of a policy that reads credentials.
+    /// Adds the failures of reading a credential. A guard adds those of its check.
     pub(super) fn describe(self, description: &mut OperationDescription<'_>) {
         if self == Self::Public {
             return;
         }
         description.fails(UnauthorizedAccessException::InvalidToken);
-        if self == Self::Admin || !description.is_safe() {
-            description.fails(UnauthorizedAccessException::NotAllowed);
+        // another site may make a browser send the cookie
+        if !description.is_safe() {
+            description.fails(UnauthorizedAccessException::ForeignOrigin);
         }
     }
 }

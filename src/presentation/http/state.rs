@@ -35,7 +35,7 @@ pub struct App {
 
 /// The HTTP settings behind the routes, and what the process has once.
 pub struct Shared {
-    /// The limits of requests.
+    /// The settings of the HTTP server.
     pub http: HttpSettings,
     /// The attributes of cookies.
     pub cookies: CookieAttributes,
