@@ -19,10 +19,10 @@ pub const PREFIX: &str = "UNDERCROFT_";
 const TEST_PREFIX: &str = "UNDERCROFT_TEST_";
 
 /// The advice about an unknown key of a file.
-const ALL: &str = "`undercroft settings` prints all settings";
+const ADVICE_FOR_FILES: &str = "`undercroft settings` prints all settings";
 /// The advice about an unknown variable.
-const VARIABLES: &str = "`undercroft settings` prints all settings; the variable of a key in a section is named like \
-                         UNDERCROFT_STORE__DEFAULT_CURRENCY";
+const ADVICE_FOR_VARIABLES: &str = "`undercroft settings` prints all settings; the variable of a key in a section is \
+                                    named like UNDERCROFT_STORE__DEFAULT_CURRENCY";
 
 /// Why the settings cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,8 @@ pub fn load(
             |message: &str| SettingsError::Invalid { origin: name.clone(), message: message.into() };
         let value = value.into_string().map_err(|_| invalid("is not UTF-8"))?;
         let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
-        set(&mut table, &key, &value).map_err(|message| invalid(&with_advice(message, VARIABLES)))?;
+        set(&mut table, &key, &value)
+            .map_err(|message| invalid(&with_advice(message, ADVICE_FOR_VARIABLES)))?;
     }
     with_flags(table, flags)
 }
@@ -105,7 +106,7 @@ fn read(path: &Path) -> Result<Table, SettingsError> {
         let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
         let origin = format!("{}:{line}:{column}", path.display());
         let message = if key == "." { error.message().into() } else { format!("{key}: {}", error.message()) };
-        SettingsError::Invalid { origin, message: with_advice(message, ALL) }
+        SettingsError::Invalid { origin, message: with_advice(message, ADVICE_FOR_FILES) }
     };
     let deserializer = toml::Deserializer::parse(&text).map_err(|error| invalid(".", &error))?;
     serde_path_to_error::deserialize::<_, Settings>(deserializer)

@@ -46,7 +46,7 @@ pub struct IfMatch(pub Option<i64>);
 /// What a change that creates the resource if there is none requires of it, by `If-Match` and `If-None-Match`. As an
 /// extractor it fails as [`IfMatch`] does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Required(pub Precondition);
+pub struct RequiredState(pub Precondition);
 
 impl IfNoneMatch {
     /// Responds with `body` and its entity tag (200), or without a body if the client has it (304).
@@ -109,7 +109,7 @@ impl Argument for IfMatch {
     }
 }
 
-impl Argument for Required {
+impl Argument for RequiredState {
     fn describe(operation: &mut OperationDescription<'_>) {
         IfMatch::describe(operation);
         let description = "`*` creates the resource: the request fails with 412 if there is one. Entity tags are \
@@ -126,7 +126,7 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Required {
+impl<S: Sync> FromRequestParts<S> for RequiredState {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
@@ -204,7 +204,7 @@ mod tests {
             let mut parts = Request::builder().body(()).unwrap().into_parts().0;
             parts.headers =
                 headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-            Required::from_request_parts(&mut parts, &()).await.map(|Required(required)| required)
+            RequiredState::from_request_parts(&mut parts, &()).await.map(|RequiredState(required)| required)
         };
         for (headers, expected) in [
             (&[][..], Precondition::None),

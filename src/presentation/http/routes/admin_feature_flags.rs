@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::application::features::{self, ReplaceFeatureFlag};
 use crate::domain::feature_flag::{FeatureFlag, TargetingRule};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
-use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, Required};
+use crate::presentation::http::conditional::{IfMatch, IfNoneMatch, RequiredState};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::principal::Admin;
@@ -88,7 +88,7 @@ async fn replace_feature_flag(
     _: Admin,
     State(app): State<AppState>,
     Path(key): Path<String>,
-    Required(required): Required,
+    RequiredState(required): RequiredState,
     Json(values): Json<ReplaceFeatureFlag>,
 ) -> HandlerResult<StoredResponse> {
     let flag = features::replace(&app.store, key, required, values).await?;
