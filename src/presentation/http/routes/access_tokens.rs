@@ -1,7 +1,5 @@
 //! Access tokens, and the keys by which other services verify them.
 
-use axum::response::{IntoResponse, Response};
-use http::header::CACHE_CONTROL;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -48,15 +46,17 @@ struct KeySetBody {
 /// URL of the store. At this store, the token is valid until its session ends, and is not enough for what requires a
 /// session.
 #[utoipa::path(post, path = "/v1/sessions/token", tag = "sessions", responses((status = 200, body = AccessTokenBody)))]
-async fn create_access_token(principal: WithSession, State(app): State<AppState>) -> HandlerResult<Response> {
+async fn create_access_token(
+    principal: WithSession,
+    State(app): State<AppState>,
+) -> HandlerResult<Json<AccessTokenBody>> {
     let issued = access_tokens::issue(&app.store, &principal.user, principal.session()).await?;
-    let body = AccessTokenBody {
+    Ok(Json(AccessTokenBody {
         access_token: issued.text,
         token_type: "Bearer",
         expires_in: issued.expires_in,
         expires_at: issued.expires_at,
-    };
-    Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
+    }))
 }
 
 /// Get the keys of access tokens

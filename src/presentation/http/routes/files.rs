@@ -3,8 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -110,7 +109,8 @@ async fn respond(
     Ok(response)
 }
 
-/// Returns the headers of every response with a file. They keep browsers from running what an uploaded file contains.
+/// Returns the headers of every response with a file. Together with those of all responses, they keep browsers from
+/// running what an uploaded file contains.
 fn headers(file: &StoredFile, tag: &str, caching: &Caching) -> HeaderMap {
     let is_shown = file.is_shown();
     let content_type = if is_shown { &file.content_type } else { "application/octet-stream" };
@@ -123,9 +123,7 @@ fn headers(file: &StoredFile, tag: &str, caching: &Caching) -> HeaderMap {
     for (name, value) in [
         (ACCEPT_RANGES, "bytes"),
         (CACHE_CONTROL, caching.control),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
         (HeaderName::from_static("cross-origin-resource-policy"), caching.shown_by),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -111,8 +111,7 @@ async fn update_account(
 fn rotated(app: &AppState, token: &str, seconds: i64) -> Vec<(String, String)> {
     let cookie = session_cookie(app, token, seconds);
     let cookie = cookie.as_ref().and_then(|cookie| cookie.to_str().ok());
-    let headers =
-        [("session-token", Some(token)), ("set-cookie", cookie), ("cache-control", Some("no-store"))];
+    let headers = [("session-token", Some(token)), ("set-cookie", cookie)];
     headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The export of the user's own data.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
+use http::header::CONTENT_DISPOSITION;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -135,8 +135,7 @@ struct ExportedEmail {
 async fn export_account(user: WithSessionOrIssuer, State(app): State<AppState>) -> HandlerResult<Response> {
     let principal = user.principal();
     let data = personal_data::of_user(&app.store, principal.user.id).await?;
-    let headers =
-        [(CACHE_CONTROL, "no-store"), (CONTENT_DISPOSITION, "attachment; filename=\"account.json\"")];
+    let headers = [(CONTENT_DISPOSITION, "attachment; filename=\"account.json\"")];
     Ok((headers, Json(AccountExport::of(data, principal.session()))).into_response())
 }
 

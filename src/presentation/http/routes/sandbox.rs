@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Response};
 use http::HeaderName;
-use http::header::{CACHE_CONTROL, HOST, REFERRER_POLICY};
+use http::header::{HOST, REFERRER_POLICY};
 use http::request::Parts;
 use http::uri::Authority;
 use jiff::Timestamp;
@@ -144,15 +144,14 @@ async fn list_sandbox_emails(
     _: FromThisMachine,
     _: SameSite,
     Query(Recipient { address }): Query<Recipient>,
-) -> HandlerResult {
+) -> HandlerResult<Json<List<SandboxEmail>>> {
     let emails = emails::in_sandbox(&app.store, &address).await?;
-    let list = List::whole(emails, |Email { kind, subject, body, created_at, .. }| SandboxEmail {
+    Ok(Json(List::whole(emails, |Email { kind, subject, body, created_at, .. }| SandboxEmail {
         kind,
         subject,
         body,
         created_at,
-    });
-    Ok(([(CACHE_CONTROL, "no-store")], Json(list)).into_response())
+    })))
 }
 
 /// Approve or decline a sandbox payment
