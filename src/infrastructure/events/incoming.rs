@@ -14,7 +14,7 @@ use super::cloud_event::CloudEvent;
 use super::transports::{MAX_MESSAGE, Received};
 use crate::domain::media_type;
 use crate::domain::trace::TraceContext;
-use crate::domain::unique_members::UniqueMembers;
+use crate::domain::unique_members::{UniqueMembers, UniqueValue};
 
 /// An event that was received.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +133,7 @@ fn binary(message: &Received) -> Result<Map<String, Value>, InvalidEvent> {
     if !message.body.is_empty() {
         let data = match &message.content_type {
             Some(media_type) if !is_json(media_type) => Value::from(STANDARD.encode(&message.body)),
-            _ => json(&message.body)?,
+            _ => json::<UniqueValue>(&message.body)?.0,
         };
         attributes.insert("data".to_owned(), data);
     }
@@ -146,7 +146,7 @@ fn decode_base64(attributes: &mut Map<String, Value>) -> Result<(), InvalidEvent
     let decoded = encoded.as_str().and_then(|text| STANDARD.decode(text).ok());
     let decoded = decoded.ok_or_else(|| wrong("data_base64", "text in Base64"))?;
     let media_type = attributes.get("datacontenttype").and_then(Value::as_str);
-    let data = if media_type.is_none_or(is_json) { json(&decoded)? } else { encoded };
+    let data = if media_type.is_none_or(is_json) { json::<UniqueValue>(&decoded)?.0 } else { encoded };
     match attributes.insert("data".to_owned(), data) {
         None => Ok(()),
         Some(_) => Err(wrong("data_base64", "alone: there is data, too")),

@@ -37,7 +37,7 @@ impl<S: Sync> FromRequestParts<S> for FromThisMachine {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let client: Option<&Client> = parts.extensions.get();
-        let is_near = client.is_none_or(|client| client.address.is_loopback());
+        let is_near = client.is_some_and(|client| client.address.is_loopback());
         let passed_proxy = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
             .iter()
             .any(|name| parts.headers.contains_key(*name));
