@@ -2,10 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::templates::texts;
 use super::{Draft, since, write};
 use crate::application::Store;
+use crate::domain::digest::first_u128;
+use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Resource};
 use crate::domain::time::earlier;
 use crate::domain::user::User;
@@ -32,7 +36,7 @@ async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
     for user_id in UserRepository(work).admins_with(Permission::read(Resource::Orders)).await? {
         let Some(user) = work.find::<User>(user_id).await? else { continue };
         let draft = Draft {
-            event_id: None,
+            event_id: Some(digest_id(yesterday, user_id)),
             token_id: None,
             kind: "digest",
             user_id: Some(user_id),
@@ -43,6 +47,12 @@ async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
         write(work, draft).await?;
     }
     Ok(())
+}
+
+/// Returns the id of the digest of a day for a user: a job that runs again writes no second one.
+fn digest_id(day: Timestamp, user_id: UserId) -> Uuid {
+    let hash = Sha256::digest(format!("digest {day} {user_id}"));
+    Uuid::from_u128(first_u128(&hash.into()))
 }
 
 /// Returns the beginning of the day of a time, in UTC.

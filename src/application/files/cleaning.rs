@@ -1,10 +1,10 @@
 //! The removal of contents that no file uses.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::application::Store;
 use crate::domain::ids::FileId;
-use crate::domain::time::earlier;
+use crate::domain::time::{earlier, later};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::FileRepository;
 
@@ -21,10 +21,7 @@ pub(crate) async fn clean(store: &Store) -> Result<usize, Failure> {
         FileRepository(&mut connection).unused(before, BATCH).await?
     };
     for &id in &unused {
-        let claim = store.database().write((id, before), async |work, &(id, before)| {
-            Ok::<_, Failure>(FileRepository::claim_unused(work, id, before).await?)
-        });
-        if claim.await? {
+        if claim(store, id, before).await? {
             remove(store, id).await?;
         }
     }
@@ -35,11 +32,23 @@ pub(crate) async fn clean(store: &Store) -> Result<usize, Failure> {
 pub(super) async fn remove_now(store: &Store, id: FileId) {
     let removed = async {
         let is_unused = FileRepository(&mut store.database().read().await?).is_unused(id).await?;
-        if is_unused { remove(store, id).await } else { Ok(()) }
+        // the transaction that uses it may be committing: the claim waits for its end
+        if is_unused && claim(store, id, later(store.now(), INTERRUPTED)).await? {
+            remove(store, id).await?;
+        }
+        Ok::<_, Failure>(())
     };
     if let Err(failure) = removed.await {
         tracing::warn!(file = %id, failure = %failure.report(), "an unused content was not removed; a job does it later");
     }
+}
+
+/// Claims a content that has been unused since before a time; returns whether it still is.
+async fn claim(store: &Store, id: FileId, before: Timestamp) -> Result<bool, Failure> {
+    let write = store.database().write((id, before), async |work, &(id, before)| {
+        Ok(FileRepository::claim_unused(work, id, before).await?)
+    });
+    write.await
 }
 
 async fn remove(store: &Store, id: FileId) -> Result<(), Failure> {

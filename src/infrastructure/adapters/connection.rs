@@ -21,8 +21,9 @@ use tokio_rustls::TlsConnector;
 
 /// What requests call the store in `User-Agent`.
 const AGENT: &str = concat!("undercroft/", env!("CARGO_PKG_VERSION"));
-/// The longest wait for a connection to one address.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for a connection to one address: requests have at least five seconds, in which a second one is
+/// tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where requests go: an HTTP or HTTPS URL with a host and a valid port, without a user and a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]

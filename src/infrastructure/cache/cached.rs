@@ -188,7 +188,9 @@ where
                 let loaded = loaded
                     .map_err(|_| LoadError::TimedOut)
                     .and_then(|found| found.map_err(LoadError::Failed));
-                for (key, loaded) in loaded.inspect_err(|_| inner.counters.failures.add(number))? {
+                let loaded = loaded.inspect_err(|_| inner.counters.failures.add(number))?;
+                inner.counters.from_source.add(number);
+                for (key, loaded) in loaded {
                     values.extend(self.keep(key, self.entry(loaded, history)).value().cloned());
                 }
             }

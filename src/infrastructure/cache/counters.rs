@@ -27,6 +27,7 @@ pub(super) struct Counters {
     pub(super) refreshes: Counter,
     pub(super) fallbacks: Counter,
     pub(super) shared: Counter,
+    pub(super) from_source: Counter,
     pub(super) failures: Counter,
     pub(super) evictions: Counter,
     pub(super) checks: Counter,
@@ -51,6 +52,8 @@ pub struct Counts {
     pub fallbacks: u64,
     /// Loads whose entry was in the shared store.
     pub shared: u64,
+    /// Loads whose entry came from the source; of several keys that are loaded together, each.
+    pub from_source: u64,
     /// Loads that failed.
     pub failures: u64,
     /// Entries that were removed from memory to make room for others.
@@ -87,6 +90,7 @@ impl Counters {
             refreshes: self.refreshes.get(),
             fallbacks: self.fallbacks.get(),
             shared: self.shared.get(),
+            from_source: self.from_source.get(),
             failures: self.failures.get(),
             evictions: self.evictions.get(),
             checks: self.checks.get(),

@@ -42,10 +42,8 @@ pub(super) fn register(registry: &mut Registry, caches: &Caches) {
         {
             reads.get_or_create(&ReadLabels { cache, outcome }).inc_by(number);
         }
-        let begun = counts.loads + counts.refreshes;
-        let from_database = begun.saturating_sub(counts.shared + counts.failures);
         for (source, number) in
-            [("database", from_database), ("shared", counts.shared), ("none", counts.failures)]
+            [("database", counts.from_source), ("shared", counts.shared), ("none", counts.failures)]
         {
             loads.get_or_create(&LoadLabels { cache, source }).inc_by(number);
         }
@@ -61,7 +59,7 @@ pub(super) fn register(registry: &mut Registry, caches: &Caches) {
         }
     }
     registry.register("cache_reads", "The reads of a cache, by what came of each", reads);
-    registry.register("cache_loads", "The loads that a cache began, by where the entry was", loads);
+    registry.register("cache_loads", "The loads of a cache that ended, by where the entry was", loads);
     registry.register("cache_hit_ratio", "The part of the reads that waited for no load", ratios);
     registry.register("cache_evictions", "The entries that were removed to make room for others", evictions);
     registry.register(

@@ -23,8 +23,8 @@ use crate::infrastructure::exceptions::ProblemCode;
 use crate::infrastructure::repositories::EndedWork;
 
 /// The upper bounds of the buckets of durations, in seconds.
-const SECONDS: [f64; 14] =
-    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SECONDS: [f64; 15] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The pause after requests were counted. Fewer than the queue holds arrive in it.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use prometheus_client::registry::Registry;
@@ -82,17 +83,20 @@ impl Telemetry {
         let (stop, every) = (CancellationToken::new(), settings.metrics_every);
         let ended = stop.clone();
         let running = tokio::spawn(async move {
+            let began = metrics.now();
             tokio::select! {
                 () = export_spans(&exports, spans, ended) => {}
-                () = export_metrics(&exports, &metrics, every) => {}
+                () = export_metrics(&exports, &metrics, (began, every)) => {}
                 () = metrics.count() => {}
             }
+            // what was counted since the last time
+            exports.send_metrics(&metrics, began).await;
         });
         Some(Self { stop, running })
     }
 }
 
-/// Exports the last spans, in bounded time.
+/// Exports the last spans and metrics, in bounded time.
 pub async fn end(telemetry: Option<Telemetry>) {
     if let Some(mut telemetry) = telemetry {
         telemetry.stop.cancel();
@@ -138,19 +142,11 @@ async fn export_spans(exports: &Arc<Exports>, mut spans: Spans, stop: Cancellati
 }
 
 /// Exports metrics. Does not end.
-async fn export_metrics(exports: &Exports, metrics: &Metrics, every: Duration) {
-    let (began, mut ticks) = (metrics.now(), interval(every));
+async fn export_metrics(exports: &Exports, metrics: &Metrics, (began, every): (Timestamp, Duration)) {
+    let mut ticks = interval(every);
     loop {
         ticks.tick().await;
-        let own = exports.lost.registry();
-        let text = metrics.text(Some(&own)).await;
-        let metrics = open_metrics::converted(&text, &nanoseconds(began), &nanoseconds(metrics.now()));
-        let count = metrics.len() as u64;
-        let scope = json!([{"scope": scope(), "metrics": metrics}]);
-        let body = json!({"resourceMetrics": [{"resource": exports.resource, "scopeMetrics": scope}]});
-        if !exports.send(OtlpSignal::Metrics, &body).await {
-            exports.lost.metrics.fetch_add(count, Relaxed);
-        }
+        exports.send_metrics(metrics, began).await;
     }
 }
 
@@ -170,6 +166,19 @@ impl Exports {
         let body = json!({"resourceSpans": [{"resource": self.resource, "scopeSpans": scope}]});
         if !self.send(OtlpSignal::Traces, &body).await {
             self.lost.spans.fetch_add(count, Relaxed);
+        }
+    }
+
+    /// Sends what was counted since a time.
+    async fn send_metrics(&self, metrics: &Metrics, began: Timestamp) {
+        let own = self.lost.registry();
+        let text = metrics.text(Some(&own)).await;
+        let metrics = open_metrics::converted(&text, &nanoseconds(began), &nanoseconds(metrics.now()));
+        let count = metrics.len() as u64;
+        let scope = json!([{"scope": scope(), "metrics": metrics}]);
+        let body = json!({"resourceMetrics": [{"resource": self.resource, "scopeMetrics": scope}]});
+        if !self.send(OtlpSignal::Metrics, &body).await {
+            self.lost.metrics.fetch_add(count, Relaxed);
         }
     }
 

@@ -54,6 +54,7 @@ fn describe(metrics: &mut Vec<Metric>, line: &str) {
         "HELP" => text.trim_end_matches('.').clone_into(&mut metric.help),
         "TYPE" => text.clone_into(&mut metric.kind),
         "UNIT" if text == "seconds" => "s".clone_into(&mut metric.unit),
+        "UNIT" if text == "bytes" => "By".clone_into(&mut metric.unit),
         _ => {}
     }
 }
@@ -97,7 +98,10 @@ fn read_labels(text: &str) -> Vec<(String, String)> {
 
 impl Metric {
     fn converted(&self, times: (&str, &str)) -> Value {
-        let mut metric = json!({"name": self.name, "description": self.help, "unit": self.unit});
+        // in the text, the samples of one that informs have this suffix
+        let suffix = if self.kind == "info" { "_info" } else { "" };
+        let name = format!("{}{suffix}", self.name);
+        let mut metric = json!({"name": name, "description": self.help, "unit": self.unit});
         match self.kind.as_str() {
             "histogram" => {
                 let points = self.distributions(times);
@@ -183,14 +187,15 @@ mod tests {
     #[test]
     fn counters_gauges_and_histograms_are_converted() {
         let text = "# HELP a_lines Lines.\n# TYPE a_lines counter\na_lines_total{level=\"w\\\"\\n}\",of=\"x\"} 2\n\
-                    # HELP a_up Up.\n# TYPE a_up gauge\na_up 1\n\
+                    # HELP a_up Up.\n# TYPE a_up gauge\n# UNIT a_up bytes\na_up 1\n\
+                    # HELP a_build Build.\n# TYPE a_build info\na_build_info{version=\"1\"} 1\n\
                     # HELP a_time_seconds Time.\n# TYPE a_time_seconds histogram\n# UNIT a_time_seconds seconds\n\
                     a_time_seconds_sum{r=\"/\"} 3.5\na_time_seconds_count{r=\"/\"} 4\n\
                     a_time_seconds_bucket{le=\"0.5\",r=\"/\"} 1\na_time_seconds_bucket{le=\"1.0\",r=\"/\"} 3\n\
                     a_time_seconds_bucket{le=\"+Inf\",r=\"/\"} 4\n\
                     # HELP a_none None.\n# TYPE a_none counter\n# EOF\n";
         let found = converted(text, "1", "2");
-        let [lines, up, time] = &found[..] else { panic!("{found:?}") };
+        let [lines, up, build, time] = &found[..] else { panic!("{found:?}") };
         let point = &lines["sum"]["dataPoints"][0];
         assert_eq!((&point["asDouble"], &point["startTimeUnixNano"]), (&json!(2.0), &json!("1")));
         assert_eq!(point["attributes"][0]["value"]["stringValue"], "w\"\n}");
@@ -198,6 +203,7 @@ mod tests {
         assert_eq!(lines["sum"]["isMonotonic"], true);
         let gauge = json!([{"attributes": [], "timeUnixNano": "2", "asDouble": 1.0}]);
         assert_eq!((&up["gauge"]["dataPoints"], &up["description"]), (&gauge, &json!("Up")));
+        assert_eq!((&up["unit"], &build["name"]), (&json!("By"), &json!("a_build_info")));
         assert_eq!((&time["name"], &time["unit"]), (&json!("a_time_seconds"), &json!("s")));
         let point = &time["histogram"]["dataPoints"][0];
         assert_eq!((&point["count"], &point["sum"]), (&json!("4"), &json!(3.5)));

@@ -152,6 +152,14 @@ async fn a_digest_counts_the_orders_that_were_paid_on_the_day_before(shop: &Shop
     let body: String = value(&shop.database, "SELECT body FROM emails WHERE kind = 'digest'", &[]).await;
     assert!(body.starts_with("1 orders were paid on 2026-02-01 (UTC): 10.00 EUR."), "{body}");
     assert!(body.contains("Variants that are out of stock: 1"), "{body}");
+
+    // the job runs again, as after a crash
+    job_queue(&store).run("send_digest", serde_json::json!({}), None).await.unwrap();
+    let again = "SELECT CASE WHEN COUNT(*) > 1 THEN 0 ELSE 1 END FROM jobs \
+                 WHERE name = 'send_digest' AND status = 'succeeded'";
+    work_until_none(&store, again).await;
+    let digests = "SELECT COUNT(*) FROM emails WHERE kind = 'digest'";
+    assert_eq!(value::<i64>(&shop.database, digests, &[]).await, 1);
 }
 
 on_both_engines!(e_mails_wait_for_a_worker_that_sends_them_and_fail_after_two_days);

@@ -18,6 +18,7 @@ pub mod emails;
 pub mod forged_tokens;
 pub mod http;
 pub mod import;
+pub mod issuer;
 pub mod orders;
 pub mod redis;
 pub mod slow_gateway;

@@ -86,13 +86,17 @@ impl FileStorage for FolderAdapter {
     fn remove(&self, id: FileId) -> PortFuture<'_, (), FileError> {
         let path = self.path(id);
         Box::pin(blocking(move || {
-            for path in [part_of(&path), path] {
-                match fs::remove_file(&path) {
+            for path in [&part_of(&path), &path] {
+                match fs::remove_file(path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
             }
-            Ok(())
+            // after a loss of power the content would be there, and its record not
+            match File::open(folder_of(&path)).and_then(|folder| folder.sync_all()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
         }))
     }
 }

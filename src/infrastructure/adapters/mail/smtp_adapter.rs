@@ -13,6 +13,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
 use url::Url;
 
 use super::InvalidMail;
@@ -24,13 +25,20 @@ use crate::infrastructure::exceptions::with_causes;
 /// The status codes by which a server refuses an e-mail for its recipient, size or content. Others, such as 535 for
 /// credentials, are faults of the configuration: the e-mail is sent when they are mended.
 const REFUSALS: [u16; 5] = [550, 551, 552, 553, 556];
-/// The longest wait for a response of the server.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// The enhanced status codes ([RFC 3463](https://www.rfc-editor.org/rfc/rfc3463)) by which a server refuses the sender
+/// with one of [`REFUSALS`]. Those of its policy, which begin with `5.7.`, may be about it, too.
+const SENDER_REFUSALS: [&str; 2] = ["5.1.7", "5.1.8"];
+/// The longest wait for a connection to one address of the server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest time to send an e-mail, with the connection and its end. The library has no time-out for the responses
+/// of a server.
+const SEND_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) struct SmtpAdapter {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     sender: Mailbox,
     host: String,
+    timeout: Duration,
 }
 
 impl SmtpAdapter {
@@ -50,16 +58,21 @@ impl SmtpAdapter {
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&server.host)
             .port(server.port.unwrap_or(port))
             .tls(tls)
-            .timeout(Some(TIMEOUT));
+            .timeout(Some(CONNECT_TIMEOUT));
         if let Some(credentials) = server.credentials {
             transport = transport.credentials(credentials);
         }
-        Ok(Self { transport: transport.build(), sender, host: server.host })
+        Ok(Self { transport: transport.build(), sender, host: server.host, timeout: SEND_TIMEOUT })
     }
 
     /// Returns the host of the server.
     pub(super) fn host(&self) -> &str {
         &self.host
+    }
+
+    async fn within_time<T>(&self, response: impl Future<Output = T>) -> Result<T, MailError> {
+        let late = |_| MailError::Unavailable("the server did not respond in time".to_owned());
+        timeout(self.timeout, response).await.map_err(late)
     }
 
     fn message(&self, email: &Email) -> Result<Message, MailError> {
@@ -82,13 +95,22 @@ impl Mailer for SmtpAdapter {
     fn send<'a>(&'a self, email: &'a Email) -> PortFuture<'a, (), MailError> {
         Box::pin(async move {
             let message = self.message(email)?;
-            self.transport.send(message).await.map(drop).map_err(|error| mail_error(&error))
+            let sent = self.within_time(self.transport.send(message)).await?;
+            sent.map(drop).map_err(|error| {
+                // the server does not take such an address (RFC 6531)
+                let is_unsupported = error.is_client() && !ascii_email(&email.recipient).is_ascii();
+                if is_unsupported {
+                    MailError::Refused(with_causes(&error).to_string())
+                } else {
+                    mail_error(&error)
+                }
+            })
         })
     }
 
     fn check(&self) -> PortFuture<'_, (), MailError> {
         Box::pin(async {
-            match self.transport.test_connection().await {
+            match self.within_time(self.transport.test_connection()).await? {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(MailError::Unavailable("the server closed the connection".to_owned())),
                 Err(error) => Err(mail_error(&error)),
@@ -100,7 +122,16 @@ impl Mailer for SmtpAdapter {
 fn mail_error(error: &Error) -> MailError {
     let text = with_causes(error).to_string();
     let is_refused = error.status().is_some_and(|code| REFUSALS.contains(&u16::from(code)));
-    if is_refused { MailError::Refused(text) } else { MailError::Unavailable(text) }
+    if is_refused && !is_about_sender(&text) {
+        MailError::Refused(text)
+    } else {
+        MailError::Unavailable(text)
+    }
+}
+
+/// Returns whether the text of a refusal has an enhanced status code that is about the sender or a policy.
+fn is_about_sender(text: &str) -> bool {
+    text.split_whitespace().any(|word| word.starts_with("5.7.") || SENDER_REFUSALS.contains(&word))
 }
 
 /// What a URL says about a server.
@@ -144,6 +175,31 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_of_the_sender_is_none_of_the_recipient() {
+        for text in [
+            "permanent error (553): 5.7.1 Sender address rejected",
+            "permanent error (550): 5.1.8 Bad domain",
+        ] {
+            assert!(is_about_sender(text), "{text}");
+        }
+        for text in
+            ["permanent error (550): 5.1.1 User unknown", "permanent error (552): 5.2.2 Over quota 5.7"]
+        {
+            assert!(!is_about_sender(text), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_accepts_the_connection_and_is_silent_is_not_waited_for() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", server.local_addr().unwrap()).into();
+        let adapter = SmtpAdapter::new(&url, "Shop <shop@example.org>".parse().unwrap()).unwrap();
+        let adapter = SmtpAdapter { timeout: Duration::from_millis(50), ..adapter };
+        let late = MailError::Unavailable("the server did not respond in time".to_owned());
+        assert_eq!(adapter.check().await, Err(late));
+    }
 
     #[test]
     fn urls_of_mail_servers_are_parsed() {

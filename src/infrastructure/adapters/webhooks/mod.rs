@@ -16,6 +16,7 @@ use http::Method;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::Full;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -157,9 +158,8 @@ impl WebhookClient {
             .map_err(|_| InvalidEndpoint::Url)?;
         // the body of the response is not read: its status says whether the message is acknowledged
         let response = sender.send_request(request).await.map_err(WebhookError::Http)?;
-        let retry_after =
-            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let retry_after = retry_after.map(|seconds: i64| seconds.clamp(0, LONGEST_RETRY_AFTER));
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| seconds_after(text, message.at));
         Ok(WebhookResponse { status: response.status().as_u16(), retry_after })
     }
 
@@ -176,9 +176,32 @@ impl std::fmt::Debug for WebhookClient {
     }
 }
 
+/// Returns the seconds that a `Retry-After` asks to wait from a time on: its number, or those until its date (RFC 9110,
+/// section 10.2.3).
+fn seconds_after(text: &str, now: Timestamp) -> Option<i64> {
+    let until = || rfc2822::parse(text).ok().map(|date| date.timestamp().duration_since(now).as_secs());
+    let seconds = text.parse().ok().or_else(until)?;
+    Some(seconds.clamp(0, LONGEST_RETRY_AFTER))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let now = "1994-11-06T08:49:00Z".parse().unwrap();
+        for (text, seconds) in [
+            ("120", Some(120)),
+            ("-1", Some(0)),
+            ("999999999", Some(LONGEST_RETRY_AFTER)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
+            ("soon", None),
+        ] {
+            assert_eq!(seconds_after(text, now), seconds, "{text}");
+        }
+    }
 
     #[test]
     fn only_https_urls_of_public_hosts_are_endpoints() {

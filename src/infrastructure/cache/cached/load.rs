@@ -141,7 +141,10 @@ where
         };
 
         let loaded = (inner.load)(key.clone()).await.map_err(LoadError::Failed);
-        let outcome = loaded.map(|loaded| self.keep(key.clone(), self.entry(loaded, history)));
+        let outcome = loaded.map(|loaded| {
+            inner.counters.from_source.add(1);
+            self.keep(key.clone(), self.entry(loaded, history))
+        });
         if let Some(shared) = shared.cloned() {
             // no reader waits for it
             let entry = outcome.as_ref().ok().map(Arc::clone);

@@ -2,93 +2,16 @@
 
 mod verified_again;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-
-use axum::routing::get;
-use axum::{Json, Router};
-use http::{Method, StatusCode};
+use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use undercroft::application::{IdentityTerms, Terms};
-use undercroft::infrastructure::adapters::KeySetClient;
-use undercroft::infrastructure::middleware::jwt::{Algorithm, Expected, TokenSigner, TrustedIssuer};
+use undercroft::infrastructure::middleware::jwt::TokenSigner;
 
 use super::{PASSWORD, bearer, newcomer};
 use crate::support::forged_tokens::Forger;
-use crate::support::store::{
-    execute, lock_until_committed, terms, value, wait_for_lock, write_until_committed,
-};
-use crate::support::{Shop, ShopOptions, TestClient, TestServer};
-
-/// An issuer on a free port.
-struct Issuer {
-    url: String,
-    signer: TokenSigner,
-    published: Arc<Mutex<Option<Vec<Value>>>>,
-    fetched: Arc<AtomicUsize>,
-}
-
-impl Issuer {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let signer = TokenSigner::new("k1".into(), &[1; 32]).unwrap();
-        let published = Arc::new(Mutex::new(Some(vec![signer.jwk()])));
-        let fetched = Arc::new(AtomicUsize::new(0));
-        let configuration = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
-        let (keys, count) = (Arc::clone(&published), Arc::clone(&fetched));
-        let router = Router::new()
-            .route("/.well-known/openid-configuration", get(async move || Json(configuration)))
-            .route(
-                "/keys",
-                get(async move || {
-                    count.fetch_add(1, Ordering::SeqCst);
-                    let keys = keys.lock().unwrap().clone();
-                    keys.map(|keys| Json(json!({"keys": keys}))).ok_or(StatusCode::SERVICE_UNAVAILABLE)
-                }),
-            );
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, signer, published, fetched }
-    }
-
-    fn trusted(&self) -> TrustedIssuer {
-        let expected = Expected {
-            issuer: self.url.clone(),
-            audience: "shop".into(),
-            types: vec![None, Some("jwt"), Some("at+jwt")],
-            algorithms: vec![Algorithm::EdDsa],
-        };
-        TrustedIssuer::new(expected, KeySetClient::default())
-    }
-
-    fn claims(&self, shop: &Shop, subject: &str, email: &str, is_verified: bool) -> Value {
-        let now = shop.database.context().clock.now().as_second();
-        json!({"iss": self.url, "aud": "shop", "sub": subject, "iat": now, "exp": now + 600, "email": email,
-               "email_verified": is_verified})
-    }
-
-    fn token(&self, shop: &Shop, subject: &str, email: &str, is_verified: bool) -> String {
-        self.signer.sign("JWT", &self.claims(shop, subject, email, is_verified)).unwrap()
-    }
-
-    fn fetched(&self) -> usize {
-        self.fetched.load(Ordering::SeqCst)
-    }
-}
-
-/// A server of the shop that trusts the issuer.
-async fn server_of(shop: &Shop, issuer: &Issuer) -> TestServer {
-    let mut store = shop.store.clone();
-    store.infrastructure.issuer = Some(issuer.trusted());
-    TestServer::start(store).await
-}
-
-fn options(creates_users: bool, links_by_email: bool) -> ShopOptions {
-    let identities = IdentityTerms { creates_users, links_by_email };
-    ShopOptions::manual_clock().terms(Terms { identities, ..terms() })
-}
+use crate::support::issuer::{Issuer, options};
+use crate::support::store::{execute, lock_until_committed, value, wait_for_lock, write_until_committed};
+use crate::support::{Shop, TestClient};
 
 async fn refused(client: &TestClient) {
     assert_eq!(client.get("/v1/me").await.problem(401), "unauthorized_access");
@@ -97,7 +20,7 @@ async fn refused(client: &TestClient) {
 on_both_engines!(a_subject_becomes_a_user_once, options(true, false));
 async fn a_subject_becomes_a_user_once(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     refused(&bearer(&server, &issuer.token(shop, "ann", "ann@example.org", false))).await;
     let client = bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true));
     let account = client.get("/v1/me").await.expect(200);
@@ -116,14 +39,14 @@ async fn a_subject_becomes_a_user_once(shop: &Shop) {
 on_both_engines!(a_subject_is_no_user_unless_the_settings_allow_it, options(false, false));
 async fn a_subject_is_no_user_unless_the_settings_allow_it(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     refused(&bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true))).await;
 }
 
 on_both_engines!(a_subject_is_linked_only_to_a_customer_with_a_verified_address, options(false, true));
 async fn a_subject_is_linked_only_to_a_customer_with_a_verified_address(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     let ann = newcomer(&server, "ann@example.org").await;
     let token = issuer.token(shop, "ann", "ann@example.org", true);
     refused(&bearer(&server, &token)).await;
@@ -139,7 +62,7 @@ async fn a_subject_is_linked_only_to_a_customer_with_a_verified_address(shop: &S
 on_both_engines!(a_subject_is_not_linked_to_a_customer_who_had_its_address, options(false, true));
 async fn a_subject_is_not_linked_to_a_customer_who_had_its_address(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     newcomer(&server, "ann@example.org").await;
     execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
     let change = "UPDATE users SET email = 'new@example.org', email_key = 'new@example.org'";
@@ -155,7 +78,7 @@ async fn a_subject_is_not_linked_to_a_customer_who_had_its_address(shop: &Shop) 
 on_both_engines!(a_customer_who_becomes_an_administrator_is_not_linked_any_more, options(false, true));
 async fn a_customer_who_becomes_an_administrator_is_not_linked_any_more(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     newcomer(&server, "ann@example.org").await;
     execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
     let ann = bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true));
@@ -169,7 +92,7 @@ async fn a_customer_who_becomes_an_administrator_is_not_linked_any_more(shop: &S
 on_both_engines!(no_subject_becomes_a_new_user_while_sign_up_is_off, options(true, true));
 async fn no_subject_becomes_a_new_user_while_sign_up_is_off(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     let client =
         |name: &str| bearer(&server, &issuer.token(shop, name, &format!("{name}@example.org"), true));
     newcomer(&server, "bob@example.org").await;
@@ -188,7 +111,7 @@ async fn no_subject_becomes_a_new_user_while_sign_up_is_off(shop: &Shop) {
 on_both_engines!(a_subject_that_cannot_become_a_user_is_refused_without_a_write, options(false, true));
 async fn a_subject_that_cannot_become_a_user_is_refused_without_a_write(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     newcomer(&server, "bob@example.org").await;
     let names = ["ann", "bob"].map(|subject| format!("identity {} {subject}", issuer.url));
     let (locking, complete) = lock_until_committed(&shop.database, names.to_vec()).await;
@@ -203,7 +126,7 @@ async fn a_subject_that_cannot_become_a_user_is_refused_without_a_write(shop: &S
 on_both_engines!(a_user_of_the_issuer_is_made_by_the_request_that_the_audit_log_names, options(true, false));
 async fn a_user_of_the_issuer_is_made_by_the_request_that_the_audit_log_names(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     let admin = server.admin().await;
     for (subject, path, status) in [("ann", "/v1/me", 200), ("bob", "/admin/v1/users", 403)] {
         let email = format!("{subject}@example.org");
@@ -221,7 +144,7 @@ async fn a_user_of_the_issuer_is_made_by_the_request_that_the_audit_log_names(sh
 on_both_engines!(a_user_of_the_issuer_exports_and_erases_the_own_data, options(true, true));
 async fn a_user_of_the_issuer_exports_and_erases_the_own_data(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     let client = bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true));
     let export = client.get("/v1/me/export").await.expect(200);
     assert_eq!((&export["account"]["email"], &export["sessions"]), (&json!("ann@example.org"), &json!([])));
@@ -250,7 +173,7 @@ async fn a_user_of_the_issuer_exports_and_erases_the_own_data(shop: &Shop) {
 on_both_engines!(keys_are_fetched_rarely_and_used_while_the_issuer_is_away, options(true, false));
 async fn keys_are_fetched_rarely_and_used_while_the_issuer_is_away(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     let works = async |token: String| bearer(&server, &token).get("/v1/me").await.status;
     let own = || issuer.token(shop, "ann", "ann@example.org", true);
     for _ in 0..5 {
@@ -282,7 +205,7 @@ async fn keys_are_fetched_rarely_and_used_while_the_issuer_is_away(shop: &Shop) 
 on_both_engines!(no_token_that_is_forged_in_the_name_of_the_issuer_is_accepted, options(true, false));
 async fn no_token_that_is_forged_in_the_name_of_the_issuer_is_accepted(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     let claims = issuer.claims(shop, "ann", "ann@example.org", true);
     let forger = Forger { seed: [1; 32], kid: "k1".into(), claims };
     bearer(&server, &forger.valid()).get("/v1/me").await.expect(200);
@@ -302,7 +225,7 @@ async fn no_token_that_is_forged_in_the_name_of_the_issuer_is_accepted(shop: &Sh
 on_both_engines!(rotation_at_the_issuer_refuses_no_valid_token, options(true, false));
 async fn rotation_at_the_issuer_refuses_no_valid_token(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     bearer(&server, &issuer.token(shop, "ann", "ann@example.org", true)).get("/v1/me").await.expect(200);
     let mut previous = issuer.signer.clone();
     for round in 2..30_u8 {

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use undercroft::domain::api_key::SESSION_ONLY;
 use uuid::Uuid;
 
-use self::callers::{Caller, Means, Row, rows, with_access_token, with_each_credential, with_key};
+use self::callers::{Caller, Means, Provider, Row, rows, with_access_token, with_each_credential, with_key};
 use super::contract::resources_of;
 use super::examples::{Operation, document, example, operations};
 use crate::support::http::order_of;
+use crate::support::issuer::options;
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
 /// The operations for everyone, by which no token is read.
@@ -61,8 +62,9 @@ const ANYONE: &[&str] = &[
 ];
 /// The operations that refuse no credential.
 const WITH_ANY_CREDENTIAL: [&str; 2] = ["DELETE /v1/sessions", "POST /v1/email-verifications"];
-/// The operations of users and administrators that require a session: API keys and access tokens are refused. Those on
-/// the own data take a token of the identity provider, too (`application/people/identities.rs`).
+/// The operations that require a session and take a token of the identity provider, too.
+const WITH_SESSION_OR_ISSUER: [&str; 2] = ["DELETE /v1/me", "GET /v1/me/export"];
+/// The operations of users and administrators that require a session: other credentials are refused.
 const WITH_SESSION: &[&str] = &[
     "DELETE /admin/v1/api-keys/{id}",
     "DELETE /admin/v1/roles/{name}",
@@ -167,10 +169,13 @@ impl Row {
     fn expects(&self, operation: &Operation, is_owned: bool) -> Expected {
         let is_known = !matches!(self.caller, Caller::Guest | Caller::EndedSession);
         let has_session = matches!(self.means, Means::Bearer | Means::Cookie);
-        let is_refused = !has_session && WITH_SESSION.contains(&operation.to_string().as_str());
+        let name = operation.to_string();
+        let takes_issuer = WITH_SESSION_OR_ISSUER.contains(&name.as_str());
+        let has_session = has_session || self.means == Means::IssuerToken && takes_issuer;
+        let is_refused = !has_session && WITH_SESSION.contains(&name.as_str());
         let is_in_scope = match self.means {
             Means::Cookie | Means::Bearer | Means::ApiKey => true,
-            Means::AccessToken => false,
+            Means::AccessToken | Means::IssuerToken => false,
             Means::ApiKeyOfFewScopes => operation.described["x-required-permission"] == FEW,
         };
         match Policy::stated(operation) {
@@ -257,7 +262,7 @@ async fn owners_reads(owner: &TestClient, resources: &[(&'static str, String)]) 
     read
 }
 
-on_both_engines!(every_principal_reaches_what_its_policy_allows_and_nothing_of_others);
+on_both_engines!(every_principal_reaches_what_its_policy_allows_and_nothing_of_others, options(true, false));
 async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(shop: &Shop) {
     let server = shop.server().await;
     let (owner, document) = (server.customer().await, document());
@@ -274,7 +279,8 @@ async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(sh
         .map(|(_, id)| id.as_str())
         .chain([&account["id"], &account["email"]].map(|member| member.as_str().unwrap()))
         .collect();
-    let rows = rows(server, &owner).await;
+    let provider = Provider::of(shop).await;
+    let rows = rows(server, &provider, &owner).await;
     let operations = operations(&document);
     let missing = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).to_string();
     let (mut refused, mut allowed) = (0, 0);
@@ -317,6 +323,7 @@ async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(sh
                     Means::Cookie => with_each_credential(server, client)[1].1.clone(),
                     Means::AccessToken => with_access_token(server, &client).await,
                     Means::ApiKey | Means::ApiKeyOfFewScopes => with_key(server, &client, row.means).await,
+                    Means::IssuerToken => provider.newcomer(),
                 },
             };
             let what = format!("{operation} by {:?}, {:?}", row.caller, row.means);

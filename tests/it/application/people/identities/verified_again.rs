@@ -8,8 +8,9 @@ use jiff::SignedDuration;
 use undercroft::application::people::authentication;
 use undercroft::infrastructure::guards::Credentials;
 
-use super::{Issuer, bearer, options, server_of};
+use super::bearer;
 use crate::support::Shop;
+use crate::support::issuer::{Issuer, options};
 use crate::support::store::execute;
 
 /// Links the subject `root` of an issuer to all administrators, of whom there is one.
@@ -52,7 +53,7 @@ async fn a_token_of_the_issuer_is_verified_again_with_its_time_and_its_link(shop
 on_both_engines!(a_stream_ends_with_the_token_of_the_issuer_and_with_its_link, options(false, false));
 async fn a_stream_ends_with_the_token_of_the_issuer_and_with_its_link(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = server_of(shop, &issuer).await;
+    let server = issuer.server_of(shop).await;
     server.admin().await;
     link_administrator(shop, &issuer).await;
     let open = async || {

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 use undercroft::domain::api_key::SESSION_ONLY;
+use undercroft::infrastructure::middleware::jwt::TokenSigner;
 use uuid::Uuid;
 
 use super::FEW;
-use crate::support::{TestClient, TestServer};
+use crate::support::issuer::Issuer;
+use crate::support::{Shop, TestClient, TestServer, unique};
 
 /// The principals of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,15 @@ pub(super) enum Means {
     ApiKey,
     /// An API key of an administrator with the scope [`FEW`].
     ApiKeyOfFewScopes,
+    /// A token of the identity provider.
+    IssuerToken,
+}
+
+/// An identity provider, and a server that trusts it.
+pub(super) struct Provider<'a> {
+    shop: &'a Shop,
+    issuer: Issuer,
+    server: TestServer,
 }
 
 /// A caller with credentials of one kind.
@@ -108,7 +119,48 @@ async fn rows_with_keys(server: &TestServer, owner: &TestClient) -> Vec<Row> {
     rows
 }
 
-pub(super) async fn rows(server: &TestServer, owner: &TestClient) -> Vec<Row> {
+impl<'a> Provider<'a> {
+    pub(super) async fn of(shop: &'a Shop) -> Self {
+        let issuer = Issuer::start().await;
+        let server = issuer.server_of(shop).await;
+        Self { shop, issuer, server }
+    }
+
+    /// The client with the token of a subject.
+    fn client(&self, subject: &str, signer: &TokenSigner) -> TestClient {
+        let email = format!("{subject}@provider.example");
+        let token = signer.sign("JWT", &self.issuer.claims(self.shop, subject, &email, true)).unwrap();
+        self.server.guest().with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The client of a new user.
+    pub(super) fn newcomer(&self) -> TestClient {
+        self.client(&unique("subject"), &self.issuer.signer)
+    }
+
+    /// Clients with tokens: of the owner, of another customer, and one that the provider did not sign.
+    async fn rows(&self, owner: &TestClient) -> [Row; 3] {
+        let account = owner.get("/v1/me").await.expect(200);
+        let given = (self.issuer.url.clone(), account["email"].as_str().unwrap().to_owned());
+        let linked = self.shop.database.write(given, async |work, (url, email)| {
+            let sql = "INSERT INTO user_identities (provider, subject, user_id, created_at) \
+                       SELECT $1, 'owner', id, created_at FROM users WHERE email = $2";
+            work.execute(sql, &[url.as_str().into(), email.as_str().into()]).await
+        });
+        assert_eq!(linked.await.unwrap(), 1);
+        let stranger = TokenSigner::new("k1".into(), &[9; 32]).unwrap();
+        let other = self.newcomer();
+        other.get("/v1/me").await.expect(200);
+        [
+            (Caller::Owner, self.client("owner", &self.issuer.signer)),
+            (Caller::OtherCustomer, other),
+            (Caller::EndedSession, self.client("owner", &stranger)),
+        ]
+        .map(|(caller, client)| Row { caller, means: Means::IssuerToken, client })
+    }
+}
+
+pub(super) async fn rows(server: &TestServer, provider: &Provider<'_>, owner: &TestClient) -> Vec<Row> {
     let ended = server.customer().await;
     ended.delete("/v1/sessions").await.expect(204);
     let callers = [
@@ -123,5 +175,6 @@ pub(super) async fn rows(server: &TestServer, owner: &TestClient) -> Vec<Row> {
         rows.extend(clients.map(|(means, client)| Row { caller, means, client }));
     }
     rows.extend(rows_with_keys(server, owner).await);
+    rows.extend(provider.rows(owner).await);
     rows
 }

@@ -1,0 +1,93 @@
+//! An identity provider of the tests.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use undercroft::application::{IdentityTerms, Terms};
+use undercroft::infrastructure::adapters::KeySetClient;
+use undercroft::infrastructure::middleware::jwt::{Algorithm, Expected, TokenSigner, TrustedIssuer};
+
+use super::store::terms;
+use super::{Shop, ShopOptions, TestServer};
+
+/// An issuer on a free port.
+pub struct Issuer {
+    /// Its URL.
+    pub url: String,
+    /// Signs its tokens.
+    pub signer: TokenSigner,
+    /// The keys that it publishes; it responds with 503 if there are none.
+    pub published: Arc<Mutex<Option<Vec<Value>>>>,
+    fetched: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    /// Starts an issuer.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let signer = TokenSigner::new("k1".into(), &[1; 32]).unwrap();
+        let published = Arc::new(Mutex::new(Some(vec![signer.jwk()])));
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let configuration = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
+        let (keys, count) = (Arc::clone(&published), Arc::clone(&fetched));
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || Json(configuration)))
+            .route(
+                "/keys",
+                get(async move || {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let keys = keys.lock().unwrap().clone();
+                    keys.map(|keys| Json(json!({"keys": keys}))).ok_or(StatusCode::SERVICE_UNAVAILABLE)
+                }),
+            );
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, signer, published, fetched }
+    }
+
+    /// The issuer, as a store trusts it.
+    pub fn trusted(&self) -> TrustedIssuer {
+        let expected = Expected {
+            issuer: self.url.clone(),
+            audience: "shop".into(),
+            types: vec![None, Some("jwt"), Some("at+jwt")],
+            algorithms: vec![Algorithm::EdDsa],
+        };
+        TrustedIssuer::new(expected, KeySetClient::default())
+    }
+
+    /// The claims of a token that is valid for ten minutes.
+    pub fn claims(&self, shop: &Shop, subject: &str, email: &str, is_verified: bool) -> Value {
+        let now = shop.database.context().clock.now().as_second();
+        json!({"iss": self.url, "aud": "shop", "sub": subject, "iat": now, "exp": now + 600, "email": email,
+               "email_verified": is_verified})
+    }
+
+    /// A token with these claims.
+    pub fn token(&self, shop: &Shop, subject: &str, email: &str, is_verified: bool) -> String {
+        self.signer.sign("JWT", &self.claims(shop, subject, email, is_verified)).unwrap()
+    }
+
+    /// How often its keys were read.
+    pub fn fetched(&self) -> usize {
+        self.fetched.load(Ordering::SeqCst)
+    }
+
+    /// A server of the shop that trusts the issuer.
+    pub async fn server_of(&self, shop: &Shop) -> TestServer {
+        let mut store = shop.store.clone();
+        store.infrastructure.issuer = Some(self.trusted());
+        TestServer::start(store).await
+    }
+}
+
+/// The options of a shop with a manual clock, for users of an issuer.
+pub fn options(creates_users: bool, links_by_email: bool) -> ShopOptions {
+    let identities = IdentityTerms { creates_users, links_by_email };
+    ShopOptions::manual_clock().terms(Terms { identities, ..terms() })
+}
