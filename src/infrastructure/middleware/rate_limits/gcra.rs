@@ -3,6 +3,8 @@
 //! The number of a key is the time at which all that was counted is over: each adds the interval of the quota to it,
 //! and none may move it further than the whole quota into the future. A number in the past is the same as none.
 
+use std::time::Duration;
+
 use super::quota::Quota;
 
 /// What a limit decided.
@@ -15,6 +17,13 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Returns a decision of a store of another package: whether one was counted, and the time from now until all that
+    /// was counted is over, rounded up to a whole microsecond.
+    pub fn new(is_allowed: bool, pending: Duration) -> Self {
+        let micros = pending.as_nanos().div_ceil(1_000);
+        Self { is_allowed, pending: i64::try_from(micros).unwrap_or(i64::MAX) }
+    }
+
     /// How many more are allowed now.
     pub fn remaining(self, quota: Quota) -> u32 {
         u32::try_from((quota.full() - self.pending).max(0) / quota.interval()).unwrap_or(0)
@@ -22,7 +31,7 @@ impl Decision {
 
     /// The seconds until one more is allowed, rounded up.
     pub fn retry_after(self, quota: Quota) -> u64 {
-        seconds(self.pending + quota.interval() - quota.full())
+        seconds(self.pending - quota.full() + quota.interval())
     }
 
     /// The seconds until the whole quota is allowed, rounded up.

@@ -58,12 +58,22 @@ pub struct RateKey {
     partition: Partition,
 }
 
-/// Keeps the numbers of keys.
+/// Keeps the numbers of keys. The number of a key is the time, in microseconds since 1970, at which all that was
+/// counted for it is over; one that is not later than `now` is the same as none.
+///
+/// Another package can implement it, for a store of its own. Requests wait for both methods: each ends in bounded time,
+/// and a store that cannot reach its numbers decides without them. The text of a [`RateKey`] (its `Display`) differs
+/// for keys that differ.
 pub trait RateLimitStore: Send + Sync {
-    /// Counts one at `now`, in microseconds since 1970, if the quota allows it.
+    /// Counts one at `now`, in microseconds since 1970, if the quota allows it: adds [`Quota::interval`] to the number
+    /// of the key, or to `now` if there is none, unless the result is later than `now` by more than [`Quota::full`].
+    /// Concurrent calls for a key count one after the other.
+    ///
+    /// Returns [`Decision::new`] with whether it was counted, and the time from `now` to the number of the key.
     fn count(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, Decision>;
 
-    /// Removes one that was counted.
+    /// Removes one that was counted: subtracts [`Quota::interval`] from the number of the key. `now` is in microseconds
+    /// since 1970.
     fn uncount(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, ()>;
 }
 

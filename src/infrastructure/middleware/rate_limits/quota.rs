@@ -41,13 +41,14 @@ impl Quota {
         self.window
     }
 
-    /// The time of one, in microseconds.
-    pub(super) fn interval(self) -> i64 {
+    /// The time of one, in microseconds, as a [`RateLimitStore`](super::RateLimitStore) computes: at least 1.
+    pub fn interval(self) -> i64 {
         self.interval
     }
 
-    /// The time of the whole number, in microseconds.
-    pub(super) fn full(self) -> i64 {
+    /// The time of the whole number, in microseconds: [`interval`](Self::interval) by [`limit`](Self::limit), which may
+    /// be up to a second longer than [`window`](Self::window), since the interval is rounded up.
+    pub fn full(self) -> i64 {
         self.interval.saturating_mul(self.limit.into())
     }
 }

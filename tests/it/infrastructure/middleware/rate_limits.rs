@@ -1,15 +1,17 @@
-//! Rate limits, counted in the process and in Redis.
+//! Rate limits, counted in the process, in Redis, and in a store of another package.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
 use undercroft::domain::context::{Clock, Context, ManualClock};
 use undercroft::infrastructure::cache::Redis;
 use undercroft::infrastructure::middleware::{
-    MemoryStore, Partition, Quota, RateLimit, RateLimitStore, RateLimiter, RedisStore,
+    Decision, MemoryStore, Partition, Quota, RateKey, RateLimit, RateLimitStore, RateLimiter, RedisStore,
 };
 
 use crate::support::redis::redis_url;
@@ -32,9 +34,33 @@ fn limiter(store: Arc<dyn RateLimitStore>, clock: &Arc<ManualClock>) -> RateLimi
     RateLimiter::new(store, clock)
 }
 
+/// A store of another package: the numbers by the texts of their keys.
+#[derive(Default)]
+struct OtherStore(Mutex<HashMap<String, i64>>);
+
+impl RateLimitStore for OtherStore {
+    fn count(&self, key: RateKey, quota: Quota, now: i64) -> BoxFuture<'_, Decision> {
+        let mut numbers = self.0.lock().unwrap();
+        let number = numbers.entry(key.to_string()).or_insert(now);
+        // the clock may have been set back
+        *number = (*number).clamp(now, now + quota.full());
+        let is_allowed = *number + quota.interval() - now <= quota.full();
+        *number += if is_allowed { quota.interval() } else { 0 };
+        let pending = Duration::from_micros((*number - now).unsigned_abs());
+        ready(Decision::new(is_allowed, pending)).boxed()
+    }
+
+    fn uncount(&self, key: RateKey, quota: Quota, _: i64) -> BoxFuture<'_, ()> {
+        let mut numbers = self.0.lock().unwrap();
+        numbers.entry(key.to_string()).and_modify(|number| *number -= quota.interval());
+        ready(()).boxed()
+    }
+}
+
 /// The stores of this machine, each with its name.
 async fn stores() -> Vec<(&'static str, Arc<dyn RateLimitStore>)> {
     let mut stores: Vec<(_, Arc<dyn RateLimitStore>)> = vec![("memory", Arc::new(MemoryStore::default()))];
+    stores.push(("another", Arc::new(OtherStore::default())));
     if let Some(url) = redis_url().await {
         stores.push(("redis", Arc::new(RedisStore::new(Redis::new(&url).unwrap(), "tests"))));
     }
