@@ -1,7 +1,7 @@
 //! Refuses requests that no route could read, before any route does: those without exactly one valid `Host`, with a
-//! transfer coding that is not decoded, or with two media types. Sets the limit of bodies.
+//! transfer coding that is not decoded, or with two media types. Sets the limit of bodies, also for extractors of axum.
 
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
@@ -13,11 +13,17 @@ use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 /// Refuses malformed requests, and sets the limit of bodies.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestValidationMiddleware {
-    /// The largest body, in bytes, where a route does not set another limit.
+    /// The largest body, in bytes, where a route does not set another limit. It is that of the extractors of axum, too,
+    /// such as `axum::Json`.
+    ///
+    /// A route sets another one within the chain: by an extension [`BodyLimit`], or by a layer [`DefaultBodyLimit`] for
+    /// those extractors. Such a layer around the chain has no effect. The extractors respond to a larger body with
+    /// status 413 and plain text, which is no problem document.
     pub body_limit: BodyLimit,
 }
 
-/// The largest body in bytes: an extension of the request, by which routes limit what they read.
+/// The largest body in bytes: an extension of the request, by which routes limit what they read. The extractors of axum
+/// do not read it: for them the chain sets [`DefaultBodyLimit`] to the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimit(pub usize);
 
@@ -34,6 +40,7 @@ impl Middleware for RequestValidationMiddleware {
             return Failure::from(rejected).into_response();
         }
         request.extensions_mut().insert(self.body_limit);
+        DefaultBodyLimit::max(self.body_limit.0).apply(&mut request);
         next.run(request).await
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::Extension;
+use axum::extract::{DefaultBodyLimit, Extension};
 use axum::routing::post;
 use http::{Request, Version};
 use serde_json::Value;
@@ -13,7 +13,12 @@ use super::send_as_it_is;
 fn router() -> Router {
     let limit = async |Extension(BodyLimit(limit)): Extension<BodyLimit>| limit.to_string();
     let request_validation = RequestValidationMiddleware { body_limit: BodyLimit(7) };
-    Chain { request_validation, ..Chain::default() }.apply(Router::new().route("/", post(limit)))
+    let length = async |body: String| body.len().to_string();
+    let routes = Router::new()
+        .route("/", post(limit))
+        .route("/text", post(length))
+        .route("/long-text", post(length).layer(DefaultBodyLimit::max(9)));
+    Chain { request_validation, ..Chain::default() }.apply(routes)
 }
 
 async fn respond(version: Version, headers: &[(&'static str, &'static str)]) -> (u16, String) {
@@ -62,5 +67,16 @@ async fn other_requests_reach_their_route_with_the_limit_of_bodies() {
         (Version::HTTP_10, &[]),
     ] {
         assert_eq!(respond(version, headers).await, (200, "7".into()), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn extractors_of_axum_have_the_limit_of_bodies_where_a_route_sets_no_other() {
+    for (path, length, status) in
+        [("/text", 7, 200), ("/text", 8, 413), ("/long-text", 9, 200), ("/long-text", 10, 413)]
+    {
+        let request = Request::post(path).header("host", "shop.example");
+        let response = send_as_it_is(&router(), request.body(Body::from("x".repeat(length))).unwrap()).await;
+        assert_eq!(response.status(), status, "{path}, {length} bytes");
     }
 }
