@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{MatchedPath, Request};
@@ -31,22 +32,32 @@ pub enum RateClass {
     /// That of all requests of an address.
     #[default]
     General,
-    /// That, and the limit of this name for an address.
+    /// That, and the limit of this name for an address, by [`RateLimitingMiddleware::named`]. A name that is not there
+    /// adds no limit.
     Named(&'static str),
-    /// None: for health checks.
+    /// None, and no limit of a user: for health checks.
     Exempt,
 }
 
 /// The limits of a service. A limit that is not there does not limit.
+///
+/// # Clients
+///
+/// The client of a request is the address in its extension [`Client`](super::Client) or, without one, that of the
+/// connection in `ConnectInfo<SocketAddr>`, which axum's `into_make_service_with_connect_info` adds. A request with
+/// neither is not limited: a warning is logged once. Behind a proxy all connections come from the proxy, which would be
+/// limited as one client: a layer around the chain inserts [`Client::of`](super::Client::of), with the addresses of the
+/// proxies that may report the client.
 #[derive(Clone, Debug)]
 pub struct RateLimitingMiddleware {
     /// Counts the requests.
     pub limiter: RateLimiter,
     /// All requests of an address.
     pub general: Option<Quota>,
-    /// All requests of a user.
+    /// All requests of a user. The chain does not know users: it is counted only where a handler or an extractor calls
+    /// [`RequestLimits::count_user`], and without such a call it limits nothing.
     pub user: Option<Quota>,
-    /// The requests of an address to the routes of a class, by its name.
+    /// The requests of an address to the routes of a class, by its name in [`RateClass::Named`].
     pub named: BTreeMap<&'static str, Quota>,
     /// The routes that are not of the general class, by their paths of the router.
     pub classes: HashMap<String, Vec<(Method, RateClass)>>,
@@ -57,9 +68,12 @@ struct Limits {
     settings: RateLimitingMiddleware,
     /// The policy of requests that are counted for their address alone.
     general_policy: HeaderValue,
+    /// Whether it was logged that a request has no address.
+    has_warned: AtomicBool,
 }
 
-/// The limits that a request was counted for: an extension of the request.
+/// The limits that a request was counted for: an extension of the request, unless its route is exempt or it has no
+/// address.
 #[derive(Clone)]
 pub struct RequestLimits {
     limits: Arc<Limits>,
@@ -72,7 +86,7 @@ impl RateLimitingMiddleware {
         let general = self.general.map(|quota| policy(RateLimit { name: GENERAL, quota }));
         let general_policy = general.and_then(|text| text.try_into().ok());
         let general_policy = general_policy.unwrap_or(HeaderValue::from_static(""));
-        Arc::new(Limits { settings: self, general_policy })
+        Arc::new(Limits { settings: self, general_policy, has_warned: AtomicBool::new(false) })
     }
 
     /// The class of the route of a request.
@@ -95,8 +109,27 @@ impl RateLimitingMiddleware {
     }
 }
 
+impl Limits {
+    /// Logs, once, that a request to a route of this class has no address, if a limit would apply to it.
+    fn warn_of_missing_address(&self, class: RateClass) {
+        let settings = &self.settings;
+        let is_limited = settings.user.is_some() || settings.limits(class).next().is_some();
+        if class != RateClass::Exempt && is_limited && !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "rate limits have no effect on requests without the address of a client: serve the router with \
+                 `into_make_service_with_connect_info::<SocketAddr>()`, or insert `Client`"
+            );
+        }
+    }
+}
+
 impl RequestLimits {
-    /// Counts the request for its user, once it is known, or for the API keys of its user.
+    /// Counts the request for its user, once it is known, or for the API keys of its user. Does nothing if there is no
+    /// limit of a user.
+    ///
+    /// # Errors
+    ///
+    /// [`RejectedRequest::TooMany`] if the user has sent too many.
     pub async fn count_user(&self, partition: Partition) -> Result<(), RejectedRequest> {
         match self.limits.settings.user {
             Some(quota) => self.count(RateLimit { name: USER, quota }, partition).await,
@@ -151,6 +184,9 @@ impl Middleware for Arc<Limits> {
     async fn respond(&self, mut request: Request, next: impl Next) -> Response {
         let class = self.settings.class(&request);
         let partition = client_address(request.extensions()).map(Partition::Address);
+        if partition.is_none() {
+            self.warn_of_missing_address(class);
+        }
         let Some(partition) = partition.filter(|_| class != RateClass::Exempt) else {
             return next.run(request).await;
         };

@@ -1,19 +1,27 @@
 //! Rate limits, counted in the process, in Redis, and in a store of another package.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use http::{Method, Request};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
+use tracing::subscriber::NoSubscriber;
 use undercroft::domain::context::{Clock, Context, ManualClock};
 use undercroft::infrastructure::cache::Redis;
 use undercroft::infrastructure::middleware::{
-    Decision, MemoryStore, Partition, Quota, RateKey, RateLimit, RateLimitStore, RateLimiter, RedisStore,
+    Chain, Decision, MemoryStore, Partition, Quota, RateClass, RateKey, RateLimit, RateLimitStore,
+    RateLimiter, RateLimitingMiddleware, RedisStore,
 };
 
+use super::send;
 use crate::support::redis::redis_url;
 use crate::support::{Line, Proxy};
 
@@ -303,5 +311,46 @@ async fn without_redis_the_process_counts_in_bounded_time_and_redis_is_used_agai
             }
         };
         timeout(PATIENCE, returned).await.expect("Redis is used again");
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn requests_without_an_address_are_not_limited_and_the_log_says_so_once() {
+    let rate_limiting = Some(RateLimitingMiddleware {
+        limiter: RateLimiter::in_process(clock()),
+        general: Some("1/hour".parse().unwrap()),
+        user: None,
+        named: BTreeMap::new(),
+        classes: HashMap::from([("/health".to_owned(), vec![(Method::GET, RateClass::Exempt)])]),
+    });
+    let routes = Router::new().route("/news", get(async || "news")).route("/health", get(async || "up"));
+    let router = Chain { rate_limiting, ..Chain::default() }.apply(routes);
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    // with a single subscriber, a log statement that another test reaches first is cached as disabled
+    let _second = tracing::Dispatch::new(NoSubscriber::default());
+    let _logging = tracing::subscriber::set_default(subscriber);
+
+    for (path, warnings) in [("/health", 0), ("/news", 1), ("/news", 1)] {
+        let response = send(&router, Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(response.status(), 200, "{path}");
+        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(logged.matches("rate limits have no effect").count(), warnings, "{path}: {logged}");
     }
 }
