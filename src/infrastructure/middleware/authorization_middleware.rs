@@ -1,4 +1,4 @@
-//! States the permission that a route requires, for the guard that checks it.
+//! States the permission that a route requires, for the guard that checks it. It refuses no request itself.
 
 use axum::Extension;
 use axum::routing::MethodRouter;
@@ -10,7 +10,11 @@ use crate::domain::permission::Permission;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequiredPermission(pub Permission);
 
-/// Surrounds a single route, unlike the members of the [`Chain`](super::Chain).
+/// States the permission that a route requires, as the extension [`RequiredPermission`] of its requests. Surrounds a
+/// single route, unlike the members of the [`Chain`](super::Chain).
+///
+/// It refuses nothing: a route that it surrounds is open to all until its handler takes the proof of a guard, such as
+/// [`AdminGuard`](crate::infrastructure::guards::AdminGuard), whose facts the service loads with this permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthorizationMiddleware {
     /// The permission that the route requires.
