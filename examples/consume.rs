@@ -16,7 +16,8 @@ pub const GROUP: &str = "order counts";
 
 /// Opens the database and creates the table of the service.
 pub async fn open(url: &str) -> Result<Database, Box<dyn std::error::Error + Send + Sync>> {
-    let database = Database::open(&url.parse()?, Context::system(), Setup::IfEmpty).await?;
+    // it sets up an empty database, and after an update of the library applies the migrations of that
+    let database = Database::open(&url.parse()?, Context::system(), Setup::Migrate).await?;
     let table = "CREATE TABLE IF NOT EXISTS order_counts (currency TEXT PRIMARY KEY, orders BIGINT NOT NULL)";
     let created: Result<(), DatabaseError> =
         database.write(table, async |work, table| work.script(table).await).await;

@@ -31,7 +31,8 @@ impl DurableEvent for ParcelSent {
 
 /// Opens the database and creates the tables of the service beside those of the library.
 pub async fn open(url: &str) -> Result<Database, Box<dyn std::error::Error + Send + Sync>> {
-    let database = Database::open(&url.parse()?, Context::system(), Setup::IfEmpty).await?;
+    // it sets up an empty database, and after an update of the library applies the migrations of that
+    let database = Database::open(&url.parse()?, Context::system(), Setup::Migrate).await?;
     let tables = "CREATE TABLE IF NOT EXISTS parcels (customer TEXT NOT NULL, grams BIGINT NOT NULL CHECK (grams > 0)); \
                   CREATE TABLE IF NOT EXISTS parcel_counts (customer TEXT PRIMARY KEY, parcels BIGINT NOT NULL)";
     let created: Result<(), DatabaseError> =

@@ -74,6 +74,10 @@ impl Subscriber {
 
     /// Adds a handler for the events of type `E`. What the handler changes is committed together with the
     /// subscriber's cursor, or rolled back and retried.
+    ///
+    /// The handler runs in a unit of work and awaits nothing but that: on SQLite anything else that is not ready at
+    /// once fails, and a long computation lets all other units of work wait. What calls another service, such as a mail
+    /// server, is a job, which the handler creates by [`JobType::create`](super::jobs::JobType::create).
     #[must_use]
     pub fn on<E: DurableEvent>(mut self, handler: impl for<'a> EventHandler<'a, E>) -> Self {
         self.types.push(E::TYPE);
@@ -96,7 +100,7 @@ impl Subscriber {
     }
 
     /// Passes over new events while `condition` returns false, as if all handlers had succeeded. This costs less than
-    /// handlers that have nothing to do.
+    /// handlers that have nothing to do. The condition awaits nothing but its connection, as a handler does.
     #[must_use]
     pub fn only_if(mut self, condition: impl for<'a> Condition<'a>) -> Self {
         self.condition = Some(Arc::new(condition));

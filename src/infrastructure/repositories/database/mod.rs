@@ -115,13 +115,18 @@ enum Backend {
 }
 
 /// What [`Database::open`] does if the schema is not the one that this program needs.
+///
+/// A service that uses this library has a database of its own, which is empty at first: the library creates its tables
+/// there, and refuses one with tables of another program alone. The service creates its own tables beside them by
+/// [`Connection::script`] in a unit of work, each with `IF NOT EXISTS`. It opens with [`Setup::Migrate`]: an update of
+/// the library may have new migrations, with which [`Setup::IfEmpty`] fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setup {
     /// Sets up an empty database; fails if migrations are missing.
     IfEmpty,
     /// Fails if the database is missing, empty or older, and changes nothing then.
     Existing,
-    /// Applies the missing migrations.
+    /// Sets up an empty database, and applies missing migrations.
     Migrate,
     /// Fails, and does not create a missing database. The database is opened for reading: nothing is written to it.
     ReadOnly,
@@ -205,6 +210,17 @@ impl Database {
     ///
     /// On SQLite its statements run on the caller's thread: a read by key takes microseconds, less than a change of
     /// threads. Reads that may take long go through [`Database::snapshot`].
+    ///
+    /// It is no unit of work: on PostgreSQL what `execute` and `script` change is committed at once, and on SQLite a
+    /// statement that writes fails. [`Database::write`] writes.
+    ///
+    /// The connection returns to its pool when it is dropped. The pool is small (8 connections on SQLite, 16 on
+    /// PostgreSQL): tasks that each hold one and wait for another one, also for that of a snapshot or a unit of work,
+    /// can use up all of them and wait for each other.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Unavailable`] if no connection is free within 10 seconds, or the database cannot be reached.
     pub async fn read(&self) -> Result<Connection, DatabaseError> {
         Ok(Connection::new(match &*self.backend {
             Backend::Sqlite(sqlite) => EngineConnection::Sqlite(sqlite.reader().await?),
@@ -221,6 +237,18 @@ impl Database {
     }
 
     /// Runs `work` on one snapshot of the database; on SQLite in a blocking thread.
+    ///
+    /// `work` awaits nothing but its connection: on SQLite anything else that is not ready at once fails with
+    /// [`DatabaseError::Internal`]. What takes long, such as a request to another service, keeps one of a few
+    /// connections in use: do it before or after.
+    ///
+    /// # Errors
+    ///
+    /// That of `work`, and those of [`Database::read`].
+    ///
+    /// # Panics
+    ///
+    /// On PostgreSQL if `work` panics; on SQLite that is [`DatabaseError::Internal`].
     pub async fn snapshot<A, T, E, F>(&self, given: A, work: F) -> Result<T, E>
     where
         A: Send + 'static,
@@ -251,6 +279,22 @@ impl Database {
     ///
     /// `work` is run again if transactions conflict: it must have no effect outside its unit of work.
     /// The work may be committed even if the caller stops waiting.
+    ///
+    /// `work` awaits nothing but its unit of work: on SQLite anything else that is not ready at once, such as a wait, a
+    /// channel or another connection, fails with [`DatabaseError::Internal`]. It computes nothing that takes long:
+    /// SQLite has one writer, and all other units of work wait for it meanwhile; on PostgreSQL they wait for the rows
+    /// that it has locked. Wait and compute before, and pass the result as `given`.
+    ///
+    /// # Errors
+    ///
+    /// That of `work`. [`DatabaseError::Unavailable`] if the database cannot be reached, or too many units of work wait
+    /// for 10 seconds; [`DatabaseError::OutcomeUnknown`] if it failed during the commit; [`DatabaseError::Retryable`]
+    /// or [`DatabaseError::Stale`] if it conflicted 12 times on PostgreSQL; [`DatabaseError::ReadOnly`] or
+    /// [`DatabaseError::NotLive`] if this database is not written to; [`DatabaseError::Full`].
+    ///
+    /// # Panics
+    ///
+    /// On PostgreSQL if `work` panics, which rolls it back; on SQLite that is [`DatabaseError::Internal`].
     pub async fn write<A, T, E, F>(&self, given: A, work: F) -> Result<T, E>
     where
         A: Send + Sync + 'static,

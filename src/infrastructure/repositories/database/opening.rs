@@ -16,6 +16,13 @@ use crate::domain::context::Context;
 
 impl Database {
     /// Opens the database at `url`, and sets up its schema as `setup` allows.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Schema`] if the schema is not the one that this program needs and `setup` does not change it,
+    /// or the database has tables of another program; [`DatabaseError::Missing`] if there is no such database;
+    /// [`DatabaseError::Unavailable`] if it cannot be reached, or its URL cannot be used; [`DatabaseError::ReadOnly`]
+    /// and [`DatabaseError::Full`] if it cannot be set up.
     pub async fn open(url: &DatabaseUrl, context: Context, setup: Setup) -> Result<Self, DatabaseError> {
         let mut database = match setup {
             Setup::ReadOnly => Self::connect_for_reading(url, context)?,
