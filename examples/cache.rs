@@ -112,9 +112,8 @@ impl Service {
 
     /// Drops what was changed until now, by any process. After that, no entry is older than this call.
     ///
-    /// The order matters: `set_complete_to` promises that every drop up to the position is known. If it came before
-    /// `drop_tags`, another request would find nothing to drop in between, and use an entry that is older than the
-    /// change.
+    /// The order matters: `set_complete_to` promises that every drop up to the position is known, and so it comes after
+    /// `drop_tags`.
     fn catch_up(&self) {
         let (tags, position) = self.table.changes_after(self.drops.complete_to());
         if !tags.is_empty() {

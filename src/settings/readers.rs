@@ -13,7 +13,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::host::is_this_machine;
 use crate::domain::money::{Currency, Money};
-use crate::infrastructure::cache::CacheLimits;
+use crate::infrastructure::cache::{CACHES, CacheLimits};
 use crate::infrastructure::middleware::{Quota, TrustedProxies};
 use crate::infrastructure::repositories::DatabaseUrl;
 
@@ -154,7 +154,7 @@ fn parsed_hidden<T: FromStr<Err: Display>, E: de::Error>(text: &str) -> Result<T
 
 /// Reads the most bytes of caches, by their names.
 pub(super) fn cache_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheLimits, D::Error> {
-    CacheLimits::new(BTreeMap::deserialize(deserializer)?).map_err(de::Error::custom)
+    CacheLimits::new(BTreeMap::deserialize(deserializer)?, &CACHES).map_err(de::Error::custom)
 }
 
 /// Reads a quota; `none` is `None`.

@@ -41,7 +41,8 @@ pub enum LoadError<E> {
     /// The load panicked.
     #[error("the load panicked")]
     Panicked,
-    /// There is no value for the key.
+    /// There is no value for the key. The conversion into a `Failure` by `?` makes it one with status 500: a handler
+    /// for which a missing value is no fault, such as one that responds with 404, matches it before.
     #[error("there is no value")]
     Missing,
 }
@@ -130,7 +131,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`LoadError`], also if there is no value.
+    /// [`LoadError`]; it is [`LoadError::Missing`] if there is no value.
     pub async fn value(&self, key: &K) -> Result<(V, Lookup), LoadError<E>> {
         let (entry, origin) = self.get(key).await?;
         let value = entry.value().cloned().ok_or(LoadError::Missing)?;
@@ -141,7 +142,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`LoadError`], also if there is no value.
+    /// [`LoadError`]; it is [`LoadError::Missing`] if there is no value.
     pub async fn served(&self, key: &K) -> Result<Served<V>, LoadError<E>> {
         let Read { entry, outcome } = self.read(key).await?;
         let value = entry.value().cloned().ok_or(LoadError::Missing)?;
@@ -154,11 +155,16 @@ where
     }
 
     /// Returns the values of keys, in no order, without those that there are not. One that is not kept is loaded as by
-    /// [`Cached::get`]; several are loaded together by `load`, for this reader alone.
+    /// [`Cached::get`]; several are loaded together by `load`, for this reader alone. The values come without their
+    /// keys: one that is needed is a part of the value.
     ///
     /// # Errors
     ///
     /// [`LoadError`] if the load fails.
+    ///
+    /// # Panics
+    ///
+    /// If `load` panics, unlike the loads of [`Cached::get`].
     pub async fn get_all<F>(&self, keys: &[K], load: impl FnOnce(Vec<K>) -> F) -> Result<Vec<V>, LoadError<E>>
     where
         F: Future<Output = Result<Vec<(K, Loaded<V>)>, E>>,
@@ -199,6 +205,9 @@ where
     }
 
     /// Keeps the value of a key that names its version, without a load: a transaction has committed it.
+    ///
+    /// The entry counts as current from now on. In a cache whose entries are dropped by tags, one that was changed
+    /// again before this call would be kept in place of the change: there it is used only if the key names the version.
     pub fn put(&self, key: K, committed: Loaded<V>) {
         let history = self.history(self.0.drops.now(), Source::Commit);
         self.keep(key, self.entry(committed, history));
@@ -231,7 +240,9 @@ where
         entry
     }
 
-    /// Removes the entry of a key.
+    /// Removes the entry of a key from the memory of this process, to free it. It does not end what a change made old:
+    /// a load in progress puts its entry in afterwards, and the shared store and other processes still have theirs.
+    /// [`Drops::drop_tags`] is for changes.
     pub fn remove(&self, key: &K) {
         self.0.entries.invalidate(key);
     }

@@ -118,7 +118,8 @@ impl Drops {
         !self.read().is_log_left
     }
 
-    /// Drops the entries with one of these tags, because of what is at a position.
+    /// Drops the entries with one of these tags, because of what is at a position. [`Drops::set_complete_to`] with the
+    /// position comes after it.
     pub fn drop_tags(&self, tags: impl IntoIterator<Item = Tag>, position: Position) {
         self.change(|dropped, stamp| {
             for tag in tags {
@@ -138,6 +139,9 @@ impl Drops {
     }
 
     /// Records that every drop up to a position is known.
+    ///
+    /// It comes after [`Drops::drop_tags`] for all that is up to the position. If it came before, another request would
+    /// find nothing to drop in between, and use an entry that is older than the change.
     pub fn set_complete_to(&self, position: Position) {
         let mut dropped = self.write();
         dropped.complete_to = dropped.complete_to.max(position);

@@ -12,9 +12,12 @@ use super::tag::Tag;
 pub struct Loaded<V> {
     /// The value; `None` if there is none for the key.
     pub value: Option<V>,
-    /// The tags that drop it.
+    /// The tags that drop it. A value without tags is dropped only with all others ([`Drops::drop_all`]), and otherwise
+    /// ends by its policy. That there is no value is kept without tags until the next drop of anything, and is not
+    /// shared with other processes: it is not known which drop announces a value.
     pub tags: Vec<Tag>,
-    /// The size of the value in bytes, for the bound of the cache.
+    /// The size of the value in bytes, about, for the bound of the cache. That of a [`Rendered`](super::Rendered)
+    /// includes its forms, eight at most.
     pub bytes: u32,
 }
 

@@ -8,7 +8,7 @@ use crate::domain::context::Context;
 /// What differs between caches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// The name, in metrics and in the keys of the shared store.
+    /// The name, in metrics and in the keys of the shared store: no two caches of a service have the same.
     pub name: &'static str,
     /// The version of the shape of keys and values. A release with another one does not read the entries of this one.
     pub shape: u32,

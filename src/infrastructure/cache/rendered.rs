@@ -40,7 +40,8 @@ impl<T> Rendered<T> {
         Self(Arc::new(Inner { value, forms: Mutex::default() }))
     }
 
-    /// Returns the form with a name, which `render` makes if there is none.
+    /// Returns the form with a name, which `render` makes if there is none. A value keeps up to eight forms; a further
+    /// one replaces the oldest. [`Loaded::bytes`](super::Loaded::bytes) includes all of them.
     ///
     /// # Errors
     ///

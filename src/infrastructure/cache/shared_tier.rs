@@ -55,6 +55,9 @@ pub trait Shape: Sized {
 }
 
 /// A store of bytes that processes share and may lose. What fails is as if there were nothing.
+///
+/// Each method ends in bounded time, also if the store does not respond: readers wait for the first look, and tasks
+/// that put values into it are not limited otherwise.
 pub trait SharedStore: Send + Sync {
     /// Returns the bytes of a key.
     fn get(&self, key: String) -> BoxFuture<'_, Option<Vec<u8>>>;

@@ -16,6 +16,13 @@ use crate::infrastructure::cache::tiers::Tiers;
 
 impl Tiers {
     /// Returns an empty cache with these tiers, whose entries are dropped by tags.
+    ///
+    /// The text of a key (its `Display`) identifies it in the shared store: keys that are not equal have different
+    /// texts, or a reader gets the value of another key.
+    ///
+    /// # Panics
+    ///
+    /// If the times of the policy are longer than 1000 years: `ttl` with the longer one of `stale` and `fail_safe`.
     pub fn cached<K, V, E, F>(
         &self,
         policy: Policy,
@@ -31,7 +38,12 @@ impl Tiers {
     }
 
     /// Returns an empty cache with these tiers, whose keys have a version. `is_latest` reads whether there is no later
-    /// one, and `false` if that cannot be read; it is asked in check mode only.
+    /// one, and `false` if that cannot be read; it is asked in check mode only. The text of a key has its version, too;
+    /// see [`Tiers::cached`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Tiers::cached`].
     pub fn cached_by_version<K, V, E, L, F>(
         &self,
         policy: Policy,

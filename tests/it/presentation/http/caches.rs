@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use undercroft::infrastructure::cache::CacheLimits;
+use undercroft::infrastructure::cache::{CACHES, CacheLimits};
 
 use super::examples::document;
 use crate::support::http::{assert_for_administrators, order_of};
@@ -135,7 +135,7 @@ async fn administrators_see_what_caches_keep_and_clear_them(shop: &Shop) {
     assert_eq!(cache(&admin, "cart").await["hit_ratio"], Value::Null);
     for state in server.store.infrastructure.caches.states() {
         let limit = BTreeMap::from([(state.cache.to_owned(), 1)]);
-        assert!(CacheLimits::new(limit).is_ok(), "{} is a name in the settings", state.cache);
+        assert!(CacheLimits::new(limit, &CACHES).is_ok(), "{} is a name in the settings", state.cache);
     }
 
     let clear = async |tags: Value| admin.post("/admin/v1/caches/clear", tags).await;
