@@ -57,12 +57,29 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Returns the connection to the Redis at a URL, which need not be there yet. Call it on a runtime.
+    /// Returns the connection to the Redis at a URL, which need not be there yet. Call it on a runtime of Tokio.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`] if the text is no URL of Redis.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime of Tokio.
     pub fn new(url: &str) -> Result<Self, RedisError> {
         Self::with_patience(url, Patience::default())
     }
 
-    /// Returns the connection to the Redis at a URL, with its own patience. Call it on a runtime.
+    /// Returns the connection to the Redis at a URL, with its own patience; see [`Redis::new`]. Call it on a runtime of
+    /// Tokio.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`] if the text is no URL of Redis.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime of Tokio.
     pub fn with_patience(url: &str, patience: Patience) -> Result<Self, RedisError> {
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)

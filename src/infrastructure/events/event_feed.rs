@@ -66,7 +66,11 @@ impl EventFeed {
         Self { database, reader: Arc::default() }
     }
 
-    /// Follows the feed from now on.
+    /// Follows the feed from now on. Call it on a runtime of Tokio: the first follower begins the reader, a task.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime of Tokio.
     pub fn follow(&self) -> Follower {
         let feed = self.clone();
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);

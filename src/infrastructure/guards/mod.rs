@@ -95,7 +95,8 @@ pub enum Or<A, B> {
 impl<A: Guard, B: Guard> Guard for Or<A, B> {
     type Facts = (A::Facts, B::Facts);
 
-    /// Checks the first guard, and the second if it is refused; fails as the second.
+    /// Checks the first guard, and the second if it is refused; fails as the second. The failure of the first is
+    /// dropped, whatever its reason is.
     fn check((first, second): Self::Facts) -> Result<Self, Failure> {
         A::check(first).map(Self::First).or_else(|_| B::check(second).map(Self::Second))
     }
@@ -112,7 +113,8 @@ pub struct Not<A>(PhantomData<A>);
 impl<A: Guard> Guard for Not<A> {
     type Facts = A::Facts;
 
-    /// Fails with [`UnauthorizedAccessException::NotAllowed`] if the guard is not refused.
+    /// Fails with [`UnauthorizedAccessException::NotAllowed`] if the guard is not refused. Any failure of the guard
+    /// counts as its refusal, also one of the service: it is for guards that fail only by refusing.
     fn check(facts: Self::Facts) -> Result<Self, Failure> {
         match A::check(facts) {
             Ok(_) => Err(UnauthorizedAccessException::NotAllowed.into()),

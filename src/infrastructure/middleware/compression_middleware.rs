@@ -36,7 +36,14 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 const COMPRESSED: [&str; 5] =
     ["application/javascript", "image/svg+xml", "text/css", "text/html", "text/javascript"];
 
-/// Compresses bodies of responses and decodes those of requests.
+/// Compresses bodies of responses and decodes those of requests, by gzip.
+///
+/// A response is compressed if its media type is that of a text such as JSON or HTML and its size is known. One that no
+/// cache may store (`Cache-Control: no-store`) or that sets a cookie is not, since its length would reveal secrets, and
+/// neither is one with ranges or another coding.
+///
+/// A body of a request is decoded if it is JSON. One with a coding other than gzip, or with any coding and another
+/// media type, is refused with status 415.
 #[derive(Clone, Copy, Debug)]
 pub struct CompressionMiddleware {
     /// The smallest body that is compressed, in bytes; `None` compresses none.

@@ -18,6 +18,9 @@ use super::origin::Origin;
 use super::surround::{Middleware, Next};
 
 /// Lets pages of named origins use the service. Without an origin it does nothing.
+///
+/// Pages of these origins may use it in a private network, too: a preflight request that requires it always gets
+/// `Access-Control-Allow-Private-Network`.
 #[derive(Clone, Debug, Default)]
 pub struct CorsMiddleware {
     /// The origins whose pages may use the service with credentials.

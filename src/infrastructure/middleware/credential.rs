@@ -54,7 +54,7 @@ pub enum SameSiteCookie {
 
 /// Verifies the credentials of a service.
 pub trait VerifyCredential: Sync {
-    /// What a verified credential proves.
+    /// What a verified credential proves: a type of its own for each verifier of a service.
     type Principal: Clone + Send + Sync + 'static;
 
     /// Verifies the credential of a request.
@@ -70,6 +70,9 @@ pub trait VerifyCredential: Sync {
 struct Verified<P>(P);
 
 /// Returns what the credential of a request proves, `None` if it has none. The first call verifies it.
+///
+/// What was verified is kept for the request by the type of the principal alone: two verifiers that the same request
+/// calls have principals of different types, or the second gets what the first has verified.
 ///
 /// # Errors
 ///

@@ -30,7 +30,8 @@ pub struct ErrorHandlingMiddleware {
     /// The source of the ids of failures of requests that have none.
     pub context: Context,
     /// The longest time from a request to its response, for a service whose server does not limit it by a
-    /// [`TimeLimit`].
+    /// [`TimeLimit`]. When it is over, the future of the handler is dropped where it waits: what it was writing may be
+    /// committed or not.
     pub timeout: Option<Duration>,
     /// Asked about a refusal of a request that is not safe, within its time; not about one with status 401, 413, 415 or
     /// 429.

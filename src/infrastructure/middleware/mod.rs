@@ -113,6 +113,10 @@ pub struct Chain {
 
 impl Chain {
     /// Surrounds all routes of a router.
+    ///
+    /// # Panics
+    ///
+    /// If a text of the [`SecurityHeadersMiddleware`] is no value of a header.
     pub fn apply<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
         surround::surround(router, self.members())
     }

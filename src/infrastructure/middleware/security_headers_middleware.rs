@@ -16,6 +16,11 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Adds headers to each response that does not have them.
+///
+/// # Panics
+///
+/// [`Chain::apply`](super::Chain::apply) panics if a text is no value of a header: other characters than spaces, tabs
+/// and visible ASCII.
 #[derive(Clone, Debug)]
 pub struct SecurityHeadersMiddleware {
     /// The `Content-Security-Policy` of responses without one of their own. The default is that of responses that are

@@ -95,7 +95,16 @@ impl RateLimiter {
         Self::new(Arc::new(MemoryStore::default()), clock)
     }
 
-    /// Returns the limiter that counts where a URL says; `service` is the name of [`RedisStore::new`].
+    /// Returns the limiter that counts where a URL says; `service` is the name of [`RedisStore::new`]. Call it on a
+    /// runtime of Tokio. Redis need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`] if the URL is none of Redis.
+    ///
+    /// # Panics
+    ///
+    /// With a URL of Redis, outside of a runtime of Tokio.
     pub fn open(url: &CacheUrl, service: &str, clock: Arc<dyn Clock>) -> Result<Self, RedisError> {
         match url {
             CacheUrl::Memory => Ok(Self::in_process(clock)),

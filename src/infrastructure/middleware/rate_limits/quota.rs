@@ -22,8 +22,8 @@ pub struct Quota {
 pub struct InvalidQuota;
 
 impl Quota {
-    /// Returns a quota of `limit` in `window`, which is from a second to a day. The interval is rounded up to a whole
-    /// microsecond.
+    /// Returns a quota of `limit` in `window`. The limit is clamped to 1,000,000, and the window to a time from a
+    /// second to a day. The interval is rounded up to a whole microsecond.
     pub fn new(limit: NonZeroU32, window: Duration) -> Self {
         let window = window.clamp(Duration::from_secs(1), Duration::from_hours(24));
         let limit = limit.get().min(MOST);

@@ -68,7 +68,15 @@ impl SessionStore {
         Self { database, redis: None }
     }
 
-    /// Keeps sessions where a URL says. Redis need not be there yet. Call it on a runtime.
+    /// Keeps sessions where a URL says. Redis need not be there yet. Call it on a runtime of Tokio.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`] if the URL is none of Redis.
+    ///
+    /// # Panics
+    ///
+    /// With a URL of Redis, outside of a runtime of Tokio.
     pub fn open(url: &SessionsUrl, database: Database) -> Result<Self, RedisError> {
         let redis = match url {
             SessionsUrl::Database => None,
