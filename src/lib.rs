@@ -4,8 +4,10 @@
 //!
 //! - [`infrastructure`] holds the rooms, each of which can be used alone: typed errors with RFC 9457 responses
 //!   ([`infrastructure::exceptions`]), a database with units of work on SQLite or PostgreSQL
-//!   ([`infrastructure::repositories`]), durable events ([`infrastructure::events`]), and payment providers behind a
-//!   port ([`infrastructure::adapters`]).
+//!   ([`infrastructure::repositories`]), durable events ([`infrastructure::events`]), caches that are dropped by tags
+//!   ([`infrastructure::cache`]), payment providers behind a port ([`infrastructure::adapters`]), checks whose success
+//!   a handler gets as an argument ([`infrastructure::guards`]), and what surrounds the routes of any axum router
+//!   ([`infrastructure::middleware`]).
 //! - [`domain`] holds what a store knows: ids, money, products, orders, payments, and the rules of pricing and of state
 //!   changes. It does no I/O.
 //! - [`application`] holds the use cases. They take an [`application::Store`], which combines the rooms with the

@@ -74,6 +74,13 @@ impl<K, V, E> Clone for Cached<K, V, E> {
     }
 }
 
+impl<K, V, E> fmt::Debug for Cached<K, V, E> {
+    /// Omits the entries, which may be personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").field("policy", &self.0.policy).finish_non_exhaustive()
+    }
+}
+
 impl<K, V, E> Cached<K, V, E>
 where
     K: Eq + Hash + Clone + fmt::Display + Send + Sync + 'static,

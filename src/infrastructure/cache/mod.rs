@@ -129,7 +129,7 @@ pub struct OwnMembers {
 }
 
 /// How the caches of a process are kept.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CacheOptions {
     /// The second tier, if there is one.
     pub shared: Option<SharedTier>,

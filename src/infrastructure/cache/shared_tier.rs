@@ -5,7 +5,7 @@
 //! that lost or kept something, or was away, costs loads only. An entry is signed with a key of the store's own, so
 //! that one that is damaged, or of another store, is a miss. It is kept up to its end: no process serves it after that.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -232,6 +232,13 @@ impl SharedTier {
             [loaded_at, fresh_until].map(|time| Timestamp::from_microsecond(time).ok());
         let history = History { began, known, source: Source::Shared };
         Some(Entry::new(Loaded { value, tags, bytes: size }, history, loaded_at?, fresh_until?))
+    }
+}
+
+impl fmt::Debug for SharedTier {
+    /// Omits the key of its signatures.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedTier").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the caches of a process have in common.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -31,5 +32,15 @@ impl Tiers {
     /// Returns tiers with nothing but the memory of the process.
     pub fn in_memory(context: Context) -> Self {
         Self { context, drops: Arc::default(), shared: None, check: None, limits: CacheLimits::default() }
+    }
+}
+
+impl fmt::Debug for Tiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tiers")
+            .field("shared", &self.shared)
+            .field("is_checked", &self.check.is_some())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! A connection to either engine, which runs one SQL text: `$1` parameters, `RETURNING`, `ON CONFLICT`, CTEs.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::dialect::Engine;
@@ -198,5 +199,11 @@ impl Connection {
             EngineConnection::Sqlite(sqlite) => sqlite.script(sql),
             EngineConnection::Postgres(postgres) => postgres.script(sql).await,
         }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("engine", &self.engine()).finish_non_exhaustive()
     }
 }

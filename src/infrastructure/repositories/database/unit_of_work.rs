@@ -1,6 +1,7 @@
 //! A transaction: changes and events are committed together, or not at all.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -313,6 +314,15 @@ impl Deref for UnitOfWork {
 impl DerefMut for UnitOfWork {
     fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
+    }
+}
+
+impl fmt::Debug for UnitOfWork {
+    /// Omits the rows that it has locked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (engine, published) = (self.engine(), &self.published);
+        let mut shown = f.debug_struct("UnitOfWork");
+        shown.field("engine", &engine).field("published", published).finish_non_exhaustive()
     }
 }
 
