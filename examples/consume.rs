@@ -3,16 +3,21 @@
 //! `cargo run --example consume -- nats://127.0.0.1:4222` counts the orders that were paid. At RabbitMQ its queue must
 //! exist and be bound to the exchange `undercroft`: `undercroft.order=20counts`. Kafka needs `--features kafka`.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use undercroft::domain::context::Context;
 use undercroft::domain::events::{DurableEvent, OrderPaid};
 use undercroft::infrastructure::events::transports::{self, Received, Settlement, Transport, TransportError};
-use undercroft::infrastructure::events::{ReceivedEvent, is_first};
+use undercroft::infrastructure::events::{ReceivedEvent, is_first, purge_inbox};
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup};
 
 /// The group of the service at the broker. It identifies what the service has received, so it must never change.
 pub const GROUP: &str = "order counts";
+
+/// The most rows of the inbox that are deleted at once.
+const MOST_PURGED: i64 = 1_000;
 
 /// Opens the database and creates the table of the service.
 pub async fn open(url: &str) -> Result<Database, Box<dyn std::error::Error + Send + Sync>> {
@@ -70,15 +75,28 @@ async fn handle(database: &Database, message: &Received) -> Settlement {
     }
 }
 
+/// Deletes, every ten minutes, what `is_first` has recorded of events that no broker repeats any more.
+async fn purge(database: Database) {
+    loop {
+        let purged: Result<u64, DatabaseError> =
+            database.write((), async |work, ()| purge_inbox(work, MOST_PURGED).await).await;
+        if let Err(error) = purged {
+            eprintln!("the inbox was not purged, retrying: {error}");
+        }
+        tokio::time::sleep(Duration::from_mins(10)).await;
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::args().nth(1).ok_or("the URL of the broker is missing")?;
     let broker = transports::open(&url.parse()?, "undercroft").ok_or("the database is no broker")?;
     let database = open("sqlite:order-counts.db").await?;
+    tokio::spawn(purge(database.clone()));
     loop {
         if let Err(error) = receive(&database, broker.as_ref()).await {
             eprintln!("no events were received, retrying: {error}");
         }
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }

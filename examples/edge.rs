@@ -3,13 +3,15 @@
 //! at once. Each request is logged, and every error is a problem document in the language of the client: also a handler
 //! that panics, or takes longer than five seconds.
 //!
-//! `cargo run --example edge` serves `GET /news` on port 3000:
+//! `cargo run --example edge` serves `GET /news` on port 3000, and writes the log to its standard output:
 //!
 //! ```sh
 //! curl -i http://127.0.0.1:3000/news                                          # 401: no credential
 //! curl -i http://127.0.0.1:3000/news -H 'authorization: Bearer ada'           # 401: not that of a member
 //! curl -i http://127.0.0.1:3000/news -H 'authorization: Bearer member-ada'    # 200
-//! for i in $(seq 61); do curl -s -o /dev/null -w '%{http_code}\n' http://127.0.0.1:3000/news; done | tail -1    # 429
+//! curl -i http://127.0.0.1:3000/panic -H 'accept-language: de'                # 500: the cause is in the log alone
+//! curl -i http://127.0.0.1:3000/slow                                          # 504, after five seconds
+//! for i in $(seq 80); do curl -s -o /dev/null -w '%{http_code}\n' http://127.0.0.1:3000/news; done | tail -1    # 429
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
@@ -78,9 +80,24 @@ async fn news(member: MemberGuard) -> String {
     format!("Good morning, {}. The market opens at nine.", member.name)
 }
 
+/// A handler with a fault.
+async fn fail() -> &'static str {
+    panic!("a fault of the handler")
+}
+
+/// A handler that takes longer than the time-out.
+async fn delay() -> &'static str {
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    "late"
+}
+
 /// Returns the routes within their middleware.
 pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
-    let routes = Router::new().route("/news", get(news)).route("/health", get(|| async { "up" }));
+    let routes = Router::new()
+        .route("/news", get(news))
+        .route("/panic", get(fail))
+        .route("/slow", get(delay))
+        .route("/health", get(|| async { "up" }));
     let rate_limiting = Some(RateLimitingMiddleware {
         limiter: RateLimiter::in_process(Context::system().clock),
         general: Some("60/minute".parse()?),
@@ -114,6 +131,7 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    tracing_subscriber::fmt().init();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     // rate limits count for the address of the connection
     let service = service()?.into_make_service_with_connect_info::<SocketAddr>();

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example outbox` serves `POST /parcels` on port 3000. A subscriber counts the parcels of each customer.
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -13,6 +15,9 @@ use undercroft::domain::events::DurableEvent;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Failure, Fault, ValidationException};
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup, UnitOfWork};
+
+/// The most events that are deleted at once.
+const MOST_PURGED: i64 = 1_000;
 
 /// A parcel was sent.
 #[derive(Serialize, Deserialize)]
@@ -89,25 +94,28 @@ async fn parcels(
     Ok(Json(count.unwrap_or(0)))
 }
 
-/// Delivers events as they are committed, until `stop` is cancelled.
+/// Delivers events as they are committed, and deletes old ones, until `stop` is cancelled. Failures are logged.
 pub async fn deliver(database: Database, stop: CancellationToken) {
     let dispatcher = dispatcher(&database);
+    tokio::join!(dispatcher.run(&stop), purge(&dispatcher, &stop));
+}
+
+/// Deletes, every ten minutes, events that all subscribers have read and that are older than a week.
+async fn purge(dispatcher: &EventDispatcher, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        let committed = database.committed().notified();
-        if let Err(failure) = dispatcher.deliver(&stop).await {
-            eprintln!("events were not delivered, retrying: {failure}");
+        if let Err(failure) = dispatcher.purge(MOST_PURGED).await {
+            tracing::warn!(failure = %failure.report(), "old events were not deleted, retrying");
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = committed => {}
-            // a failed event is due again, or another process has published
-            () = tokio::time::sleep(std::time::Duration::from_secs(2)) => {}
+            () = tokio::time::sleep(Duration::from_mins(10)) => {}
         }
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    tracing_subscriber::fmt().init();
     let database = open("sqlite:parcels.db").await?;
     tokio::spawn(deliver(database.clone(), CancellationToken::new()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;

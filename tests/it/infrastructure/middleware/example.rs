@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use http::{Request, Response, request::Builder};
 
@@ -39,6 +39,17 @@ async fn an_unknown_route_is_a_problem_document_in_the_language_of_the_client() 
     let headers = response.headers();
     assert_eq!(text(headers, "content-type"), "application/problem+json");
     assert_eq!((text(headers, "content-language"), text(headers, "x-request-id").len()), ("de", 36));
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_is_a_problem_document_without_the_cause() {
+    let service = edge::service().unwrap();
+    let response = request(&service, Request::get("/panic")).await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(text(response.headers(), "content-type"), "application/problem+json");
+    let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    assert!(body.contains("instance") && !body.contains("a fault of the handler"), "{body}");
 }
 
 #[tokio::test]
