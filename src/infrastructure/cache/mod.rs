@@ -14,6 +14,58 @@
 //! What belongs to one shopper has no tags: its key has a version, which the reader's request reads from the database
 //! anyway, with the credentials or in place of the cart ([`OwnMembers`]). It is [`Private`]: not in Redis.
 //!
+//! # In another service
+//!
+//! [`Caches`] are those of a store. Another service makes its own by [`Tiers::cached`], from [`Tiers::in_memory`] with
+//! a [`SharedTier`] if it has one. How it drops what was changed depends on its source:
+//!
+//! - With a [`Database`], the unit of work that writes the rows publishes a [`CacheInvalidationEvent`] with the texts
+//!   of the tags, and each read begins with [`Invalidations::catch_up`]: no process serves what is older, as below. A
+//!   tag `catalogue` drops all entries.
+//! - In a single process, without a shared store, [`Drops::drop_tags`] after the commit is enough, with any position.
+//! - With another source that has a log of its changes, the service reads the log, as `examples/cache.rs` does.
+//!
+//! ```
+//! use undercroft::infrastructure::cache::{Cached, Invalidations, Loaded, Policy, Rendered, Tag, Tiers};
+//! use undercroft::infrastructure::events::CacheInvalidationEvent;
+//! use undercroft::infrastructure::exceptions::Failure;
+//! use undercroft::infrastructure::repositories::{Database, DatabaseError};
+//!
+//! type Greetings = Cached<String, Rendered<String>, DatabaseError>;
+//!
+//! /// Makes the cache, and what catches up with the drops of all processes: once at the start.
+//! fn greetings(tiers: &Tiers, database: &Database) -> (Greetings, Invalidations) {
+//!     let source = database.clone();
+//!     let greetings = tiers.cached(Policy::named("greeting", 1), move |name| load(source.clone(), name));
+//!     (greetings, Invalidations::new(database.clone(), tiers.drops.clone()))
+//! }
+//!
+//! async fn load(database: Database, name: String) -> Result<Loaded<Rendered<String>>, DatabaseError> {
+//!     let sql = "SELECT greeting FROM greetings WHERE name = $1";
+//!     let found: Option<String> = database.read().await?.first(sql, &[name.as_str().into()]).await?;
+//!     let tags = vec![Tag::of(&format!("greeting:{name}"))];
+//!     Ok(Loaded { value: found.map(Rendered::new), tags, bytes: 100 })
+//! }
+//!
+//! async fn change(database: &Database, name: String, greeting: String) -> Result<(), DatabaseError> {
+//!     let write = database.write((name, greeting), async |work, (name, greeting)| {
+//!         let sql = "UPDATE greetings SET greeting = $2 WHERE name = $1";
+//!         work.execute(sql, &[name.as_str().into(), greeting.as_str().into()]).await?;
+//!         work.publish(&CacheInvalidationEvent { tags: vec![format!("greeting:{name}")] }).await
+//!     });
+//!     write.await
+//! }
+//!
+//! async fn read(
+//!     (greetings, invalidations): &(Greetings, Invalidations),
+//!     name: &String,
+//! ) -> Result<String, Failure> {
+//!     invalidations.catch_up().await?;
+//!     let (greeting, _) = greetings.value(name).await?;
+//!     Ok(String::clone(&greeting))
+//! }
+//! ```
+//!
 //! # Adding one
 //!
 //! 1. Write `<name>_cache.rs` with the type of the keys, a policy and a loader that returns the tags of what it
@@ -23,6 +75,8 @@
 //!
 //! In check mode ([`CacheOptions::verify`]), every entry that is served is compared with a load of the same version,
 //! for which values have [`Shape::is_same`], and caches whose keys have a version [`Tiers::cached_by_version`].
+//!
+//! [`CacheInvalidationEvent`]: crate::infrastructure::events::CacheInvalidationEvent
 
 mod cached;
 mod cart_cache;
