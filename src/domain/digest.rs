@@ -20,7 +20,10 @@ mod tests {
 
     #[test]
     fn the_first_byte_is_the_most_significant_one() {
-        let digest = std::array::from_fn(|place| place as u8);
+        let mut digest = [0; 32];
+        for (place, byte) in digest.iter_mut().zip(0_u8..) {
+            *place = byte;
+        }
         assert_eq!(first_u64(&digest), 0x0001_0203_0405_0607);
         assert_eq!(first_u128(&digest), 0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f);
     }

@@ -22,10 +22,16 @@ type Load<V, E> = BoxFuture<'static, Outcome<V, E>>;
 pub(super) struct Loads<K, V, E>(Mutex<Running<K, V, E>>);
 
 struct Running<K, V, E> {
-    /// The loads with their numbers. One whose readers are all gone is not kept by this.
-    by_key: HashMap<K, (u64, Stamp, WeakShared<Load<V, E>>)>,
+    by_key: HashMap<K, KnownLoad<V, E>>,
     /// The number of loads that began.
     count: u64,
+}
+
+/// A load with its number, and the moment at which it began. It ends with its last reader.
+struct KnownLoad<V, E> {
+    number: u64,
+    began: Stamp,
+    load: WeakShared<Load<V, E>>,
 }
 
 /// A load in progress, for a reader that waits for it.
@@ -74,9 +80,11 @@ where
         F: Future<Output = Outcome<V, E>> + Send + 'static,
     {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = running.by_key.get(key).filter(|(_, began, _)| *began >= since);
-        if let Some((began, load)) = known.and_then(|(_, began, load)| Some((*began, load.upgrade()?))) {
-            return LoadInProgress { began, is_new: false, load };
+        if let Some(KnownLoad { began, load, .. }) = running.by_key.get(key)
+            && *began >= since
+            && let Some(load) = load.upgrade()
+        {
+            return LoadInProgress { began: *began, is_new: false, load };
         }
 
         let (began, load) = begin();
@@ -89,7 +97,7 @@ where
         let load = load.boxed().shared();
         if let Some(weak) = load.downgrade() {
             let number = running.count;
-            running.by_key.insert(key.clone(), (number, began, weak));
+            running.by_key.insert(key.clone(), KnownLoad { number, began, load: weak });
         }
         LoadInProgress { began, is_new: true, load }
     }
@@ -136,7 +144,7 @@ impl<K: Eq + Hash, V, E> Drop for Registered<K, V, E> {
     fn drop(&mut self) {
         let mut running = self.loads.0.lock().unwrap_or_else(PoisonError::into_inner);
         // a later load of the key may have taken its place
-        if running.by_key.get(&self.key).is_some_and(|(number, ..)| *number == self.number) {
+        if running.by_key.get(&self.key).is_some_and(|known| known.number == self.number) {
             running.by_key.remove(&self.key);
         }
     }

@@ -40,13 +40,12 @@ where
         let was_kept = known.is_some();
         let now = inner.context.clock.now();
         let fallback = known.filter(|entry| is_within(now, entry.loaded_at, inner.policy.fail_safe));
-        let (outcome, collapsed) = match &fallback {
-            None => self.load_current(key, Reader::Alone).await,
-            Some(_) => {
-                let load = self.load_current(key, Reader::WithFallback);
-                let in_time = timeout(inner.policy.soft_timeout, load).await;
-                in_time.unwrap_or((Err(LoadError::TimedOut), false))
-            }
+        let (outcome, collapsed) = if fallback.is_some() {
+            let load = self.load_current(key, Reader::WithFallback);
+            let in_time = timeout(inner.policy.soft_timeout, load).await;
+            in_time.unwrap_or((Err(LoadError::TimedOut), false))
+        } else {
+            self.load_current(key, Reader::Alone).await
         };
 
         match (outcome, fallback) {

@@ -62,8 +62,8 @@ struct CacheBody {
 }
 
 impl CacheBody {
-    fn of(state: CacheState) -> Self {
-        let CacheState { cache, policy, counts, entries, bytes, .. } = state;
+    fn of(state: &CacheState) -> Self {
+        let CacheState { cache, policy, counts, entries, bytes, .. } = *state;
         Self {
             name: cache,
             ttl_seconds: policy.ttl.as_secs(),
@@ -104,7 +104,7 @@ struct ClearCaches {
 #[utoipa::path(get, path = "/admin/v1/caches", tag = "admin-caches",
     responses((status = 200, body = List<CacheBody>)))]
 async fn list_caches(_: Admin, State(app): State<AppState>) -> HandlerResult<Json<List<CacheBody>>> {
-    Ok(Json(List::whole(caches::states(&app.store), CacheBody::of)))
+    Ok(Json(List::whole(caches::states(&app.store), |state| CacheBody::of(&state))))
 }
 
 /// Clear caches
