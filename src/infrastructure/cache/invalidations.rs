@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -34,6 +35,9 @@ const BEFORE_START: usize = 2_000;
 /// The looks after which the transactions that are still open are asked for. So they are at each look while more than
 /// a batch was read above the position up to which everything is known: each look would read all of it again.
 const LOOKS: u32 = 256;
+/// The time after which they are asked for if something was read above that position: what is loaded after a change is
+/// shared with other processes only once everything up to the change is known.
+const ASKED_EVERY: SignedDuration = SignedDuration::from_millis(100);
 
 /// The invalidations of a database.
 pub struct Invalidations {
@@ -57,6 +61,8 @@ struct State {
     /// The invalidations above it that were read: transactions with earlier numbers may still be open.
     read: BTreeSet<i64>,
     looks: u32,
+    /// When the open transactions were last asked for.
+    asked_at: Option<Timestamp>,
     /// Whether the database was found not to be a standby: it does not become one any more.
     is_followed: bool,
     /// The transactions that were open before a look that succeeded.
@@ -168,10 +174,11 @@ impl Invalidations {
         }
         let complete_to = state.complete_to.unwrap_or_default();
         state.looks += 1;
-        if !is_sqlite && state.looks < LOOKS && state.read.len() < BATCH {
+        let now = self.database.context().clock.now();
+        if !is_sqlite && !state.asks(now) {
             return self.read_new(state, connection, complete_to).await;
         }
-        state.looks = 0;
+        (state.looks, state.asked_at) = (0, Some(now));
         let publishing = outbox.publishing().await?;
         // the look before has read what other transactions had published
         let new_after = state.publishing.as_ref().map_or(0, |earlier| publishing.new_after(earlier));
@@ -216,6 +223,14 @@ impl Invalidations {
         state.complete_to = Some(position);
         state.read = state.read.split_off(&(position + 1));
         self.drops.set_complete_to(Position(position));
+    }
+}
+
+impl State {
+    /// Returns whether a look asks for the open transactions.
+    fn asks(&self, now: Timestamp) -> bool {
+        let is_later = || self.asked_at.is_none_or(|at| now.duration_since(at) >= ASKED_EVERY);
+        self.looks >= LOOKS || self.read.len() >= BATCH || !self.read.is_empty() && is_later()
     }
 }
 

@@ -68,8 +68,9 @@ impl Telemetry {
     /// Exports the traces and metrics of a store from now on, if the settings name a collector. `service` is the part
     /// of the store that the process is.
     pub fn start(store: &Store, settings: &TelemetrySettings, service: &'static str) -> Option<Self> {
-        let exporter = OtlpExporter::new(settings.otlp.clone()?);
-        tracing::info!(collector = ?settings.otlp, sampled = settings.sampled, "traces and metrics are exported");
+        let collector = settings.otlp.clone()?;
+        tracing::info!(?collector, sampled = settings.sampled, "traces and metrics are exported");
+        let exporter = OtlpExporter::new(collector);
         let instance = store.database().context().ids.uuid().to_string();
         let resource = json!({"attributes": attributes([
             ("service.name", "undercroft".into()),

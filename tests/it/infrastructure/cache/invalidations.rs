@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::cache::{Drops, Invalidations};
+use undercroft::infrastructure::cache::{Drops, Invalidations, Position};
 use undercroft::infrastructure::events::CacheInvalidationEvent;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup};
 
-use crate::support::store::write_until_committed;
+use crate::support::store::{value, write_until_committed};
 use crate::support::{EmptyPostgres, FaultyProxy, RoundTrips, Shop};
 
 /// More than a look reads at once, six times.
@@ -108,6 +108,24 @@ async fn a_look_takes_one_round_trip() {
         least = least.min(trips.take());
     }
     assert_eq!(least, 1);
+}
+
+on_both_engines!(everything_up_to_a_change_is_known_a_few_looks_after_it);
+async fn everything_up_to_a_change_is_known_a_few_looks_after_it(shop: &Shop) {
+    let (invalidations, drops) = caught_up(&shop.database).await;
+    for _ in 0..2 {
+        publish(&shop.database, 1).await;
+        let position: i64 = value(&shop.database, "SELECT MAX(seq) FROM outbox", &[]).await;
+        // what is loaded from then on is shared with other processes
+        for _ in 0..50 {
+            invalidations.catch_up().await.unwrap();
+            if drops.complete_to() >= Position(position) {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(drops.complete_to() >= Position(position));
+    }
 }
 
 on_both_engines!(each_look_reads_what_was_committed_before_it);
