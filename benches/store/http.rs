@@ -11,7 +11,7 @@ use undercroft::domain::ids::VariantId;
 use crate::Outcome;
 use crate::figures::{each, median, percentile, rate};
 use crate::load::{self, CONNECTIONS, Caller, Shopper};
-use crate::process::Server;
+use crate::process::{Server, UNLIMITED};
 use crate::schema::Schema;
 use crate::shop::{Shop, folder};
 
@@ -81,7 +81,8 @@ async fn serve(folder: &Path, url: &str, effort: Effort) -> Outcome<()> {
         store.ratio(&bare, |figures| &figures.cpu),
         store.ratio(&bare, |figures| &figures.a_second)
     );
-    let uncached = Server::store_with(folder, Some(url), ("CACHES__LIMIT_BYTES__PRODUCT", "0")).await?;
+    let uncached =
+        Server::store_with(folder, Some(url), &[UNLIMITED, ("CACHES__LIMIT_BYTES__PRODUCT", "0")]).await?;
     run(&uncached, readers(uncached.address), effort).await?.print_beside(&bare, "product, not kept", MISS);
     uncached.end().await?;
     for (name, path, aim) in [
@@ -102,7 +103,7 @@ async fn serve(folder: &Path, url: &str, effort: Effort) -> Outcome<()> {
 
 /// Measures requests that are refused by a rate limit and for overload, beside bare axum's response to an unknown path.
 async fn refusals(folder: &Path, url: &str, path: &str, effort: Effort) -> Outcome<()> {
-    let limited = Server::store_with(folder, Some(url), ("RATE_LIMITS__GENERAL", "1/day")).await?;
+    let limited = Server::store_with(folder, Some(url), &[("RATE_LIMITS__GENERAL", "1/day")]).await?;
     Caller::new(limited.address).expect(path, 200).await?;
     let (overloaded, bare) = (Server::refusing().await?, Server::bare(&folder.join("product.json")).await?);
     let refused = |server: &Server, path, status| Refused::each(server.address, path, status);

@@ -24,22 +24,25 @@ pub(crate) struct Server {
     _stdout: BufReader<ChildStdout>,
 }
 
+/// The setting by which no request is limited.
+pub(crate) const UNLIMITED: (&str, &str) = ("RATE_LIMITS__ENABLED", "false");
+
 impl Server {
     /// Starts the store in `folder`, on the database at `url` or on its default. Its clients have one address, so
     /// nothing is limited for an address.
     pub(crate) async fn store(folder: &Path, url: Option<&str>) -> Outcome<Self> {
-        Self::store_with(folder, url, ("RATE_LIMITS__ENABLED", "false")).await
+        Self::store_with(folder, url, &[UNLIMITED]).await
     }
 
-    /// Starts the store as [`store`](Self::store) with one setting instead, a name without the prefix and a value.
+    /// Starts the store as [`store`](Self::store) with other settings, each a name without the prefix and a value.
     pub(crate) async fn store_with(
         folder: &Path,
         url: Option<&str>,
-        (name, value): (&str, &str),
+        settings: &[(&str, &str)],
     ) -> Outcome<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_undercroft"));
         command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(folder);
-        command.env(format!("UNDERCROFT_{name}"), value);
+        command.envs(settings.iter().map(|(name, value)| (format!("UNDERCROFT_{name}"), value)));
         if let Some(url) = url {
             command.env("UNDERCROFT_DATABASE", url);
         }

@@ -2,7 +2,7 @@
 //!
 //! Folding is compatibility decomposition (NFKD) without marks, and case folding by way of upper case: `Straße` is
 //! found by `STRASSE`, and `ﬁg` by `fig`. Every Han or kana character is a word, because these scripts have no spaces.
-//! An apostrophe does not separate words.
+//! An apostrophe or a soft hyphen does not separate words.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
@@ -19,7 +19,7 @@ pub fn words(text: &str) -> Vec<String> {
             words.push(std::mem::take(word));
         }
     };
-    for c in text.nfkd().filter(|&c| !is_combining_mark(c) && !matches!(c, '\'' | '’')) {
+    for c in text.nfkd().filter(|&c| !is_combining_mark(c) && !is_ignored(c)) {
         let is_word = is_unspaced(c);
         if is_word || !c.is_alphanumeric() {
             end(&mut word);
@@ -38,6 +38,12 @@ pub fn words(text: &str) -> Vec<String> {
     }
     end(&mut word);
     words
+}
+
+/// Returns whether a character is no part of a word and separates none: an apostrophe, and those that are not seen within
+/// a word, such as the soft hyphen.
+fn is_ignored(c: char) -> bool {
+    matches!(c, '\'' | '’' | '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
 /// Returns whether a character belongs to a script without spaces: hiragana, katakana or Han.
@@ -63,6 +69,7 @@ mod tests {
     fn other_characters_than_letters_and_digits_separate_words() {
         assert_eq!(words("AB-123/x, men's 1.5\u{a0}l"), ["ab", "123", "x", "mens", "1", "5", "l"]);
         assert!(words(" -- … \u{301}").is_empty());
+        assert_eq!(words("te\u{ad}a cu\u{2060}p\u{200b}s"), ["tea", "cup", "s"]);
     }
 
     #[test]
