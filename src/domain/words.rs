@@ -40,8 +40,8 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Returns whether a character is no part of a word and separates none: an apostrophe, and those that are not seen within
-/// a word, such as the soft hyphen.
+/// Returns whether a character is no part of a word and separates none: an apostrophe, and those that are not seen
+/// within a word, such as the soft hyphen.
 fn is_ignored(c: char) -> bool {
     matches!(c, '\'' | '’' | '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}')
 }
