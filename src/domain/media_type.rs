@@ -1,5 +1,10 @@
 //! Media types, such as `application/json`.
 
+/// Returns a media type without its parameters.
+pub(crate) fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim()
+}
+
 /// Returns whether a media type without its parameters is JSON or based on it (RFC 6839 section 3.1).
 pub(crate) fn is_json(essence: &str) -> bool {
     let essence = essence.to_ascii_lowercase();

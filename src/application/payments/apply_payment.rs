@@ -117,12 +117,20 @@ pub(crate) async fn cancel_order(
     permissions: Permissions,
 ) -> Result<PlacedOrder, Failure> {
     let placed = lock(work, id).await?;
-    let refund = Permission::write(Resource::Refunds);
     let Payment { captured, capturing, .. } = &placed.payment;
-    if !(captured.is_zero() && capturing.is_zero() || permissions.contains(refund)) {
-        return Err(UnauthorizedAccessException::MissingPermission(refund).into());
+    if !(captured.is_zero() && capturing.is_zero()) {
+        check_refunds(permissions)?;
     }
     cancel_locked(work, placed).await
+}
+
+/// Fails with [`UnauthorizedAccessException::MissingPermission`] if these permissions do not include refunds.
+pub(crate) fn check_refunds(permissions: Permissions) -> Result<(), Failure> {
+    let refund = Permission::write(Resource::Refunds);
+    if permissions.contains(refund) {
+        return Ok(());
+    }
+    Err(UnauthorizedAccessException::MissingPermission(refund).into())
 }
 
 /// Cancels an order for its buyer, who may for `window` after the checkout.

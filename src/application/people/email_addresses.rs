@@ -90,7 +90,7 @@ pub async fn verify(
         verify_in(work, mailing, session_hash.as_deref(), &request.token).await
     });
     if let Some(ended) = write.await? {
-        sessions::settle(store, &ended).await;
+        sessions::end_in_redis(store, &ended).await;
     }
     Ok(())
 }

@@ -121,7 +121,7 @@ pub async fn confirm(
         Ok::<_, Failure>(Ok((ended, new_recovery_codes(work, user.id).await?)))
     });
     let (ended, codes) = write.await?.map_err(Refusal::of_request)?;
-    sessions::settle(store, &ended).await;
+    sessions::end_in_redis(store, &ended).await;
     Ok(codes)
 }
 

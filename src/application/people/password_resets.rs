@@ -118,6 +118,6 @@ pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Fail
             Ok::<_, Failure>(SessionRepository::end_all_of(work, user.id).await?)
         },
     );
-    sessions::settle(store, &write.await?).await;
+    sessions::end_in_redis(store, &write.await?).await;
     Ok(device)
 }

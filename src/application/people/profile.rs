@@ -152,7 +152,7 @@ pub async fn erase(
         }
         users::erase_in(work, Granter::Unlimited, *user_id).await
     });
-    sessions::settle(store, &erase.await?).await;
+    sessions::end_in_redis(store, &erase.await?).await;
     Ok(())
 }
 

@@ -289,7 +289,7 @@ pub(super) async fn end_by_token_hash(
 /// Ends all sessions of a user, and the tokens that were sent to the user by e-mail.
 pub async fn log_out_everywhere(store: &Store, user_id: UserId) -> Result<(), Failure> {
     let write = store.database().write(user_id, async |work, user_id| end_everywhere(work, *user_id).await);
-    settle(store, &write.await?).await;
+    end_in_redis(store, &write.await?).await;
     Ok(())
 }
 
@@ -303,6 +303,6 @@ pub(super) async fn end_everywhere(work: &mut UnitOfWork, user_id: UserId) -> Re
 }
 
 /// Removes what Redis has of sessions that a transaction ended, after its commit.
-pub(super) async fn settle(store: &Store, ended: &EndedSessions) {
+pub(super) async fn end_in_redis(store: &Store, ended: &EndedSessions) {
     store.sessions().end_in_redis(ended).await;
 }

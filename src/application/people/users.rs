@@ -76,7 +76,7 @@ pub async fn change_role(
         .write(given, async |work, (granter, change)| change_role_in(work, *granter, change).await);
     let (user, ended) = write.await?;
     if let Some(ended) = ended {
-        sessions::settle(store, &ended).await;
+        sessions::end_in_redis(store, &ended).await;
     }
     Ok(user)
 }
@@ -149,7 +149,7 @@ pub async fn end_sessions(store: &Store, granter: Granter, id: UserId) -> Result
         grantable.check_user(work, &user).await?;
         sessions::end_everywhere(work, user.id).await
     });
-    sessions::settle(store, &write.await?).await;
+    sessions::end_in_redis(store, &write.await?).await;
     Ok(())
 }
 
@@ -157,7 +157,7 @@ pub async fn end_sessions(store: &Store, granter: Granter, id: UserId) -> Result
 pub async fn erase(store: &Store, granter: Granter, id: UserId) -> Result<(), Failure> {
     let erase =
         store.database().write((granter, id), async |work, &(granter, id)| erase_in(work, granter, id).await);
-    sessions::settle(store, &erase.await?).await;
+    sessions::end_in_redis(store, &erase.await?).await;
     Ok(())
 }
 

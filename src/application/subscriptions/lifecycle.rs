@@ -6,18 +6,17 @@ use jiff::Timestamp;
 use crate::domain::ids::{OrderId, SubscriptionId, UserId};
 use crate::domain::money::Money;
 use crate::domain::payment::{OperationKind, Payment, PaymentOperation};
-use crate::domain::permission::{Permission, Permissions, Resource};
+use crate::domain::permission::Permissions;
 use crate::domain::state::State;
 use crate::domain::subscription::{PeriodStatus, Subscription, SubscriptionPeriod, SubscriptionStatus};
 use crate::infrastructure::exceptions::{
     Conflict, Failure, NotFound, OrderProcessingException, SubscriptionExpiredException, Technical,
-    UnauthorizedAccessException,
 };
 use crate::infrastructure::repositories::{StoredResponse, SubscriptionRepository, UnitOfWork};
 
 use crate::application::Store;
 use crate::application::idempotency::{Responder, once};
-use crate::application::payments::apply_payment::{begin_operation, cancel_order};
+use crate::application::payments::apply_payment::{begin_operation, cancel_order, check_refunds};
 use crate::application::payments::gateway_calls::send_due;
 use crate::application::payments::placed_orders;
 use crate::application::payments::subscription_periods::{self as periods, end, fail_open_charge, save};
@@ -122,10 +121,7 @@ async fn cancel_and_refund(
     id: SubscriptionId,
     permissions: Permissions,
 ) -> Result<Subscription, Failure> {
-    let refund = Permission::write(Resource::Refunds);
-    if !permissions.contains(refund) {
-        return Err(UnauthorizedAccessException::MissingPermission(refund).into());
-    }
+    check_refunds(permissions)?;
     let mut subscription = lock_with_charges(work, id).await?;
     cancel_open_charge(work, id).await?;
     refund_rest(work, &subscription).await?;

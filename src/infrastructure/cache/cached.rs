@@ -140,9 +140,9 @@ where
     ///
     /// [`LoadError`]; it is [`LoadError::Missing`] if there is no value.
     pub async fn value(&self, key: &K) -> Result<(V, Lookup), LoadError<E>> {
-        let (entry, origin) = self.get(key).await?;
+        let (entry, lookup) = self.get(key).await?;
         let value = entry.value().cloned().ok_or(LoadError::Missing)?;
-        Ok((value, origin))
+        Ok((value, lookup))
     }
 
     /// Returns the value of a key with what came of the read; see [`Cached::get`].

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::cloud_event::CloudEvent;
 use super::transports::{MAX_MESSAGE, Received};
-use crate::domain::media_type;
+use crate::domain::media_type::{self, essence};
 use crate::domain::trace::TraceContext;
 use crate::domain::unique_members::{UniqueMembers, UniqueValue};
 
@@ -200,11 +200,6 @@ fn wrong(name: &str, expected: &'static str) -> InvalidEvent {
 
 fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, InvalidEvent> {
     serde_json::from_slice(text).map_err(|error| InvalidEvent::Malformed(error.to_string()))
-}
-
-/// Returns a media type without its parameters.
-fn essence(media_type: &str) -> &str {
-    media_type.split(';').next().unwrap_or_default().trim()
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -26,7 +26,7 @@ use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
 use super::entity_tags::{client_has, if_none_match};
 use super::surround::{Middleware, Next, service};
-use crate::domain::media_type::is_json;
+use crate::domain::media_type::{self, is_json};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 
 /// The end of the entity tag of a compressed response.
@@ -195,9 +195,8 @@ fn add_vary(headers: &mut HeaderMap) {
 }
 
 /// Returns a media type without its parameters.
-fn essence(media_type: &HeaderValue) -> &str {
-    let text = media_type.to_str().unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim()
+fn essence(value: &HeaderValue) -> &str {
+    media_type::essence(value.to_str().unwrap_or_default())
 }
 
 /// Returns whether responses of a media type are compressed.

@@ -17,6 +17,7 @@ use super::operation::OperationDescription;
 use super::routing::Argument;
 use super::state::AppState;
 use crate::domain::file::shown_types;
+use crate::domain::media_type::essence;
 use crate::domain::ports::{FileContent, Interrupted, PortFuture};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 use crate::infrastructure::middleware::DecodedBody;
@@ -94,7 +95,7 @@ impl FromRequest<AppState> for FileUpload {
 fn content_type(headers: &HeaderMap) -> Result<String, Failure> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(UNKNOWN.to_owned()) };
     let text = value.to_str().map_err(|_| NOT_A_TYPE)?;
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(text).to_ascii_lowercase();
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_token);
     let is_type = essence.split_once('/').is_some_and(|(kind, name)| is_name(kind) && is_name(name));
     if is_type && essence.len() <= MAX_LENGTH { Ok(essence) } else { Err(NOT_A_TYPE.into()) }
