@@ -93,6 +93,8 @@ async fn serve(folder: &Path, url: &str, effort: Effort) -> Outcome<()> {
         let readers = Reader::each(server.address, &[path.to_owned()]);
         run(&server, readers, effort).await?.print_beside(&bare, name, aim);
     }
+    let readers = Reader::with_gzip(server.address, "/v1/products?limit=20");
+    run(&server, readers, effort).await?.print_beside(&bare, "list of 20, gzip", 4.0);
     let carts = Adder::each(server.address, &variants).await?;
     run(&server, carts, effort).await?.print_beside(&bare, "add to cart", 15.0);
     let buyers = Buyer::each(server.address, &variants);
@@ -188,6 +190,11 @@ struct Reader {
 impl Reader {
     fn each(address: std::net::SocketAddr, paths: &[String]) -> Vec<Self> {
         let reader = |number| Self { caller: Caller::new(address), paths: paths.to_vec(), at: number * 97 };
+        (0..CONNECTIONS).map(reader).collect()
+    }
+
+    fn with_gzip(address: std::net::SocketAddr, path: &str) -> Vec<Self> {
+        let reader = |_| Self { caller: Caller::with_gzip(address), paths: vec![path.to_owned()], at: 0 };
         (0..CONNECTIONS).map(reader).collect()
     }
 }

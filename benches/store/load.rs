@@ -22,12 +22,18 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) struct Caller {
     address: SocketAddr,
     connection: Option<SendRequest<Full<Bytes>>>,
+    accepts_gzip: bool,
 }
 
 impl Caller {
     /// A client that is not connected yet.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, connection: None }
+        Self { address, connection: None, accepts_gzip: false }
+    }
+
+    /// A client that accepts compressed responses, as browsers do, and does not read them.
+    pub(crate) fn with_gzip(address: SocketAddr) -> Self {
+        Self { accepts_gzip: true, ..Self::new(address) }
     }
 
     /// Sends a GET request and returns the body.
@@ -61,6 +67,9 @@ impl Caller {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "store");
         if let Some(key) = key {
             request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        if self.accepts_gzip {
+            request = request.header(header::ACCEPT_ENCODING, "gzip");
         }
         let body = body.into();
         if !body.is_empty() {

@@ -104,13 +104,15 @@ where
     async fn read(&self, key: &K) -> Result<Read<V>, LoadError<E>> {
         let inner = &*self.0;
         let now = inner.context.clock.coarse_now();
-        let is_current = |entry: &Entry<V>| entry.is_current(&inner.drops);
         match inner.entries.get(key) {
-            Some(entry) if now < entry.fresh_until && is_current(&entry) => {
+            Some(entry) if entry.is_fresh(now, &inner.drops) => {
                 inner.counters.hits.add(1);
                 Ok(self.checked(key, entry, Outcome::Hit).await)
             }
-            Some(entry) if is_within(now, entry.fresh_until, inner.policy.stale) && is_current(&entry) => {
+            Some(entry)
+                if is_within(now, entry.fresh_until, inner.policy.stale)
+                    && entry.is_current(&inner.drops) =>
+            {
                 inner.counters.stale.add(1);
                 let in_progress = self.join_or_load(key, Stamp::default());
                 if in_progress.is_new {
@@ -178,10 +180,9 @@ where
     {
         let inner = &*self.0;
         let (began, now) = (inner.drops.now(), inner.context.clock.coarse_now());
-        let is_fresh = |entry: &Arc<Entry<V>>| entry.is_current(&inner.drops) && now < entry.fresh_until;
         let (mut values, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
         for key in keys {
-            match inner.entries.get(key).filter(is_fresh) {
+            match inner.entries.get(key).filter(|entry| entry.is_fresh(now, &inner.drops)) {
                 Some(entry) => {
                     inner.counters.hits.add(1);
                     let Read { entry, .. } = self.checked(key, entry, Outcome::Hit).await;

@@ -80,13 +80,13 @@ pub(super) fn product_tags(view: &ProductView) -> impl Iterator<Item = Tag> {
     std::iter::once(CacheTag::Product(view.product.id)).chain(variants).map(Tag::from)
 }
 
-/// The bytes that a product takes in memory, about: with the forms in which it is served.
+/// The bytes that a product takes in memory, about: with the forms in which it is served, compressed or not.
 pub(super) fn weigh(view: &ProductView) -> u32 {
     let product = &view.product;
     let translated: usize = product.translations.values().map(|texts| texts.description.len()).sum();
     let options: usize = product.variants.iter().flat_map(|variant| &variant.options).map(String::len).sum();
     let texts = product.description.len() + translated + options;
-    let bytes = 1_000 + 3 * texts + 400 * product.variants.len();
+    let bytes = 1_300 + 4 * texts + 500 * product.variants.len();
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

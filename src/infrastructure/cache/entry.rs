@@ -110,6 +110,11 @@ impl<V> Entry<V> {
         is_current
     }
 
+    /// Returns whether it is current and not at its end.
+    pub(super) fn is_fresh(&self, now: Timestamp, drops: &Drops) -> bool {
+        now < self.fresh_until && self.is_current(drops)
+    }
+
     /// Returns whether it was loaded since a moment.
     pub(super) fn began_since(&self, moment: Stamp) -> bool {
         self.history.began >= moment

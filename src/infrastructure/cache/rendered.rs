@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -18,11 +18,52 @@ const MAX_FORMS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
     /// The body of the response.
-    pub body: Bytes,
+    pub body: KeptBody,
     /// The entity tag of the body.
     pub entity_tag: HeaderValue,
     /// The languages of its texts, as `Content-Language` has them, if they depend on those of the client.
     pub languages: Option<HeaderValue>,
+}
+
+/// The body of a response that is kept, and its bytes as they were compressed for the first client that accepts that.
+/// Clones share both. As an extension of the response, it lets the compression use the same bytes again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptBody {
+    bytes: Bytes,
+    gzip: Arc<OnceLock<Bytes>>,
+}
+
+impl KeptBody {
+    /// Returns the bytes as they are.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Returns the bytes in the content coding `gzip`, which `compress` makes of them if no one did before.
+    ///
+    /// # Errors
+    ///
+    /// What `compress` returns.
+    pub fn gzip<E>(&self, compress: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
+        if let Some(known) = self.gzip.get() {
+            return Ok(known.clone());
+        }
+        let compressed = compress(&self.bytes)?.into();
+        Ok(self.gzip.get_or_init(|| compressed).clone())
+    }
+}
+
+impl From<Vec<u8>> for KeptBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), gzip: Arc::default() }
+    }
+}
+
+impl fmt::Debug for KeptBody {
+    /// Omits the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptBody").field("length", &self.bytes.len()).finish_non_exhaustive()
+    }
 }
 
 /// A value, and the forms in which it was served: in a language and a currency. Clones share both. Processes share the
@@ -111,10 +152,10 @@ mod tests {
         let mut render = |name: &str| {
             let form = rendered.form(name, |value| {
                 count += 1;
-                let body = Bytes::from(format!("{value} {count}"));
+                let body = format!("{value} {count}").into_bytes().into();
                 Ok::<_, ()>(Form { body, entity_tag: HeaderValue::from_static("\"1\""), languages: None })
             });
-            form.unwrap().body
+            form.unwrap().body.bytes().clone()
         };
         assert_eq!((render("de"), render("de"), render("en")), ("7 1".into(), "7 1".into(), "7 2".into()));
         for name in 0..MAX_FORMS {

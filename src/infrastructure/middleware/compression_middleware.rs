@@ -6,15 +6,20 @@
 //!   cookie is not: its length would reveal secrets to a page that can choose a part of it (BREACH).
 //! - Entity tags: a strong one identifies the bytes of one coding (RFC 9110 section 8.8.3.3). That of a compressed
 //!   response ends with `-gzip`, which is removed from the conditions of requests, so that `If-Match` compares it, too.
+//! - A response whose body is kept by a cache ([`KeptBody`]) is compressed once.
 //! - Which bodies of requests are decoded: only JSON, since a file is stored as it was sent. The limit of a body counts
 //!   decoded bytes, and decoding stops there.
+
+use std::io::{self, Write};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, Entry, IF_MATCH,
-    IF_NONE_MATCH, SET_COOKIE, VARY,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    Entry, IF_MATCH, IF_NONE_MATCH, SET_COOKIE, VARY,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request as HttpRequest, Response as HttpResponse, StatusCode,
@@ -27,6 +32,7 @@ use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 use super::entity_tags::{client_has, if_none_match};
 use super::surround::{Middleware, Next, service};
 use crate::domain::media_type::{self, is_json};
+use crate::infrastructure::cache::KeptBody;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 
 /// The end of the entity tag of a compressed response.
@@ -60,6 +66,7 @@ impl Default for CompressionMiddleware {
 
 struct Coding {
     rule: Rule,
+    level: u8,
     encode: CompressionLayer<Rule>,
     decode: RequestDecompressionLayer,
 }
@@ -76,7 +83,7 @@ impl CompressionMiddleware {
         let rule = Rule { threshold: self.threshold };
         let level = CompressionLevel::Precise(self.level.into());
         let encode = CompressionLayer::new().quality(level).compress_when(rule);
-        Coding { rule, encode, decode: RequestDecompressionLayer::new() }
+        Coding { rule, level: self.level, encode, decode: RequestDecompressionLayer::new() }
     }
 }
 
@@ -97,7 +104,8 @@ impl Middleware for Coding {
         let mut response = if is_coded {
             decode(&self.decode, request, next).await
         } else if accepts {
-            let Ok(response) = self.encode.layer(service(next)).oneshot(request).await;
+            let kept = service(next).map_response(|response| self.compress_kept(response));
+            let Ok(response) = self.encode.layer(kept).oneshot(request).await;
             response.map(Body::new)
         } else {
             next.run(request).await
@@ -115,6 +123,30 @@ impl Middleware for Coding {
         }
         response
     }
+}
+
+impl Coding {
+    /// Compresses a response whose body is kept; uses what was compressed before, if it was.
+    fn compress_kept(&self, mut response: Response) -> Response {
+        if !self.rule.should_compress(&response) {
+            return response;
+        }
+        let kept = response.extensions_mut().remove::<KeptBody>();
+        let Some(Ok(body)) = kept.map(|kept| kept.gzip(|bytes| compress(bytes, self.level))) else {
+            return response;
+        };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_ENCODING, GZIP);
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        add_vary(headers);
+        response.map(|_| Body::from(body))
+    }
+}
+
+fn compress(bytes: &[u8], level: u8) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::new(level.into()));
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }
 
 /// The body of the request had a content coding and is decoded while it is read: an extension of the request.

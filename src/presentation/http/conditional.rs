@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 
+use axum::Extension;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
@@ -65,7 +66,8 @@ impl IfNoneMatch {
         let mut response = if self.contains(&entity_tag) {
             (StatusCode::NOT_MODIFIED, [(ETAG, entity_tag)]).into_response()
         } else {
-            ([(CONTENT_TYPE, HeaderValue::from_static(JSON)), (ETAG, entity_tag)], body).into_response()
+            let head = [(CONTENT_TYPE, HeaderValue::from_static(JSON)), (ETAG, entity_tag)];
+            (head, Extension(body.clone()), body.bytes().clone()).into_response()
         };
         // a list without products is in no language
         if let Some(languages) = languages.filter(|languages| !languages.is_empty()) {

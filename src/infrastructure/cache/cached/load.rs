@@ -84,10 +84,8 @@ where
         }
 
         // another reader that waited may have loaded it meanwhile
-        let is_usable = |entry: &Arc<Entry<V>>| {
-            entry.is_current(&inner.drops) && inner.context.clock.now() < entry.fresh_until
-        };
-        if let Some(entry) = inner.entries.get(key).filter(is_usable) {
+        let now = inner.context.clock.now();
+        if let Some(entry) = inner.entries.get(key).filter(|entry| entry.is_fresh(now, &inner.drops)) {
             return (Ok(entry), true);
         }
         let second = self.join_or_load(key, asked);

@@ -1,20 +1,25 @@
 //! Compressed responses with their entity tags, and compressed requests.
 
 use std::io::{Read, Write};
+use std::sync::LazyLock;
 
-use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, put};
+use axum::{Extension, Router};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, Method, Request};
+use undercroft::infrastructure::cache::KeptBody;
 use undercroft::infrastructure::middleware::{Chain, CompressionMiddleware, PublicResponse};
 
 use super::{send, text};
 
 const TAG: &str = "\"3-abc\"";
+
+/// A body that a cache keeps.
+static KEPT: LazyLock<KeptBody> = LazyLock::new(|| long().into_bytes().into());
 
 fn long() -> String {
     format!("[{}]", "1234567890,".repeat(200))
@@ -35,6 +40,7 @@ fn router() -> Router {
     };
     let routes = Router::new()
         .route("/list", get(async || json(&[("etag", TAG)], long())))
+        .route("/kept", get(async || (Extension(KEPT.clone()), json(&[("etag", TAG)], long()))))
         .route("/untagged", get(async || json(&[], long())))
         .route("/short", get(async || json(&[("etag", TAG)], "[]".into())))
         .route("/weak", get(async || json(&[("etag", "W/\"1\"")], long())))
@@ -93,6 +99,24 @@ async fn a_long_text_is_compressed_for_clients_that_accept_it() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_kept_is_compressed_once() {
+    let gzip = ("accept-encoding", "gzip");
+    let (_, plain, body) = read(Method::GET, "/kept", &[]).await;
+    assert_eq!((text(&plain, "etag"), text(&plain, "vary")), (TAG, "accept-encoding"));
+    assert_eq!(body, long());
+    let (_, first, body) = read(Method::GET, "/kept", &[gzip]).await;
+    assert_eq!(unpacked(&body), long());
+    assert_eq!((text(&first, "etag"), text(&first, "vary")), ("\"3-abc-gzip\"", "accept-encoding"));
+    assert_eq!(text(&first, "content-length"), body.len().to_string());
+
+    let again = KEPT.gzip(|_| Err("it is compressed again"));
+    assert_eq!(again.as_ref(), Ok(&body));
+    let (_, mut second, same) = read(Method::GET, "/kept", &[gzip]).await;
+    second.insert("date", first["date"].clone());
+    assert_eq!((second, same), (first, body));
+}
+
+#[tokio::test]
 async fn secrets_short_texts_images_streams_and_coded_bodies_are_not_compressed() {
     for path in ["/short", "/token", "/cookie", "/image", "/events", "/coded", "/missing"] {
         let (_, headers, _) = read(Method::GET, path, &[("accept-encoding", "gzip")]).await;
@@ -133,7 +157,7 @@ async fn each_coding_has_an_entity_tag_and_conditions_compare_both() {
 
 #[tokio::test]
 async fn the_head_of_a_response_is_that_of_a_get() {
-    for path in ["/list", "/short", "/untagged", "/token", "/missing"] {
+    for path in ["/list", "/kept", "/short", "/untagged", "/token", "/missing"] {
         for accepted in ["gzip", ""] {
             let (status, mut of_get, _) = read(Method::GET, path, &[("accept-encoding", accepted)]).await;
             let (found, of_head, body) = read(Method::HEAD, path, &[("accept-encoding", accepted)]).await;
