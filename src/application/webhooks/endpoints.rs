@@ -19,7 +19,7 @@ use crate::application::{Change, Store, active_by_default, check_version, remove
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateWebhookEndpoint {
-    /// The URL to which events are sent: HTTPS, and a public address.
+    /// The URL to which events are sent: HTTPS, and a public address or a name other than `localhost`.
     #[schema(min_length = 1, max_length = 2048, example = "https://example.com/hooks/orders")]
     pub url: String,
     /// A text for administrators.
@@ -41,7 +41,7 @@ pub struct CreateWebhookEndpoint {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateWebhookEndpoint {
-    /// The URL to which events are sent: HTTPS, and a public address.
+    /// The URL to which events are sent: HTTPS, and a public address or a name other than `localhost`.
     #[schema(nullable = false, min_length = 1, max_length = 2048)]
     pub url: Option<String>,
     /// A text for administrators.
@@ -202,7 +202,7 @@ mod tests {
     fn the_error_of_a_private_url_names_the_setting_that_allows_it() {
         let explained =
             |url| check_url(&WebhookClient::new(false), url).map_err(|failure| failure.explanation());
-        for url in ["http://example.com", "https://127.0.0.1"] {
+        for url in ["http://example.com", "https://127.0.0.1", "https://2130706433", "https://localhost"] {
             let refused = explained(url).unwrap_err();
             assert!(refused.contains("/url: ") && refused.contains("`webhooks.allow_private`"), "{refused}");
         }

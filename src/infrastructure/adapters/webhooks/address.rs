@@ -1,9 +1,24 @@
-//! Which addresses are public.
+//! Which hosts and addresses are public.
 //!
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry>,
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry>
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::Host;
+
+/// Returns whether a host may be public, as far as it is known without its resolution: it is a public address, or a
+/// name that is not reserved for this machine (RFC 6761 section 6.3).
+pub(super) fn may_be_public(host: &Host<&str>) -> bool {
+    match *host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            name != "localhost" && !name.ends_with(".localhost")
+        }
+        Host::Ipv4(address) => is_public(address.into()),
+        Host::Ipv6(address) => is_public(address.into()),
+    }
+}
 
 /// Returns whether an address belongs to the public Internet: it is no address of this machine, of a private network or
 /// of a special use, and does not contain one.

@@ -1,14 +1,16 @@
 //! Sends messages to webhook endpoints, signed as the Standard Webhooks specification states.
 //!
-//! The URLs come from administrators, so a message is only sent to public addresses, and over HTTPS: the address that
-//! the name of the host resolves to is checked and then connected to, without a second resolution. A redirect is not
-//! followed: it is a failure. Settings allow any address and HTTP for development.
+//! The URLs come from administrators, so a message is only sent to public addresses, and over HTTPS. A URL whose host is
+//! another address, in any form that URLs have for it, or this machine is refused when the endpoint is created, and
+//! again at each message. The address that the name of the host resolves to is checked and then connected to, without a
+//! second resolution. A redirect is not followed: it is a failure. Settings allow any address and HTTP for development.
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
 mod address;
 mod signature;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,9 +20,10 @@ use http_body_util::Full;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use tokio::time::timeout;
+use url::Url;
 use uuid::Uuid;
 
-use self::address::is_public;
+use self::address::{is_public, may_be_public};
 pub use self::signature::new_secret;
 use self::signature::sign;
 use super::connection::{ConnectError, Connector, Endpoint};
@@ -75,7 +78,7 @@ pub enum InvalidEndpoint {
     /// It is not an HTTPS URL with a host, or has a user, a password or a fragment.
     #[error("not an HTTPS URL with a host")]
     Url,
-    /// It is an HTTP URL, or the host is an address that is not public: settings allow both.
+    /// It is an HTTP URL, or the host is this machine or an address that is not public: settings allow both.
     #[error("not HTTPS and a public address, which `webhooks.allow_private` would allow")]
     Private,
 }
@@ -120,11 +123,7 @@ impl WebhookClient {
 
     /// Checks the URL of an endpoint, as far as it can be checked without a resolution of its host.
     pub fn check(&self, url: &str) -> Result<(), InvalidEndpoint> {
-        let address = self.parse(url)?.host.parse();
-        if !self.allow_private && address.is_ok_and(|address| !is_public(address)) {
-            return Err(InvalidEndpoint::Private);
-        }
-        Ok(())
+        self.parse(url).map(drop)
     }
 
     /// Sends a message, signed with each of the secrets; returns the response, whatever its status.
@@ -145,8 +144,7 @@ impl WebhookClient {
         signatures: &str,
     ) -> Result<WebhookResponse, WebhookError> {
         let endpoint = self.parse(message.url)?;
-        let allowed = |address| self.allow_private || is_public(address);
-        let mut sender = self.connector.connect(&endpoint, allowed).await?;
+        let mut sender = self.connector.connect(&endpoint, |address| self.allows(address)).await?;
 
         let request = endpoint
             .request(Method::POST, &endpoint.path_and_query)
@@ -166,7 +164,19 @@ impl WebhookClient {
     /// Returns the endpoint of a URL, whose host is not resolved.
     fn parse(&self, url: &str) -> Result<Endpoint, InvalidEndpoint> {
         let endpoint: Endpoint = url.parse().map_err(|_| InvalidEndpoint::Url)?;
-        if endpoint.is_https || self.allow_private { Ok(endpoint) } else { Err(InvalidEndpoint::Private) }
+        // numbers such as 2130706433 and 0x7f.1 are addresses, as for the resolution
+        let url = Url::parse(url).map_err(|_| InvalidEndpoint::Url)?;
+        let may_be_public = url.host().is_some_and(|host| may_be_public(&host));
+        if self.allow_private || endpoint.is_https && may_be_public {
+            Ok(endpoint)
+        } else {
+            Err(InvalidEndpoint::Private)
+        }
+    }
+
+    /// Returns whether messages may be sent to an address.
+    fn allows(&self, address: IpAddr) -> bool {
+        self.allow_private || is_public(address)
     }
 }
 
@@ -206,8 +216,14 @@ mod tests {
     #[test]
     fn only_https_urls_of_public_hosts_are_endpoints() {
         let client = WebhookClient::new(false);
-        for url in ["https://example.com", "https://example.com:8443/hooks?a=b", "https://[2606:4700::1111]/"]
-        {
+        for url in [
+            "https://example.com",
+            "https://example.com:8443/hooks?a=b",
+            "https://[2606:4700::1111]/",
+            "https://1.1.1.1/",
+            "https://16843009/",
+            "https://localhost.example.com/",
+        ] {
             assert_eq!(client.check(url), Ok(()), "{url}");
         }
         for url in [
@@ -218,6 +234,8 @@ mod tests {
             "https://user:secret@example.com/",
             "https://example.com/#part",
             "not a URL",
+            "https://1.2.3.4.5/",
+            "https://256.1.1.1/",
         ] {
             assert_eq!(client.check(url), Err(InvalidEndpoint::Url), "{url}");
         }
@@ -227,6 +245,14 @@ mod tests {
             "https://10.0.0.1/",
             "https://[::1]/",
             "https://169.254.169.254/x",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://0177.0.0.1:8443/",
+            "https://127.0.0.1./",
+            "https://[::ffff:127.0.0.1]/",
+            "https://localhost/",
+            "https://LOCALHOST.:8443/",
+            "https://db.localhost/",
         ] {
             assert_eq!(client.check(url), Err(InvalidEndpoint::Private), "{url}");
         }
@@ -235,8 +261,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_resolves_to_a_private_address_is_not_connected_to() {
+        let client = WebhookClient::new(false);
+        let endpoint: Endpoint = "https://localhost/".parse().unwrap();
+        let connected = client.connector.connect(&endpoint, |address| client.allows(address)).await;
+        let failure = WebhookError::from(connected.map(drop).unwrap_err());
+        assert!(matches!(failure, WebhookError::Endpoint(InvalidEndpoint::Private)), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_new_endpoint_cannot_have_is_not_sent_to_either() {
         let message = WebhookMessage {
-            url: "https://localhost/",
+            url: "https://2130706433/",
             id: Uuid::nil(),
             at: Timestamp::UNIX_EPOCH,
             media_type: "application/json",
