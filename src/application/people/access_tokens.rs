@@ -1,7 +1,7 @@
 //! Access tokens: signed JSON Web Tokens (RFC 9068) by which other services know a user without a query.
 //!
-//! A session is exchanged for one. At this store it is valid as long as the session, at other services until it
-//! expires, after ten minutes. The keys are derived from the secret of the store;
+//! A session is exchanged for one. It is valid until it expires, after ten minutes or with the session; at this store
+//! only until the session ends, if that is before. The keys are derived from the secret of the store;
 //! docs/decisions/0023-api-keys-and-access-tokens.md has the reasons.
 
 use jiff::Timestamp;

@@ -63,6 +63,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
             U::NotAllowed,
             U::MissingPermission(Permission::write(Resource::Orders)),
             U::SessionRequired,
+            U::SessionOrApiKeyRequired,
             U::AgeRestricted,
             U::NotBought,
             U::EmailNotVerified,

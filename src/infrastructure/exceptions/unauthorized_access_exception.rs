@@ -41,6 +41,9 @@ pub enum UnauthorizedAccessException {
     /// 403: a credential other than a session was sent for what requires a session, such as a new password.
     #[error("requires a session")]
     SessionRequired,
+    /// 403: an access token was sent for what administrators do: it goes to other services, and has no permission.
+    #[error("requires a session or an API key")]
+    SessionOrApiKeyRequired,
     /// 403: the product has a minimum age, and the shopper is younger or has given no birth date.
     #[error("below the minimum age")]
     AgeRestricted,

@@ -4,7 +4,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{Credentials, Guard, Principal};
+use super::{Credentials, Guard, Means, Principal};
 use crate::domain::permission::{Permission, Resource};
 use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
@@ -38,6 +38,9 @@ impl Guard for AdminGuard {
             Role::Admin if principal.permissions.contains(required) => {
                 Ok(Self { principal, permission: required })
             }
+            Role::Admin if matches!(principal.means, Means::AccessToken { .. }) => {
+                Err(UnauthorizedAccessException::SessionOrApiKeyRequired.into())
+            }
             Role::Admin => Err(UnauthorizedAccessException::MissingPermission(required).into()),
             Role::Customer => Err(UnauthorizedAccessException::NotAllowed.into()),
         }
@@ -46,8 +49,8 @@ impl Guard for AdminGuard {
     fn refusals() -> Vec<Failure> {
         use UnauthorizedAccessException as U;
         let missing = U::MissingPermission(Permission::read(Resource::Orders));
-        let own = [U::NotAllowed, U::OneTimePasswordsNotEnrolled, missing].map(Failure::from);
-        Credentials::refusals().into_iter().chain(own).collect()
+        let own = [U::NotAllowed, U::OneTimePasswordsNotEnrolled, U::SessionOrApiKeyRequired, missing];
+        Credentials::refusals().into_iter().chain(own.map(Failure::from)).collect()
     }
 }
 
@@ -69,7 +72,7 @@ impl Deref for AdminGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::UserId;
+    use crate::domain::ids::{SessionId, UserId};
     use crate::domain::permission::Permissions;
 
     const REQUIRED: Permission = Permission::write(Resource::Orders);
@@ -100,5 +103,18 @@ mod tests {
             let refused = (403, "\"orders:write\"".to_owned());
             assert_eq!(check(Credentials::of(7, Role::Admin), missing), Err(refused));
         }
+    }
+
+    #[test]
+    fn an_access_token_lacks_no_permission_but_is_the_wrong_credential() {
+        let Credentials::Valid(principal) = Credentials::of(7, Role::Admin) else { panic!() };
+        let means = Means::AccessToken { session_id: SessionId(uuid::Uuid::nil()) };
+        let principal = Principal { means, permissions: Permissions::NONE, ..Principal::clone(&principal) };
+        let facts = AdminFacts { credentials: Credentials::Valid(Arc::new(principal)), required: REQUIRED };
+        let refused = AdminGuard::check(facts).unwrap_err();
+        assert_eq!(
+            (refused.status().as_u16(), &refused.details()["reason"]),
+            (403, &"session_or_api_key_required".into())
+        );
     }
 }

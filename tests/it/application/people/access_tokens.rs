@@ -72,6 +72,22 @@ async fn another_service_verifies_a_token_by_the_published_keys(shop: &Shop) {
     client.get("/v1/me").await.problem(401);
 }
 
+on_both_engines!(an_access_token_of_an_administrator_names_the_credentials_that_are_enough);
+async fn an_access_token_of_an_administrator_names_the_credentials_that_are_enough(shop: &Shop) {
+    let server = shop.server().await;
+    let client = bearer(server, &token_of(&server.admin().await).await);
+    client.get("/v1/me").await.expect(200);
+    for path in ["/admin/v1/orders", "/admin/v1/api-keys"] {
+        let refused = client.get(path).await;
+        assert_eq!(refused.problem(403), "unauthorized_access", "{path}");
+        let problem = refused.json();
+        assert_eq!(problem["reason"], "session_or_api_key_required", "{path}");
+        assert_eq!(problem.get("permission"), None, "{path}");
+    }
+    let refused = client.get("/v1/me/sessions").await;
+    assert_eq!((refused.status, &refused.json()["reason"]), (403, &json!("session_required")));
+}
+
 with_both_session_stores!(logging_out_by_an_access_token_ends_its_session);
 async fn logging_out_by_an_access_token_ends_its_session(shop: &Shop) {
     let server = shop.server().await;

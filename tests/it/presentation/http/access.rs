@@ -90,6 +90,15 @@ const WITH_SESSION: &[&str] = &[
     "POST /v1/sessions/token",
     "PUT /admin/v1/roles/{name}",
 ];
+/// The reasons for which a credential is refused.
+const REFUSALS: [&str; 6] = [
+    "not_logged_in",
+    "invalid_token",
+    "not_allowed",
+    "session_required",
+    "session_or_api_key_required",
+    "foreign_origin",
+];
 /// The only permission of an API key with few scopes.
 const FEW: &str = "products:read";
 /// The ids in paths of resources without an owner, by the path before them.
@@ -219,8 +228,7 @@ async fn call(client: &TestClient, operation: &Operation, path: &str, document: 
 fn assert_expected(what: &str, expected: Expected, response: &TestResponse) {
     let problem = if response.status >= 400 { response.json() } else { Value::Null };
     let reason = problem["reason"].as_str().unwrap_or_default();
-    let is_refused = ["not_logged_in", "invalid_token", "not_allowed", "session_required", "foreign_origin"]
-        .contains(&reason);
+    let is_refused = REFUSALS.contains(&reason);
     match expected {
         Expected::Allowed => assert!(!is_refused && response.status < 500, "{what}: {response}"),
         Expected::Refused(status) => {
