@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::Feature;
 use crate::application::{Precondition, Store, first_version, remove_version};
 use crate::domain::feature_flag::{EVERYONE, FeatureFlag, TargetingRule};
 use crate::domain::text::is_path_name;
@@ -31,7 +32,7 @@ pub struct ReplaceFeatureFlag {
     pub rules: Vec<TargetingRule>,
     /// The share of the users for whom no rule matches that have the feature, in basis points: 10000 is everyone. A
     /// user always has the same result, and keeps the feature when the share grows. Guests who send no targeting key
-    /// have it only if everyone has.
+    /// have it only if everyone has. That of `sign_up` and `guest_checkout`, which are for guests, is 0 or 10000.
     #[serde(default = "everyone")]
     #[schema(minimum = 0, maximum = 10_000, default = 10_000)]
     pub rollout: i64,
@@ -59,8 +60,8 @@ pub async fn flag(store: &Store, key: String) -> Result<FeatureFlag, Failure> {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] for a key that no flag can have, [`Conflict::TooManyFeatureFlags`], and
-/// [`Conflict::PreconditionFailed`] if the flag is not as required.
+/// A [`ValidationException`] for a key that no flag can have and a share of a feature of guests,
+/// [`Conflict::TooManyFeatureFlags`], and [`Conflict::PreconditionFailed`] if the flag is not as required.
 pub async fn replace(
     store: &Store,
     key: String,
@@ -68,6 +69,7 @@ pub async fn replace(
     values: ReplaceFeatureFlag,
 ) -> Result<FeatureFlag, Failure> {
     check_key(&key)?;
+    check_rollout(&key, values.rollout)?;
     let given = (key, required, values);
     let write = store
         .database()
@@ -117,6 +119,16 @@ fn check_key(key: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(ValidationException::one(Location::Parameter("key".to_owned()), Fault::Invalid).into())
+}
+
+/// Checks that the flag of a feature of guests has no share of them.
+fn check_rollout(key: &str, rollout: i64) -> Result<(), Failure> {
+    let is_of_guests = Feature::OF_GUESTS.iter().any(|feature| feature.key() == key);
+    if !is_of_guests || [0, EVERYONE].contains(&rollout) {
+        return Ok(());
+    }
+    let allowed = vec![0.into(), EVERYONE.into()];
+    Err(ValidationException::one("/rollout", Fault::NotAllowed { allowed }).into())
 }
 
 /// Deletes a flag. A feature of the store that had it is on again.

@@ -32,6 +32,10 @@ pub enum Feature {
 }
 
 impl Feature {
+    /// The features that are evaluated for guests. They have no targeting key, so that a share of them is not stable:
+    /// each is on for all of them or for none.
+    const OF_GUESTS: [Self; 2] = [Self::SignUp, Self::GuestCheckout];
+
     /// Returns the key of the flag.
     pub fn key(self) -> &'static str {
         match self {

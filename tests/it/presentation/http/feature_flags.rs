@@ -85,6 +85,23 @@ async fn a_flag_is_replaced_by_its_version_and_its_key_is_checked(shop: &Shop) {
     assert_eq!(admin.get(&flag("x")).await.problem(404), "feature_flag_not_found");
 }
 
+on_both_engines!(the_features_of_guests_have_no_share);
+async fn the_features_of_guests_have_no_share(shop: &Shop) {
+    let admin = shop.server().await.admin().await;
+    let share = |rollout: i64| json!({"enabled": true, "rollout": rollout});
+    for key in ["guest_checkout", "sign_up"] {
+        for rollout in [1, 9_999] {
+            let refused = admin.put(&flag(key), share(rollout)).await;
+            assert_eq!(refused.faults(), [("/rollout".to_owned(), "not_allowed".to_owned())], "{key}");
+            assert_eq!(refused.json()["errors"][0]["allowed"], json!([0, 10_000]), "{key}");
+        }
+        for rollout in [0, 10_000] {
+            admin.put(&flag(key), share(rollout)).await.expect(200);
+        }
+    }
+    admin.put(&flag("reviews"), share(5_000)).await.expect(200);
+}
+
 on_both_engines!(a_flag_is_created_or_replaced_as_the_preconditions_require);
 async fn a_flag_is_created_or_replaced_as_the_preconditions_require(shop: &Shop) {
     let admin = shop.server().await.admin().await;
