@@ -16,7 +16,7 @@ use crate::infrastructure::repositories::{
     CategoryRepository, ProductRepository, StoredResponse, TreeError, UnitOfWork,
 };
 
-use super::naming::{check_names, check_slug, check_translations};
+use super::naming::{check_names, check_slug, check_translated_names};
 use crate::application::idempotency::{Responder, once};
 use crate::application::partial_update::nullable;
 use crate::application::{Change, Store, check_version};
@@ -40,7 +40,7 @@ pub struct CreateCategory {
     /// The tax class of the products in the category, and in the categories below it that have none. If omitted, that
     /// of the parent category applies; without any, `standard`.
     pub tax_class: Option<TaxClass>,
-    /// The name in other languages, by BCP 47 tag.
+    /// The name in other languages, by BCP 47 tag. There are no descriptions.
     #[serde(default)]
     pub translations: Translations,
 }
@@ -60,7 +60,7 @@ pub struct UpdateCategory {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<TaxClass>)]
     pub tax_class: Option<Option<TaxClass>>,
-    /// The name in other languages, by BCP 47 tag. Replaces all translations.
+    /// The name in other languages, by BCP 47 tag. There are no descriptions. Replaces all translations.
     #[schema(nullable = false)]
     pub translations: Option<Translations>,
 }
@@ -146,7 +146,7 @@ async fn update_in(
         check_slug(slug, &mut faults);
     }
     if let Some(translations) = &change.translations {
-        check_translations(translations, "", &mut faults);
+        check_translated_names(translations, "", &mut faults);
     }
     faults.check()?;
 

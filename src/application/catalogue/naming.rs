@@ -11,17 +11,30 @@ use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 /// The most languages in addition to the base language.
 const MAX_LANGUAGES: usize = 50;
 
-/// Fails if the slug or the translations are invalid.
+/// Fails if the slug or the translations of a name are invalid.
 pub(crate) fn check_names(slug: &str, translations: &Translations) -> Result<(), Failure> {
     let mut faults = ValidationException::none();
     check_slug(slug, &mut faults);
-    check_translations(translations, "", &mut faults);
+    check_translated_names(translations, "", &mut faults);
     faults.check()
 }
 
 /// Adds a fault if the member `slug` is invalid.
 pub(crate) fn check_slug(slug: &str, faults: &mut ValidationException) {
     faults.require(is_slug(slug), "/slug", Fault::Format { format: "slug".to_owned() });
+}
+
+/// Adds the faults of the member `translations` of an object that has a name and no description: those of
+/// [`check_translations`], and each description. An empty one is none: responses have it.
+pub(crate) fn check_translated_names(
+    translations: &Translations,
+    at: &str,
+    faults: &mut ValidationException,
+) {
+    check_translations(translations, at, faults);
+    for (tag, _) in translations.iter().filter(|(_, texts)| !texts.description.is_empty()) {
+        faults.add(format!("{at}/translations/{}/description", escaped(tag)), Fault::Unknown);
+    }
 }
 
 /// Adds the faults of the member `translations` of the object at a JSON pointer: a key that is not a language tag, one

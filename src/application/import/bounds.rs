@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::application::catalogue::categories::UpdateCategory;
-use crate::application::catalogue::naming::{check_names, check_translations};
+use crate::application::catalogue::naming::{check_names, check_translated_names};
 use crate::application::catalogue::product_draft::ProductDraft;
 use crate::application::people::birth_dates::check_birth_date;
 use crate::application::people::preferences::ReplacePreferences;
@@ -52,7 +52,7 @@ pub(super) fn check_shipping_method(method: &ShippingMethod) -> Result<(), Failu
         "rates": method.rates,
     }))?;
     let mut faults = ValidationException::none();
-    check_translations(&method.translations, "", &mut faults);
+    check_translated_names(&method.translations, "", &mut faults);
     check_rates(&method.rates, "", &mut faults);
     faults.check()
 }

@@ -8,7 +8,7 @@ use crate::application::active_by_default;
 use crate::application::records::identity::Identity;
 use crate::domain::category::Category;
 use crate::domain::country::Country;
-use crate::domain::product::Translations;
+use crate::domain::product::{Texts, Translations};
 use crate::domain::shipping::{ShippingMethod, ShippingRate};
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 
@@ -38,7 +38,7 @@ impl From<Category> for CategoryLine {
             slug: Some(category.slug),
             name: category.name,
             tax_class: category.tax_class,
-            translations: category.translations,
+            translations: names(category.translations),
             created_at: Some(category.created_at),
         }
     }
@@ -64,6 +64,14 @@ impl CategoryLine {
             )
         })
     }
+}
+
+/// Returns the translations of a name, without the descriptions that the API accepted before and an import refuses.
+fn names(translations: Translations) -> Translations {
+    translations
+        .into_iter()
+        .map(|(tag, Texts { name, .. })| (tag, Texts { name, ..Texts::default() }))
+        .collect()
 }
 
 /// The line of a tax rule: the rate of a tax class in a country.
@@ -124,7 +132,7 @@ impl From<ShippingMethod> for ShippingMethodLine {
             id: method.id.to_string(),
             code: method.code,
             name: method.name,
-            translations: method.translations,
+            translations: names(method.translations),
             tax_class: method.tax_class,
             position: method.position,
             active: method.active,
@@ -151,5 +159,23 @@ impl ShippingMethodLine {
             active: self.active,
             rates: self.rates,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::CategoryId;
+
+    #[test]
+    fn a_description_that_a_category_was_given_before_is_not_exported() {
+        let id = CategoryId(Uuid::nil());
+        let mut category = Category::new(id, "tea".into(), "Tea".into(), Timestamp::UNIX_EPOCH);
+        let translated = Texts { name: "Tee".into(), description: "Getränk".into() };
+        category.translations.insert("de".into(), translated);
+        let exported = CategoryLine::from(category).translations;
+        assert_eq!(exported["de"], Texts { name: "Tee".into(), description: String::new() });
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 use crate::infrastructure::repositories::{ShippingRepository, TaxRepository, UnitOfWork};
 
-use crate::application::catalogue::naming::check_translations;
+use crate::application::catalogue::naming::check_translated_names;
 use crate::application::{Store, active_by_default};
 
 /// All tax rules of the store.
@@ -45,7 +45,7 @@ pub struct ReplaceShippingMethod {
     /// The name in the store's base language, English.
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
-    /// The name in other languages, by BCP 47 tag.
+    /// The name in other languages, by BCP 47 tag. There are no descriptions.
     #[serde(default)]
     pub translations: Translations,
     /// The tax class of the shipping costs. If omitted, it is `standard`.
@@ -165,7 +165,7 @@ fn check_shipping_methods(methods: &[ReplaceShippingMethod]) -> Result<(), Failu
     for (i, method) in methods.iter().enumerate() {
         let at = format!("/items/{i}");
         faults.require(codes.insert(&method.code), format!("{at}/code"), Fault::Duplicate);
-        check_translations(&method.translations, &at, &mut faults);
+        check_translated_names(&method.translations, &at, &mut faults);
         check_rates(&method.rates, &at, &mut faults);
     }
     faults.check()

@@ -103,6 +103,8 @@ async fn each_fault_of_a_category_has_its_location(shop: &Shop) {
     assert_eq!(post(faulty).await.faults(), expected);
     let faulty = json!({"name": "A", "translations": {"de": {"name": "A"}, "DE": {"name": "B"}}});
     assert_eq!(post(faulty).await.faults(), faults([("/translations/de", "duplicate")]));
+    let faulty = json!({"name": "A", "translations": {"de": {"name": "A", "description": "B"}}});
+    assert_eq!(post(faulty).await.faults(), faults([("/translations/de/description", "unknown")]));
     let faulty = json!({"name": "A", "translations": {"de": {"name": "", "title": "A"}}});
     let expected = faults([("/translations/de/name", "too_short"), ("/translations/de/title", "unknown")]);
     assert_eq!(post(faulty).await.faults(), expected);

@@ -116,10 +116,11 @@ async fn each_fault_of_a_rate_has_its_location_and_nothing_is_saved(shop: &Shop)
     let mut twice = method("a", 1);
     twice["rates"] = json!([{"currency": "EUR", "amount": 1}, {"country": "DE", "currency": "EUR", "amount": 1},
                             {"currency": "EUR", "amount": 2}]);
-    twice["translations"] = json!({"german": {"name": "A"}, "d": {"name": "A"}});
+    twice["translations"] = json!({"german": {"name": "A", "description": "B"}, "d": {"name": "A"}});
     let expected = faults([
         ("/items/0/rates/2", "duplicate"),
         ("/items/0/translations/d", "format"),
+        ("/items/0/translations/german/description", "unknown"),
         ("/items/1/code", "duplicate"),
     ]);
     assert_eq!(put(SHIPPING, json!([twice, method("a", 1)])).await, expected);
