@@ -10,7 +10,7 @@ use super::database::{
     Conditions, Connection, DatabaseError, Json, ListError, Owner, Page, PageRequest, UnitOfWork,
     data_version, params, select, table,
 };
-use crate::domain::email::stored_email_keys;
+use crate::domain::email::{email_key, stored_email_keys};
 use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Permissions};
 use crate::domain::state::State;
@@ -143,9 +143,10 @@ impl UserRepository<'_> {
 }
 
 /// Returns whether another user has the e-mail address in the other spelling of its domain, of which no constraint
-/// knows, unless the user has it already.
+/// knows, unless the user has it already. Until the transaction ends, others that ask this of either spelling wait.
 async fn is_used_in_other_spelling(work: &mut UnitOfWork, user: &User) -> Result<bool, DatabaseError> {
     let (key, Some(other)) = stored_email_keys(&user.email) else { return Ok(false) };
+    work.lock_name(&format!("e-mail address {}", email_key(&user.email))).await?;
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = $1 AND id <> $2) \
                AND NOT EXISTS (SELECT 1 FROM users WHERE email_key = $3 AND id = $2)";
     work.one(sql, &params![other, user.id, key]).await

@@ -59,6 +59,23 @@ async fn an_address_is_unique_in_every_spelling(shop: &Shop) {
     assert!(taken.is_taken("users_email"), "{taken}");
 }
 
+on_both_engines!(two_spellings_of_a_domain_that_are_registered_at_once_are_one_account);
+async fn two_spellings_of_a_domain_that_are_registered_at_once_are_one_account(shop: &Shop) {
+    for round in 0..5 {
+        let added = concurrently(shop, 16, |shop, number| async move {
+            let domain = if number % 2 == 0 { "münchen.example" } else { "xn--mnchen-3ya.example" };
+            let ann = user(u32::try_from(round * 16 + number).unwrap(), &format!("ann{round}@{domain}"));
+            let inserted = shop
+                .database
+                .write(ann, async |work, ann| UserRepository::insert_unique_email(work, ann).await)
+                .await;
+            inserted.unwrap()
+        })
+        .await;
+        assert_eq!(added, 1, "round {round}");
+    }
+}
+
 on_both_engines!(a_list_is_newest_first_in_pages);
 async fn a_list_is_newest_first_in_pages(shop: &Shop) {
     let mut users = [user(1, "ann@a.com"), user(2, "Anna@a.com"), user(3, "bob@a.com"), user(4, "an%@a.com")];
