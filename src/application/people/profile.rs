@@ -37,7 +37,7 @@ pub struct UpdateAccount {
     /// account when the token in the e-mail to it is used; until then the account keeps its address.
     #[schema(nullable = false, format = "email", max_length = 254)]
     pub email: Option<String>,
-    /// The new password. Requires `current_password`, and ends all other sessions of the user.
+    /// The new password. Requires `current_password`, and ends all other sessions and all API keys of the user.
     #[schema(value_type = Option<String>, nullable = false, min_length = 8, max_length = 128)]
     pub password: Option<SecretString>,
     /// The current password. Required if `email` or `password` is given.
