@@ -15,7 +15,7 @@ use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::domain::permission::Permission;
 use crate::infrastructure::events::EventFeed;
-use crate::settings::{CookieAttributes, HttpSettings, LoggedAddress, Settings};
+use crate::settings::{CookieAttributes, HttpSettings, LoggedAddress, Sandbox, Settings};
 
 /// The state of every handler: `State(app): State<AppState>`, then `&app.store`. Clones share everything.
 #[derive(Clone)]
@@ -41,6 +41,8 @@ pub struct Shared {
     pub cookies: CookieAttributes,
     /// What the log shows of the addresses of clients.
     pub client_address: LoggedAddress,
+    /// Whether the store has the sandbox only if no other machine reaches it.
+    pub has_local_sandbox: bool,
     /// Checks whether the store can write.
     pub readiness: Readiness,
     /// Cancelled when the server stops: responses that do not end by themselves end then.
@@ -81,6 +83,7 @@ impl AppState {
             http: settings.http.clone(),
             cookies: settings.cookies(),
             client_address: settings.log.client_address,
+            has_local_sandbox: settings.payments.sandbox == Sandbox::Local,
             stop,
             streams: OpenStreams::default(),
             readiness: Readiness::default(),

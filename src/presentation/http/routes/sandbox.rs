@@ -15,20 +15,25 @@ use crate::application::payments::confirmation;
 use crate::domain::email::Email;
 use crate::domain::host::is_this_machine;
 use crate::domain::payment::PaymentStatus;
-use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::middleware::Client;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
+use crate::presentation::http::operation::OperationDescription;
 use crate::presentation::http::principal::{Public, SameSite};
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Argument, Routes, routes};
 use crate::presentation::http::state::{AppState, State};
 
-/// The proof that a request comes from this machine, was sent to a name of this machine, and passed no proxy. A page of
-/// another site whose name leads to this machine sends its own name.
+/// The proof that a request is [`within_this_machine`], and passed no proxy.
 #[derive(Debug, Clone, Copy)]
 struct FromThisMachine;
+
+/// The proof that a request to a sandbox which only this machine reaches is [`within_this_machine`]. A proxy of a
+/// developer may pass it on.
+#[derive(Debug, Clone, Copy)]
+struct ToOwnSandbox;
 
 impl Argument for FromThisMachine {}
 
@@ -36,15 +41,36 @@ impl<S: Sync> FromRequestParts<S> for FromThisMachine {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let client: Option<&Client> = parts.extensions.get();
-        let is_near = client.is_some_and(|client| client.address.is_loopback());
         let passed_proxy = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
             .iter()
             .any(|name| parts.headers.contains_key(*name));
-        let host = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-        let is_own_name = host.is_some_and(|host| is_this_machine(host.host()));
-        if is_near && !passed_proxy && is_own_name { Ok(Self) } else { Err(NotFound::SandboxEmails.into()) }
+        let is_allowed = !passed_proxy && within_this_machine(parts);
+        if is_allowed { Ok(Self) } else { Err(NotFound::SandboxEmails.into()) }
     }
+}
+
+impl Argument for ToOwnSandbox {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.fails(UnauthorizedAccessException::ForeignOrigin);
+    }
+}
+
+impl FromRequestParts<AppState> for ToOwnSandbox {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
+        let is_allowed = !app.has_local_sandbox || within_this_machine(parts);
+        if is_allowed { Ok(Self) } else { Err(UnauthorizedAccessException::ForeignOrigin.into()) }
+    }
+}
+
+/// Returns whether a request comes from this machine and was sent to a name of it. A page of another site whose name
+/// leads to this machine sends its own name.
+fn within_this_machine(parts: &Parts) -> bool {
+    let client: Option<&Client> = parts.extensions.get();
+    let is_near = client.is_some_and(|client| client.address.is_loopback());
+    let host = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    is_near && host.is_some_and(|host| is_this_machine(host.host()))
 }
 
 /// The payment provider whose page this is.
@@ -107,13 +133,15 @@ enum Decision {
 /// Returns an HTML page on which a shopper approves or declines the payment. It does not lead back to the shop. A
 /// storefront opens the page in a window of its own and asks `GET /v1/orders/{id}`, of a guest with the token of the
 /// order, every second or two, or once the window is closed: the status remains `pending` until the shopper decides,
-/// and is `paid` or `cancelled` afterwards.
+/// and is `paid` or `cancelled` afterwards. With `payments.sandbox` set to `local`, a request from another machine, or
+/// to a host other than this one, is refused.
 #[utoipa::path(get, path = "/sandbox/3ds/{reference}", tag = "sandbox", params(("reference" = String, Path, description = "The reference of the payment, as in its `action_url`.",
         pattern = r"^[!-~]+$")),
     responses((status = 200, body = String, content_type = "text/html")))]
 async fn show_payment(
     _: Public,
     State(app): State<AppState>,
+    _: ToOwnSandbox,
     Path(reference): Path<String>,
 ) -> HandlerResult {
     let payment = confirmation::find_payment(&app.store, PROVIDER, &reference).await?;
@@ -157,7 +185,7 @@ async fn list_sandbox_emails(
 /// Approve or decline a sandbox payment
 ///
 /// Records the decision of the shopper and applies it to the payment and its order. A request that another site
-/// caused is refused.
+/// caused is refused, as is one that the page refuses.
 #[utoipa::path(post, path = "/sandbox/3ds/{reference}", tag = "sandbox",
     params(("reference" = String, Path, description = "The reference of the payment, as in its `action_url`.",
         pattern = r"^[!-~]+$")),
@@ -165,6 +193,7 @@ async fn list_sandbox_emails(
 async fn decide_payment(
     _: Public,
     State(app): State<AppState>,
+    _: ToOwnSandbox,
     _: SameSite,
     Path(reference): Path<String>,
     Query(Confirmation { decision }): Query<Confirmation>,
