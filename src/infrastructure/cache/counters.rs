@@ -27,6 +27,7 @@ pub(super) struct Counters {
     pub(super) refreshes: Counter,
     pub(super) fallbacks: Counter,
     pub(super) shared: Counter,
+    pub(super) rejected: Counter,
     pub(super) from_source: Counter,
     pub(super) failures: Counter,
     pub(super) evictions: Counter,
@@ -52,6 +53,9 @@ pub struct Counts {
     pub fallbacks: u64,
     /// Loads whose entry was in the shared store.
     pub shared: u64,
+    /// Loads that found an entry in the shared store and did not use it, because it was dropped, had ended or was
+    /// damaged.
+    pub rejected: u64,
     /// Loads whose entry came from the source; of several keys that are loaded together, each.
     pub from_source: u64,
     /// Loads that failed.
@@ -90,6 +94,7 @@ impl Counters {
             refreshes: self.refreshes.get(),
             fallbacks: self.fallbacks.get(),
             shared: self.shared.get(),
+            rejected: self.rejected.get(),
             from_source: self.from_source.get(),
             failures: self.failures.get(),
             evictions: self.evictions.get(),

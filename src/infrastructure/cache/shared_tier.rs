@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use sha2::Sha256;
 use tokio::time::{Instant, sleep};
 
+use super::counters::Counters;
 use super::drops::{Drops, KnownLog, LogEntry, Position, Stamp};
 use super::entry::{Entry, History, Loaded, Source};
 use super::policy::Policy;
@@ -90,6 +91,14 @@ pub(super) enum Found<V> {
     ToLoad(Option<Turn>),
 }
 
+/// Why there is no entry to use.
+enum Unusable {
+    /// The store has none.
+    Missing,
+    /// It was dropped, has ended or is damaged.
+    Rejected,
+}
+
 /// The turn of this process to load a key.
 pub(super) struct Turn {
     key: String,
@@ -109,23 +118,26 @@ impl SharedTier {
         &self.prefix
     }
 
-    /// Looks for the current entry of a key. For a dear one, waits while another process loads it.
+    /// Looks for the current entry of a key, and counts one that it finds and does not use. For a dear one, waits while
+    /// another process loads it.
     pub(super) async fn find<V: Shape>(
         &self,
         policy: &Policy,
         key: &impl Display,
-        drops: &Drops,
+        (drops, counters): (&Drops, &Counters),
         (began, now): (Stamp, Timestamp),
     ) -> Found<V> {
         let key = self.key(policy, key);
-        let look = async || {
-            let bytes = self.store.get(key.clone()).await?;
-            let entry: Entry<V> = self.read(&key, &bytes, drops, began)?;
+        let look = async || -> Result<Entry<V>, Unusable> {
+            let bytes = self.store.get(key.clone()).await.ok_or(Unusable::Missing)?;
+            let entry = self.read(&key, &bytes, drops, began);
             // the times of the store and of the process need not be the same
-            (now < entry.fresh_until).then_some(entry)
+            entry.filter(|entry: &Entry<V>| now < entry.fresh_until).ok_or(Unusable::Rejected)
         };
-        if let Some(entry) = look().await {
-            return Found::Entry(entry);
+        match look().await {
+            Ok(entry) => return Found::Entry(entry),
+            Err(Unusable::Rejected) => counters.rejected.add(1),
+            Err(Unusable::Missing) => {}
         }
         if !policy.is_dear {
             return Found::ToLoad(None);
@@ -139,17 +151,17 @@ impl SharedTier {
             }
             sleep(LOOK).await;
             turn.until = Instant::now() + TURN;
-            if let Some(entry) = look().await {
+            if let Ok(entry) = look().await {
                 return Found::Entry(entry);
             }
         }
         // another process may have put it there just before its turn ended
         match look().await {
-            Some(entry) => {
+            Ok(entry) => {
                 self.end_turn(turn).await;
                 Found::Entry(entry)
             }
-            None => Found::ToLoad(Some(turn)),
+            Err(_) => Found::ToLoad(Some(turn)),
         }
     }
 

@@ -28,6 +28,9 @@ pub struct Cache {
 #[derive(Debug, Subcommand)]
 enum CacheCommand {
     /// Show the caches, their entries in Redis, and the invalidations that the database has
+    ///
+    /// The entries in Redis are all that have not expired there, also those that were dropped and are not used any
+    /// more.
     Look(Look),
     /// Drop entries on every server; those in Redis are not used any more, and stay until they expire
     ///
@@ -66,7 +69,8 @@ struct Kept {
     cache: &'static str,
     ttl_seconds: u64,
     limit_bytes: u64,
-    /// `None` without Redis, if it does not respond, or of a cache whose entries are never in it.
+    /// Those that were dropped are there until they expire. `None` without Redis, if it does not respond, or of a cache
+    /// whose entries are never in it.
     entries_in_redis: Option<u64>,
 }
 
@@ -113,7 +117,7 @@ impl Kept {
         let Self { cache, ttl_seconds, limit_bytes, entries_in_redis } = self;
         let entries = entries_in_redis.map(|number| {
             let entries = counted(number, "entry", "entries");
-            format!(", {entries} in Redis")
+            format!(", {entries} in Redis, also dropped ones")
         });
         let entries = entries.unwrap_or_default();
         format!("{cache:<18}at most {ttl_seconds} s, {limit_bytes} bytes in each process{entries}")

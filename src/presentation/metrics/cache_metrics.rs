@@ -32,8 +32,8 @@ type Ratios = Family<CacheLabels, Gauge<f64, AtomicU64>>;
 pub(super) fn register(registry: &mut Registry, caches: &Caches) {
     let reads = Family::<ReadLabels, Counter>::default();
     let loads = Family::<LoadLabels, Counter>::default();
-    let [evictions, fallbacks, checks, stale_hits] =
-        [(); 4].map(|()| Family::<CacheLabels, Counter>::default());
+    let [rejections, evictions, fallbacks, checks, stale_hits] =
+        [(); 5].map(|()| Family::<CacheLabels, Counter>::default());
     let [entries, bytes] = [(); 2].map(|()| Family::<CacheLabels, Gauge>::default());
     let ratios = Ratios::default();
     for CacheState { cache, counts, entries: kept, bytes: size, .. } in caches.states() {
@@ -48,6 +48,7 @@ pub(super) fn register(registry: &mut Registry, caches: &Caches) {
             loads.get_or_create(&LoadLabels { cache, source }).inc_by(number);
         }
         let labels = CacheLabels { cache };
+        rejections.get_or_create(&labels).inc_by(counts.rejected);
         evictions.get_or_create(&labels).inc_by(counts.evictions);
         fallbacks.get_or_create(&labels).inc_by(counts.fallbacks);
         checks.get_or_create(&labels).inc_by(counts.checks);
@@ -60,6 +61,11 @@ pub(super) fn register(registry: &mut Registry, caches: &Caches) {
     }
     registry.register("cache_reads", "The reads of a cache, by what came of each", reads);
     registry.register("cache_loads", "The loads of a cache that ended, by where the entry was", loads);
+    registry.register(
+        "cache_rejections",
+        "The loads that found an entry in Redis and did not use it",
+        rejections,
+    );
     registry.register("cache_hit_ratio", "The part of the reads that waited for no load", ratios);
     registry.register("cache_evictions", "The entries that were removed to make room for others", evictions);
     registry.register(

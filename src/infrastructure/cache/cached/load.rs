@@ -123,8 +123,9 @@ where
         let found = match shared {
             Some(shared) => {
                 let moment = (began, inner.context.clock.now());
+                let known = (&*inner.drops, &*inner.counters);
                 // boxed: the future of a load without a shared store stays small
-                Box::pin(shared.find(&inner.policy, &key, &inner.drops, moment)).await
+                Box::pin(shared.find(&inner.policy, &key, known, moment)).await
             }
             None => Found::ToLoad(None),
         };

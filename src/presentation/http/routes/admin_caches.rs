@@ -33,7 +33,7 @@ struct CacheBody {
     negative_ttl_seconds: Option<u64>,
     /// The most bytes of all entries.
     limit_bytes: u64,
-    /// The number of entries.
+    /// The number of entries, also of those that were dropped or have ended and were not loaded again.
     entries: u64,
     /// The bytes of all entries, about.
     bytes: u64,
@@ -51,6 +51,9 @@ struct CacheBody {
     hit_ratio: Option<f64>,
     /// The loads whose entry was in Redis.
     shared: u64,
+    /// The loads that found an entry in Redis and did not use it, because it was dropped, had ended or was damaged.
+    /// They read the database.
+    rejected: u64,
     /// The loads that failed.
     failures: u64,
     /// The entries that were removed to make room for others.
@@ -78,6 +81,7 @@ impl CacheBody {
             loads: counts.loads,
             hit_ratio: counts.hit_ratio(),
             shared: counts.shared,
+            rejected: counts.rejected,
             failures: counts.failures,
             evictions: counts.evictions,
             checks: counts.checks,

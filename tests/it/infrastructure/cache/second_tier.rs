@@ -90,6 +90,7 @@ async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop() {
     for (node, loads) in [(&earlier, 0), (&later, 1)] {
         node.value("tea").await;
         assert_eq!(node.source.loads(), loads);
+        assert_eq!(node.counts().rejected, loads as u64);
     }
     // a process that knows nothing of what was dropped before it came trusts nothing of then
     let cold = Node::new(policy, &Source::open(), Some(tier.clone()));
@@ -109,7 +110,7 @@ async fn another_shape_another_store_and_damaged_entries_are_misses() {
     let foreign = Node::new(policy, &Source::open(), Some(tier_at(&url)));
     for node in [&newer, &foreign] {
         node.value("tea").await;
-        assert_eq!((node.source.loads(), node.counts().shared), (1, 0));
+        assert_eq!((node.source.loads(), node.counts().shared, node.counts().rejected), (1, 0, 0));
     }
 }
 
@@ -127,7 +128,8 @@ async fn a_damaged_entry_is_a_miss() {
         let _: () = redis.set(&key, bytes).await.unwrap();
         let node = Node::new(policy, &Source::open(), Some(tier.clone()));
         assert_eq!(node.value("tea").await, 1);
-        assert_eq!(node.counts().shared, u64::from(is_read), "{bytes:?}");
+        let counts = node.counts();
+        assert_eq!((counts.shared, counts.rejected), (u64::from(is_read), u64::from(!is_read)), "{bytes:?}");
         // what was loaded takes its place
         while !is_read && redis.get::<_, Vec<u8>>(&key).await.unwrap() == bytes {
             tokio::task::yield_now().await;

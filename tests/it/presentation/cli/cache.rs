@@ -88,6 +88,9 @@ async fn the_entries_in_redis_are_counted_by_cache() {
         .env("UNDERCROFT_CACHES__LIMIT_BYTES__PRODUCT", "7")
         .output()
         .unwrap();
+    let text = undercroft(folder.path(), &["cache", "look"]).env("UNDERCROFT_CACHE", &url).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("in each process, 2 entries in Redis, also dropped ones\n"), "{text}");
     let objects = objects(&String::from_utf8(look.stdout).unwrap());
     let of = |name: &str| objects.iter().find(|cache| cache["cache"] == name).unwrap();
     assert_eq!((&of("product")["entries_in_redis"], &of("product")["limit_bytes"]), (&2.into(), &7.into()));

@@ -71,6 +71,7 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
         ("undercroft_jobs{name=\"retry_dead_letters\",status=\"waiting\"}", 1.0),
         ("undercroft_cache_reads_total{cache=\"product\",outcome=\"hit\"}", 0.0),
         ("undercroft_cache_loads_total{cache=\"product\",source=\"shared\"}", 0.0),
+        ("undercroft_cache_rejections_total{cache=\"product\"}", 0.0),
         ("undercroft_cache_stale_hits_total{cache=\"product\"}", 0.0),
         ("undercroft_cache_entries{cache=\"product\"}", 0.0),
         ("undercroft_cache_size_bytes{cache=\"product\"}", 0.0),
