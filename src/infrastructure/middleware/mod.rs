@@ -74,8 +74,8 @@ pub use self::rate_limits::{
     Decision, InvalidQuota, MemoryStore, Partition, Quota, RateKey, RateLimit, RateLimitStore, RateLimiter,
     RedisStore,
 };
-pub use self::request::{ActingUser, RequestId, RequestUser};
-pub use self::request_validation_middleware::{BodyLimit, RequestValidationMiddleware};
+pub use self::request::{ActingUser, ByRoute, RequestId, RequestUser};
+pub use self::request_validation_middleware::{BodyLimit, RequestValidationMiddleware, Unread};
 pub use self::security_headers_middleware::SecurityHeadersMiddleware;
 pub use self::session_middleware::SessionMiddleware;
 pub use self::sessions::{BegunSession, Ending, Eviction, InvalidSessionsUrl, SessionStore, SessionsUrl};
@@ -99,7 +99,7 @@ pub struct Chain {
     pub compression: CompressionMiddleware,
     /// Says how responses are cached, and responds to conditional requests.
     pub cache: CacheMiddleware,
-    /// Refuses malformed requests, and limits bodies.
+    /// Refuses malformed requests and what routes do not read, and limits bodies.
     pub request_validation: RequestValidationMiddleware,
     /// Limits the rate of requests; `None` limits none.
     pub rate_limiting: Option<RateLimitingMiddleware>,
@@ -138,7 +138,7 @@ impl Chain {
             .around(self.compression.member())
             // it reads the response as the routes made it
             .around(self.cache.member())
-            // no route and no limit sees a malformed request
+            // no route and no limit sees a request that is malformed, or has what its route does not read
             .around(self.request_validation)
             // it counts requests that a route could read, and states the limits in every response to them
             .around(self.rate_limiting.map(RateLimitingMiddleware::member))

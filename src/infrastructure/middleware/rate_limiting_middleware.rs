@@ -4,17 +4,18 @@
 //! of its own beside that, and so has each user. A response has `RateLimit` and `RateLimit-Policy` with the limits
 //! that its request was counted for (draft-ietf-httpapi-ratelimit-headers-10), and status 429 has `Retry-After`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 
 use super::client::client_address;
 use super::rate_limits::{Decision, Partition, Quota, RATE_LIMIT, RATE_LIMIT_POLICY, RateLimit, RateLimiter};
+use super::request::{ByRoute, of_route};
 use super::surround::{Middleware, Next};
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 
@@ -60,7 +61,7 @@ pub struct RateLimitingMiddleware {
     /// The requests of an address to the routes of a class, by its name in [`RateClass::Named`].
     pub named: BTreeMap<&'static str, Quota>,
     /// The routes that are not of the general class, by their paths of the router.
-    pub classes: HashMap<String, Vec<(Method, RateClass)>>,
+    pub classes: ByRoute<RateClass>,
 }
 
 /// The member of the chain.
@@ -87,15 +88,6 @@ impl RateLimitingMiddleware {
         let general_policy = general.and_then(|text| text.try_into().ok());
         let general_policy = general_policy.unwrap_or(HeaderValue::from_static(""));
         Arc::new(Limits { settings: self, general_policy, has_warned: AtomicBool::new(false) })
-    }
-
-    /// The class of the route of a request.
-    fn class(&self, request: &Request) -> RateClass {
-        let Some(path) = request.extensions().get::<MatchedPath>() else { return RateClass::General };
-        // a handler of GET responds to HEAD, too
-        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        let mut classes = self.classes.get(path.as_str()).into_iter().flatten();
-        classes.find(|(of, _)| of == method).map(|(_, class)| *class).unwrap_or_default()
     }
 
     /// The limits of a class.
@@ -182,7 +174,7 @@ fn policy(RateLimit { name, quota }: RateLimit) -> String {
 /// Counts each request, and refuses it if there are too many.
 impl Middleware for Arc<Limits> {
     async fn respond(&self, mut request: Request, next: impl Next) -> Response {
-        let class = self.settings.class(&request);
+        let class = of_route(&self.settings.classes, &request).unwrap_or_default();
         let partition = client_address(request.extensions()).map(Partition::Address);
         if partition.is_none() {
             self.warn_of_missing_address(class);

@@ -1,11 +1,25 @@
-//! What is known of a request while it is handled: extensions of the request.
+//! What is known of a request while it is handled: extensions of the request, and what is known of its route.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use http::Extensions;
+use axum::extract::{MatchedPath, Request};
+use http::{Extensions, Method};
 use uuid::Uuid;
 
 use crate::domain::ids::{ApiKeyId, SessionId, UserId};
+
+/// What is known of routes, by their paths of the router and their methods.
+pub type ByRoute<T> = HashMap<String, Vec<(Method, T)>>;
+
+/// Returns what is known of the route of a request.
+pub(super) fn of_route<T: Copy>(known: &ByRoute<T>, request: &Request) -> Option<T> {
+    let path = request.extensions().get::<MatchedPath>()?;
+    // a handler of GET responds to HEAD, too
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let mut of_path = known.get(path.as_str()).into_iter().flatten();
+    of_path.find(|(of, _)| of == method).map(|(_, found)| *found)
+}
 
 /// The id of a request, which its response has as `x-request-id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,25 @@
 //! Refuses requests that no route could read, before any route does: those without exactly one valid `Host`, with a
-//! transfer coding that is not decoded, or with two media types. Sets the limit of bodies, also for extractors of axum.
+//! transfer coding that is not decoded, or with two media types. Refuses what a route does not read, too, and sets the
+//! limit of bodies, also for extractors of axum.
+
+use std::collections::BTreeSet;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
+use url::form_urlencoded;
 
 use super::host::is_host;
+use super::request::{ByRoute, of_route};
 use super::surround::{Middleware, Next};
-use crate::infrastructure::exceptions::{Failure, RejectedRequest};
+use crate::infrastructure::exceptions::{Failure, Fault, Location, RejectedRequest, ValidationException};
 
-/// Refuses malformed requests, and sets the limit of bodies.
-#[derive(Clone, Copy, Debug, Default)]
+/// The most parameters of which a refusal has the names, and the longest name, in characters.
+const NAMED: usize = 100;
+
+/// Refuses malformed requests and what routes do not read, and sets the limit of bodies.
+#[derive(Clone, Debug, Default)]
 pub struct RequestValidationMiddleware {
     /// The largest body, in bytes, where a route does not set another limit. It is that of the extractors of axum, too,
     /// such as `axum::Json`.
@@ -20,6 +28,16 @@ pub struct RequestValidationMiddleware {
     /// those extractors. Such a layer around the chain has no effect. The extractors respond to a larger body with
     /// status 413 and plain text, which is no problem document.
     pub body_limit: BodyLimit,
+    /// What routes do not read. One that is not there may read everything.
+    pub unread: ByRoute<Unread>,
+}
+
+/// What a route does not read, so that a request with it is refused: its client expects an effect that it does not
+/// have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Parameters of the query.
+    pub query: bool,
 }
 
 /// The largest body in bytes: an extension of the request, by which routes limit what they read. The extractors of axum
@@ -39,9 +57,33 @@ impl Middleware for RequestValidationMiddleware {
         if let Err(rejected) = check_head(&request) {
             return Failure::from(rejected).into_response();
         }
+        if let Err(failure) = self.check_unread(&request) {
+            return failure.into_response();
+        }
         request.extensions_mut().insert(self.body_limit);
         DefaultBodyLimit::max(self.body_limit.0).apply(&mut request);
         next.run(request).await
+    }
+}
+
+impl RequestValidationMiddleware {
+    /// Checks that a request has nothing that its route does not read.
+    fn check_unread(&self, request: &Request) -> Result<(), Failure> {
+        let query = request.uri().query().unwrap_or_default();
+        if query.is_empty() {
+            return Ok(());
+        }
+        let unread = of_route(&self.unread, request).unwrap_or_default();
+        let mut input = ValidationException::none();
+        if unread.query {
+            let parameters = form_urlencoded::parse(query.as_bytes());
+            let names: BTreeSet<String> =
+                parameters.map(|(name, _)| name.chars().take(NAMED).collect()).collect();
+            for name in names.into_iter().take(NAMED) {
+                input.add(Location::Parameter(name), Fault::Unknown);
+            }
+        }
+        input.check()
     }
 }
 

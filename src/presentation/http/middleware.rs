@@ -56,6 +56,7 @@ pub(super) fn chain(store: &Store, settings: &Settings, routes: &Routes) -> Chai
         },
         request_validation: RequestValidationMiddleware {
             body_limit: BodyLimit(http.body_limit_bytes.get() as usize),
+            unread: routes.unread(),
         },
         rate_limiting: rate_classes::limits(
             &settings.rate_limits,

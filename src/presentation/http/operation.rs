@@ -17,6 +17,7 @@ use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{
     Conflict, Exception, Failure, Fault, RejectedRequest, ValidationException, failure_examples,
 };
+use crate::infrastructure::middleware::Unread;
 
 /// The body is not coded as its head says.
 pub(super) const NOT_CODED: RejectedRequest = RejectedRequest::MalformedHeader {
@@ -28,6 +29,7 @@ pub(super) const NOT_CODED: RejectedRequest = RejectedRequest::MalformedHeader {
 pub struct OperationDescription<'a> {
     operation: &'a mut Operation,
     is_safe: bool,
+    ignores_query: bool,
     failures: Vec<Failure>,
 }
 
@@ -45,7 +47,7 @@ pub(crate) fn forbidden_transition(what: &'static str) -> Conflict {
 impl<'a> OperationDescription<'a> {
     /// Begins the description of an operation; `is_safe` if its method only reads.
     pub(super) fn new(operation: &'a mut Operation, is_safe: bool) -> Self {
-        Self { operation, is_safe, failures: Vec::new() }
+        Self { operation, is_safe, ignores_query: false, failures: Vec::new() }
     }
 
     /// Whether the operation only reads.
@@ -112,6 +114,21 @@ impl<'a> OperationDescription<'a> {
                 known.push(parameter.into());
             }
         }
+    }
+
+    /// States that the operation accepts any parameters of the query, and reads none.
+    pub fn ignores_query(&mut self) {
+        self.ignores_query = true;
+    }
+
+    /// Returns what the operation does not read, by the parameters that were added.
+    pub(super) fn unread(&self) -> Unread {
+        let is_in_query = |parameter: &RefOr<Parameter>| match parameter {
+            RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
+            RefOr::Ref(_) => false,
+        };
+        let reads_query = self.operation.parameters.iter().flatten().any(is_in_query);
+        Unread { query: !self.ignores_query && !reads_query }
     }
 
     /// Adds an optional header of the request.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use axum::extract::{
     FromRequestParts, Path as AxumPath, RawPathParams, path::ErrorKind, rejection::PathRejection,
@@ -29,6 +30,11 @@ use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, Val
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
 
+/// Any parameters of the query, none of which is read: for what programs of others call and pages open, which may add
+/// some. An operation without this argument and [`Query`] refuses all of them.
+#[derive(Debug, Clone, Copy)]
+pub struct AnyQuery;
+
 /// The parameters of the path.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
@@ -37,6 +43,12 @@ impl<T: IntoParams> Argument for Query<T> {
     fn describe(operation: &mut OperationDescription<'_>) {
         operation.parameters(T::into_params(|| Some(ParameterIn::Query)));
         operation.fails_validation();
+    }
+}
+
+impl Argument for AnyQuery {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.ignores_query();
     }
 }
 
@@ -150,6 +162,14 @@ impl<S: Sync, T: DeserializeOwned + IntoParams + 'static> FromRequestParts<S> fo
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         parse(&parts.uri).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for AnyQuery {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self)
     }
 }
 

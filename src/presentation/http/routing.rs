@@ -5,9 +5,10 @@
 //! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
 //! [`CredentialHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`].
 //! [`routes!`] takes no handler that begins with anything else. The other arguments are [`Argument`]s, which add to the
-//! API document what they read and how they fail; the failures of the handler itself are listed in [`routes!`]. The
-//! rate of requests to a route is limited as that of all others, unless [`Routes::limited`] states another class. The
-//! module `adding_one` below is a complete example. The file's `routes` is then listed in `routes/mod.rs`.
+//! API document what they read and how they fail; the failures of the handler itself are listed in [`routes!`].
+//! Parameters of the query are refused if the document has none, unless [`AnyQuery`] is among the arguments. The rate
+//! of requests to a route is limited as that of all others, unless [`Routes::limited`] states another class. The module
+//! `adding_one` below is a complete example. The file's `routes` is then listed in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone
@@ -15,6 +16,10 @@
 //! [`Admin`]: super::principal::Admin
 //! [`Guarded`]: super::guarded::Guarded
 //! [`CredentialHolder`]: super::principal::CredentialHolder
+//! [`AnyQuery`]: super::query::AnyQuery
+
+mod access;
+mod paths;
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -28,36 +33,25 @@ use axum::response::Response;
 use axum::routing::MethodRouter;
 use http::header::{CACHE_CONTROL, VARY};
 use http::{HeaderValue, Method};
-use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{OpenApi, security::SecurityRequirement};
+use utoipa::openapi::{OpenApi, path::Operation};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+pub use self::access::Access;
+use self::paths::{operation_id, operations};
 use super::actor::AdministrationId;
 use super::operation::OperationDescription;
 use super::permissions;
 use super::state::{AppState, State};
 use crate::domain::permission::Permission;
-use crate::infrastructure::exceptions::{Failure, RejectedRequest, UnauthorizedAccessException};
-use crate::infrastructure::middleware::{AuthorizationMiddleware, BodyLimit, PublicResponse, RateClass};
+use crate::infrastructure::exceptions::{Failure, RejectedRequest};
+use crate::infrastructure::middleware::{
+    AuthorizationMiddleware, BodyLimit, ByRoute, PublicResponse, RateClass, Unread,
+};
 
 /// The name of the scheme in the API document by which a request sends its credential in a header.
 pub(super) const BEARER: &str = "session_token";
 /// The name of the scheme in the API document by which a browser sends the token of its session in a cookie.
 pub(super) const COOKIE: &str = "session_cookie";
-
-/// The principals that may call a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Everyone. Credentials are not read.
-    Public,
-    /// Everyone. The credential of a user, if there is one, is verified.
-    Anyone,
-    /// Users, by a session, an API key, an access token or a token of the identity provider. Some routes take a session
-    /// only.
-    LoggedIn,
-    /// Administrators, by the same; what a route permits then depends on the permissions of the credential.
-    Admin,
-}
 
 /// An extractor which proves that the principal may call the route.
 pub trait Policy {
@@ -89,6 +83,16 @@ pub trait BeginsWithPolicy {
 pub struct Signature {
     access: Access,
     describe: fn(&mut OperationDescription<'_>),
+}
+
+impl Signature {
+    /// Returns what the handler of an operation does not read.
+    fn unread(self, operation: &Operation, is_safe: bool) -> Unread {
+        let mut operation = operation.clone();
+        let mut description = OperationDescription::new(&mut operation, is_safe);
+        (self.describe)(&mut description);
+        description.unread()
+    }
 }
 
 macro_rules! begins_with_policy {
@@ -150,6 +154,7 @@ struct Described {
     permission: Option<Permission>,
     failures: fn() -> Vec<Failure>,
     class: RateClass,
+    unread: Unread,
 }
 
 impl Routes {
@@ -178,9 +183,10 @@ impl Routes {
                     router = router.layer(Extension(AdministrationId(operation_id.as_str().into())));
                     router = AuthorizationMiddleware { permission }.apply(router);
                 }
+                let unread = signature.unread(operation, method.is_safe());
                 let (path, class) = (path.clone(), RateClass::General);
                 let described =
-                    Described { operation_id, method, path, signature, permission, failures, class };
+                    Described { operation_id, method, path, signature, permission, failures, class, unread };
                 self.described.push(described);
             }
         }
@@ -197,13 +203,23 @@ impl Routes {
     }
 
     /// The routes whose class is not the general one, by path.
-    pub fn classes(&self) -> HashMap<String, Vec<(Method, RateClass)>> {
-        let mut classes: HashMap<_, Vec<_>> = HashMap::new();
+    pub fn classes(&self) -> ByRoute<RateClass> {
+        let mut classes: ByRoute<_> = HashMap::new();
         for described in self.described.iter().filter(|described| described.class != RateClass::General) {
             let of_path = classes.entry(described.path.clone()).or_default();
             of_path.push((described.method.clone(), described.class));
         }
         classes
+    }
+
+    /// What the routes do not read, by path.
+    pub fn unread(&self) -> ByRoute<Unread> {
+        let mut unread: ByRoute<_> = HashMap::new();
+        for described in &self.described {
+            let of_path = unread.entry(described.path.clone()).or_default();
+            of_path.push((described.method.clone(), described.unread));
+        }
+        unread
     }
 
     /// Accepts bodies of up to this many bytes, if the setting allows fewer.
@@ -290,6 +306,9 @@ impl Described {
             description.requires_permission(permission);
         }
         describe(&mut description);
+        if self.unread.query {
+            description.fails_validation();
+        }
         for failure in (self.failures)() {
             description.fails(failure);
         }
@@ -298,52 +317,6 @@ impl Described {
         }
         description.finish();
     }
-}
-
-impl Access {
-    /// The ways to authenticate, in the API document.
-    fn security(self) -> Vec<SecurityRequirement> {
-        let with = |name| SecurityRequirement::new(name, [""; 0]);
-        match self {
-            Self::Public => Vec::new(),
-            Self::Anyone => vec![SecurityRequirement::default(), with(BEARER), with(COOKIE)],
-            Self::LoggedIn | Self::Admin => vec![with(BEARER), with(COOKIE)],
-        }
-    }
-
-    /// Adds the failures of reading a credential. A guard adds those of its check.
-    pub(super) fn describe(self, description: &mut OperationDescription<'_>) {
-        if self == Self::Public {
-            return;
-        }
-        description.fails(UnauthorizedAccessException::InvalidToken);
-        // another site may make a browser send the cookie
-        if !description.is_safe() {
-            description.fails(UnauthorizedAccessException::ForeignOrigin);
-        }
-    }
-}
-
-/// The id of an operation: `adminListOrders` for the function `list_orders` of a path below `/admin`.
-fn operation_id(path: &str, function: &str) -> String {
-    let prefix = if path.starts_with("/admin/") { "admin_" } else { "" };
-    let name = format!("{prefix}{function}");
-    let mut words = name.split('_').filter_map(|word| word.split_at_checked(1));
-    let first = words.next().map(|(letter, rest)| letter.to_owned() + rest).unwrap_or_default();
-    words.fold(first, |id, (letter, rest)| id + &letter.to_uppercase() + rest)
-}
-
-/// The operations of a path with their methods.
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
-    let PathItem { get, put, post, delete, patch, .. } = item;
-    let methods = [
-        (Method::GET, get),
-        (Method::PUT, put),
-        (Method::POST, post),
-        (Method::DELETE, delete),
-        (Method::PATCH, patch),
-    ];
-    methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 #[cfg(test)]

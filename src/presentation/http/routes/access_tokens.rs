@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::application::people::access_tokens;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::{Public, WithSession};
+use crate::presentation::http::query::AnyQuery;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -64,7 +65,11 @@ async fn create_access_token(
 /// Returns the public keys that verify access tokens. A new key is here for an hour before it signs, and an old one
 /// until its last token has expired: a service may keep the keys for up to an hour.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "sessions", responses((status = 200, body = KeySetBody)))]
-async fn get_access_token_keys(_: Public, State(app): State<AppState>) -> HandlerResult<Json<KeySetBody>> {
+async fn get_access_token_keys(
+    _: Public,
+    State(app): State<AppState>,
+    _: AnyQuery,
+) -> HandlerResult<Json<KeySetBody>> {
     let keys = access_tokens::published(&app.store).await?;
     Ok(Json(KeySetBody { keys }))
 }

@@ -10,7 +10,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
 use crate::presentation::http::principal::Public;
-use crate::presentation::http::query::Path;
+use crate::presentation::http::query::{AnyQuery, Path};
 use crate::presentation::http::response::JSON;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -32,7 +32,7 @@ pub(super) fn routes() -> Routes {
 /// Returns the description of this API (OpenAPI 3.1).
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation",
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document.")))]
-async fn get_openapi_document(_: Public, State(app): State<AppState>) -> Response {
+async fn get_openapi_document(_: Public, State(app): State<AppState>, _: AnyQuery) -> Response {
     ([(CONTENT_TYPE, JSON)], app.openapi_document()).into_response()
 }
 

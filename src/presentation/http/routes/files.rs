@@ -16,7 +16,7 @@ use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::content::{OwnContent, RequestedFile};
 use crate::presentation::http::file_content::{FileBytes, body_of};
 use crate::presentation::http::principal::Public;
-use crate::presentation::http::query::Path;
+use crate::presentation::http::query::{AnyQuery, Path};
 use crate::presentation::http::range::RequestedRange;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
@@ -50,6 +50,7 @@ pub(super) fn routes() -> Routes {
 async fn get_file(
     _: Public,
     State(app): State<AppState>,
+    _: AnyQuery,
     Path(id): Path<FileId>,
     if_none_match: IfNoneMatch,
     range: RequestedRange,

@@ -9,6 +9,7 @@ use crate::infrastructure::middleware::RateClass;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::Public;
+use crate::presentation::http::query::AnyQuery;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
 
@@ -37,7 +38,7 @@ struct Ready {
 ///
 /// A server that does not respond has to be restarted.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, body = Health)))]
-async fn get_liveness(_: Public) -> Json<Health> {
+async fn get_liveness(_: Public, _: AnyQuery) -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
@@ -46,7 +47,7 @@ async fn get_liveness(_: Public) -> Json<Health> {
 /// The server is ready if its database can be written and it is not stopping. If it is not ready, the request fails
 /// with `not_ready` and the reason.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, body = Ready)))]
-async fn get_readiness(_: Public, State(app): State<AppState>) -> Result<Json<Ready>, Failure> {
+async fn get_readiness(_: Public, State(app): State<AppState>, _: AnyQuery) -> Result<Json<Ready>, Failure> {
     if app.stop.is_cancelled() {
         return Err(NotReady { reason: NotReadyReason::Stopping }.into());
     }

@@ -21,7 +21,7 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::operation::OperationDescription;
 use crate::presentation::http::principal::{Public, SameSite};
-use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::query::{AnyQuery, Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Argument, Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -142,6 +142,7 @@ async fn show_payment(
     _: Public,
     State(app): State<AppState>,
     _: ToOwnSandbox,
+    _: AnyQuery,
     Path(reference): Path<String>,
 ) -> HandlerResult {
     let payment = confirmation::find_payment(&app.store, PROVIDER, &reference).await?;

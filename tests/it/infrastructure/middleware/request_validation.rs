@@ -1,18 +1,21 @@
 //! Malformed requests are refused before any route reads them.
 
+use std::collections::HashMap;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Extension};
 use axum::routing::post;
-use http::{Request, Version};
+use http::{Method, Request, Version};
 use serde_json::Value;
-use undercroft::infrastructure::middleware::{BodyLimit, Chain, RequestValidationMiddleware};
+use undercroft::infrastructure::middleware::{BodyLimit, Chain, RequestValidationMiddleware, Unread};
 
 use super::send_as_it_is;
 
 fn router() -> Router {
     let limit = async |Extension(BodyLimit(limit)): Extension<BodyLimit>| limit.to_string();
-    let request_validation = RequestValidationMiddleware { body_limit: BodyLimit(7) };
+    let unread = HashMap::from([("/text".to_owned(), vec![(Method::POST, Unread { query: true })])]);
+    let request_validation = RequestValidationMiddleware { body_limit: BodyLimit(7), unread };
     let length = async |body: String| body.len().to_string();
     let routes = Router::new()
         .route("/", post(limit))
@@ -78,5 +81,29 @@ async fn extractors_of_axum_have_the_limit_of_bodies_where_a_route_sets_no_other
         let request = Request::post(path).header("host", "shop.example");
         let response = send_as_it_is(&router(), request.body(Body::from("x".repeat(length))).unwrap()).await;
         assert_eq!(response.status(), status, "{path}, {length} bytes");
+    }
+}
+
+#[tokio::test]
+async fn parameters_of_the_query_that_a_route_does_not_read_are_refused() {
+    let long = format!("/text?{}=1", "x".repeat(200));
+    for (path, status, names) in [
+        ("/text", 200, vec![]),
+        ("/text?", 200, vec![]),
+        ("/text?&", 200, vec![]),
+        ("/text?b=1&a%20b&b=2&%ff=", 422, vec!["a b", "b", "\u{fffd}"]),
+        (long.as_str(), 422, vec![&long[6..106]]),
+        ("/long-text?a=1", 200, vec![]),
+        ("/none?a=1", 404, vec![]),
+    ] {
+        let request = Request::post(path).header("host", "shop.example").body(Body::empty()).unwrap();
+        let response = send_as_it_is(&router(), request).await;
+        assert_eq!(response.status(), status, "{path}");
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let errors = problem["errors"].as_array().into_iter().flatten();
+        let unknown = errors.filter(|error| error["code"] == "unknown");
+        let found: Vec<_> = unknown.map(|error| error["parameter"].as_str().unwrap()).collect();
+        assert_eq!(found, names, "{path}");
     }
 }

@@ -8,8 +8,18 @@ use undercroft::domain::ids::VariantId;
 
 use super::examples::{Operation, document, example, operations};
 
-use crate::support::http::order_of;
+use crate::support::http::{faults, order_of};
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
+
+/// The operations that accept any parameters of the query.
+const WITH_ANY_QUERY: [&str; 6] = [
+    "GET /.well-known/jwks.json",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /openapi.json",
+    "GET /sandbox/3ds/{reference}",
+    "GET /v1/files/{id}",
+];
 
 /// A client of each role.
 struct Clients {
@@ -75,6 +85,29 @@ async fn every_operation_responds_as_it_is_documented_if_its_resource_is_missing
         assert!(is_documented, "{operation}: {response} is not documented");
         assert!(!response.header("x-request-id").is_empty(), "{operation}");
     }
+}
+
+on_both_engines!(parameters_of_the_query_are_refused_by_operations_that_have_none);
+async fn parameters_of_the_query_are_refused_by_operations_that_have_none(shop: &Shop) {
+    let server = shop.server().await;
+    let (clients, document) = (Clients::of(server).await, document());
+    let (mut refusing, mut accepting) = (0, 0);
+    for operation in operations(&document) {
+        if operation.parameters("query").next().is_some() {
+            continue;
+        }
+        let path = format!("{}?limit=5&a=1&limit=6", operation.path_to_missing(&document));
+        let response = clients.allowed(&operation).send(operation.method.clone(), &path, None).await;
+        if WITH_ANY_QUERY.contains(&operation.to_string().as_str()) {
+            assert!([200, 404].contains(&response.status), "{operation}: {response}");
+            accepting += 1;
+        } else {
+            let unknown = [("a", "unknown"), ("limit", "unknown")];
+            assert_eq!(response.faults(), faults(unknown), "{operation}");
+            refusing += 1;
+        }
+    }
+    assert!(accepting == WITH_ANY_QUERY.len() && refusing > 50, "{accepting} and {refusing}");
 }
 
 on_both_engines!(an_optional_body_may_be_omitted_and_is_not_null);
