@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MATCH, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
 use url::form_urlencoded;
 
@@ -38,6 +38,8 @@ pub struct RequestValidationMiddleware {
 pub struct Unread {
     /// Parameters of the query.
     pub query: bool,
+    /// `If-Match`: a change would be made although its client requires a version.
+    pub if_match: bool,
 }
 
 /// The largest body in bytes: an extension of the request, by which routes limit what they read. The extractors of axum
@@ -70,10 +72,15 @@ impl RequestValidationMiddleware {
     /// Checks that a request has nothing that its route does not read.
     fn check_unread(&self, request: &Request) -> Result<(), Failure> {
         let query = request.uri().query().unwrap_or_default();
-        if query.is_empty() {
+        let has_if_match = request.headers().contains_key(IF_MATCH);
+        if query.is_empty() && !has_if_match {
             return Ok(());
         }
         let unread = of_route(&self.unread, request).unwrap_or_default();
+        if unread.if_match && has_if_match {
+            let expected = "absent, since this operation compares no version";
+            return Err(RejectedRequest::MalformedHeader { header: "If-Match", expected }.into());
+        }
         let mut input = ValidationException::none();
         if unread.query {
             let parameters = form_urlencoded::parse(query.as_bytes());

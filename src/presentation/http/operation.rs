@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use http::header::IF_MATCH;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
@@ -121,14 +122,17 @@ impl<'a> OperationDescription<'a> {
         self.ignores_query = true;
     }
 
-    /// Returns what the operation does not read, by the parameters that were added.
+    /// Returns what the operation does not read and would have to, by the parameters that were added. One that only
+    /// reads may ignore `If-Match`.
     pub(super) fn unread(&self) -> Unread {
-        let is_in_query = |parameter: &RefOr<Parameter>| match parameter {
-            RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
-            RefOr::Ref(_) => false,
-        };
-        let reads_query = self.operation.parameters.iter().flatten().any(is_in_query);
-        Unread { query: !self.ignores_query && !reads_query }
+        let (mut reads_query, mut reads_if_match) = (self.ignores_query, self.is_safe);
+        for parameter in self.operation.parameters.iter().flatten() {
+            if let RefOr::T(Parameter { name, parameter_in, .. }) = parameter {
+                reads_query |= *parameter_in == ParameterIn::Query;
+                reads_if_match |= *parameter_in == ParameterIn::Header && IF_MATCH == name.as_str();
+            }
+        }
+        Unread { query: !reads_query, if_match: !reads_if_match }
     }
 
     /// Adds an optional header of the request.

@@ -14,7 +14,8 @@ use super::send_as_it_is;
 
 fn router() -> Router {
     let limit = async |Extension(BodyLimit(limit)): Extension<BodyLimit>| limit.to_string();
-    let unread = HashMap::from([("/text".to_owned(), vec![(Method::POST, Unread { query: true })])]);
+    let unread =
+        HashMap::from([("/text".to_owned(), vec![(Method::POST, Unread { query: true, if_match: true })])]);
     let request_validation = RequestValidationMiddleware { body_limit: BodyLimit(7), unread };
     let length = async |body: String| body.len().to_string();
     let routes = Router::new()
@@ -105,5 +106,16 @@ async fn parameters_of_the_query_that_a_route_does_not_read_are_refused() {
         let unknown = errors.filter(|error| error["code"] == "unknown");
         let found: Vec<_> = unknown.map(|error| error["parameter"].as_str().unwrap()).collect();
         assert_eq!(found, names, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_a_route_does_not_compare_is_refused() {
+    for (path, status) in [("/text", 400), ("/long-text", 200)] {
+        for versions in ["*", "\"7-0\"", "7"] {
+            let request = Request::post(path).header("host", "shop.example").header("if-match", versions);
+            let response = send_as_it_is(&router(), request.body(Body::empty()).unwrap()).await;
+            assert_eq!(response.status(), status, "{path} {versions}");
+        }
     }
 }

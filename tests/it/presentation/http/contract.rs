@@ -110,6 +110,29 @@ async fn parameters_of_the_query_are_refused_by_operations_that_have_none(shop: 
     assert!(accepting == WITH_ANY_QUERY.len() && refusing > 50, "{accepting} and {refusing}");
 }
 
+on_both_engines!(a_version_is_refused_by_operations_that_change_something_and_compare_none);
+async fn a_version_is_refused_by_operations_that_change_something_and_compare_none(shop: &Shop) {
+    let server = shop.server().await;
+    let (clients, document) = (Clients::of(server).await, document());
+    let mut refusing = 0;
+    for operation in operations(&document) {
+        if operation.method == Method::GET
+            || operation.parameters("header").any(|one| one["name"] == "If-Match")
+        {
+            continue;
+        }
+        let path = operation.path_to_missing(&document);
+        let client = clients.allowed(&operation).with("if-match", "*");
+        let refused = client.send(operation.method.clone(), &path, None).await;
+        assert_eq!(refused.problem(400), "malformed_header", "{operation}");
+        assert_eq!(refused.json()["header"], "If-Match", "{operation}");
+        refusing += 1;
+    }
+    assert!(refusing > 30, "{refusing}");
+    let read = clients.customer.with("if-match", "\"7-0\"").get("/v1/me").await;
+    read.expect(200);
+}
+
 on_both_engines!(an_optional_body_may_be_omitted_and_is_not_null);
 async fn an_optional_body_may_be_omitted_and_is_not_null(shop: &Shop) {
     let server = shop.server().await;
