@@ -1,7 +1,7 @@
 //! Sends messages to webhook endpoints, signed as the Standard Webhooks specification states.
 //!
-//! The URLs come from administrators, so a message is only sent to public addresses, and over HTTPS. A URL whose host is
-//! another address, in any form that URLs have for it, or this machine is refused when the endpoint is created, and
+//! The URLs come from administrators, so a message is only sent to public addresses, and over HTTPS. A URL whose host
+//! is another address, in any form that URLs have for it, or this machine is refused when the endpoint is created, and
 //! again at each message. The address that the name of the host resolves to is checked and then connected to, without a
 //! second resolution. A redirect is not followed: it is a failure. Settings allow any address and HTTP for development.
 //!
