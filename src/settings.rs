@@ -5,6 +5,7 @@
 
 mod authentication;
 mod caches;
+mod combined;
 mod holds;
 mod http_settings;
 mod layers;

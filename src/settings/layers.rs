@@ -82,7 +82,8 @@ fn with_flags(mut table: Table, flags: &[(&str, String)]) -> Result<Settings, Se
         set(&mut table, key, value)
             .map_err(|message| SettingsError::Invalid { origin: origin(), message })?;
     }
-    check(&table).map_err(|message| SettingsError::Invalid { origin: "settings".into(), message })
+    let checked = check(&table).and_then(Settings::combined);
+    checked.map_err(|message| SettingsError::Invalid { origin: "settings".into(), message })
 }
 
 /// Returns the environment variables of the process.
@@ -315,7 +316,8 @@ mod tests {
 
     #[test]
     fn an_issuer_is_an_https_url_or_an_http_url_of_this_machine() {
-        let read = |url| from_environment(&[("UNDERCROFT_AUTHENTICATION__ISSUER", url)]);
+        let audience = ("UNDERCROFT_AUTHENTICATION__AUDIENCE", "shop");
+        let read = |url| from_environment(&[("UNDERCROFT_AUTHENTICATION__ISSUER", url), audience]);
         for url in
             ["https://login.example.com/", "http://LOCALHOST:8080", "http://127.0.0.2/", "http://[::1]"]
         {

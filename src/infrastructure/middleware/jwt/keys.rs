@@ -79,6 +79,12 @@ impl KeySet {
         Self(vec![PublicKey { kid: kid.to_owned(), material, algorithm: Some(Algorithm::EdDsa) }])
     }
 
+    /// Returns the number of keys by which a token that is signed with one of these algorithms can be verified.
+    pub fn count_for(&self, algorithms: &[Algorithm]) -> usize {
+        let is_usable = |key: &&PublicKey| algorithms.iter().any(|algorithm| key.is_for(*algorithm));
+        self.0.iter().filter(is_usable).count()
+    }
+
     /// Returns the key with this id.
     pub(super) fn get(&self, kid: &str) -> Option<&PublicKey> {
         self.0.iter().find(|key| key.kid == kid)

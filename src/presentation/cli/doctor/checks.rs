@@ -8,7 +8,7 @@ use rustix::fs::{Access, access, statvfs};
 use tokio::net::TcpListener;
 
 use super::super::{Exit, counted, exit::database_exit, open_store};
-use super::{Finding, deliveries, replication, taxes};
+use super::{Finding, deliveries, outside, replication, taxes};
 use crate::application::files::{FileCheck, check as check_files};
 use crate::application::people::users;
 use crate::application::{Store, audit, consistency as checker};
@@ -30,6 +30,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     let mut findings = vec![address(settings).await, files(settings), sandbox(settings)];
     findings.extend(disk(settings));
     findings.extend(cache(settings).await);
+    findings.extend(outside::issuer(settings).await);
     let (finding, is_usable) = database(settings).await;
     findings.push(finding);
     if !is_usable {

@@ -2,6 +2,7 @@
 
 mod checks;
 mod deliveries;
+mod outside;
 mod replication;
 mod taxes;
 

@@ -8,6 +8,7 @@ use undercroft::infrastructure::repositories::{Database, Setup};
 
 use super::{run, undercroft};
 use crate::support::EmptyPostgres;
+use crate::support::issuer::Issuer;
 use crate::support::redis::redis_url;
 use crate::support::store::execute;
 
@@ -85,6 +86,38 @@ async fn the_redis_of_the_sessions_is_checked() {
     assert!(!text.contains("hush"), "{text}");
     let (code, _) = checked("memory:");
     assert_eq!(code, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_the_issuer_are_fetched_and_counted() {
+    let (folder, issuer) = (TempDir::new().unwrap(), Issuer::start().await);
+    let doctor = |audience: &str, algorithms: &str| {
+        let mut command = undercroft(folder.path(), &["doctor", "--listen", "127.0.0.1:0"]);
+        let command = command.env("UNDERCROFT_AUTHENTICATION__ISSUER", &issuer.url);
+        let command = command.env("UNDERCROFT_AUTHENTICATION__AUDIENCE", audience);
+        let output = command.env("UNDERCROFT_AUTHENTICATION__ALGORITHMS", algorithms).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = doctor("shop", r#"["EdDSA"]"#);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("ok       issuer       {} has 1 key\n", issuer.url)), "{text}");
+    let (code, text) = doctor("shop", r#"["RS256"]"#);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("has 0 keys for the algorithms of the settings"), "{text}");
+    *issuer.published.lock().unwrap() = None;
+    let (code, text) = doctor("shop", r#"["EdDSA"]"#);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains(&format!("PROBLEM  issuer       {}: the response has the status 503", issuer.url)),
+        "{text}"
+    );
+    let (code, text) = doctor("", r#"["EdDSA"]"#);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("authentication.audience: it is empty, and `authentication.issuer` requires it"),
+        "{text}"
+    );
 }
 
 #[test]
