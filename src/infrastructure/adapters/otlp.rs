@@ -23,21 +23,31 @@ pub struct OtlpUrl(Endpoint);
 
 /// A text is not the URL of a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the URL of a collector, such as http://127.0.0.1:4318, without a user")]
-pub struct InvalidOtlpUrl;
+pub enum InvalidOtlpUrl {
+    /// It is no HTTP URL, or has a user, a query or a fragment.
+    #[error("not the URL of a collector, such as http://127.0.0.1:4318, without a user")]
+    Form,
+    /// It is the URL of one signal.
+    #[error("the URL of one signal: omit `{0}`, which is added, as in http://127.0.0.1:4318")]
+    Signal(&'static str),
+}
 
 impl FromStr for OtlpUrl {
     type Err = InvalidOtlpUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidOtlpUrl> {
-        let mut endpoint: Endpoint = text.parse().map_err(|_| InvalidOtlpUrl)?;
+        let mut endpoint: Endpoint = text.parse().map_err(|_| InvalidOtlpUrl::Form)?;
         if endpoint.path_and_query.contains('?') {
-            return Err(InvalidOtlpUrl);
+            return Err(InvalidOtlpUrl::Form);
         }
         // the paths of the signals follow
         let path = endpoint.path_and_query.trim_end_matches('/').len();
         endpoint.path_and_query.truncate(path);
-        Ok(Self(endpoint))
+        let mut ends = [OtlpSignal::Traces, OtlpSignal::Metrics].map(OtlpSignal::path).into_iter();
+        match ends.find(|end| endpoint.path_and_query.ends_with(end)) {
+            Some(end) => Err(InvalidOtlpUrl::Signal(end)),
+            None => Ok(Self(endpoint)),
+        }
     }
 }
 
@@ -55,6 +65,16 @@ pub enum OtlpSignal {
     Traces,
     /// Metrics: an `ExportMetricsServiceRequest`.
     Metrics,
+}
+
+impl OtlpSignal {
+    /// Returns the path to which the signal is sent, below that of the URL.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+        }
+    }
 }
 
 /// Why a collector did not take an export.
@@ -83,6 +103,12 @@ impl OtlpExporter {
         Self { url, connector: Connector::new() }
     }
 
+    /// Checks whether the collector accepts a connection, which is encrypted if its URL says so.
+    pub async fn check(&self) -> Result<(), OtlpError> {
+        let connected = timeout(TIMEOUT, self.connector.connect(&self.url.0, |_| true)).await;
+        connected.map_err(|_| OtlpError::TimedOut)?.map(drop).map_err(OtlpError::from)
+    }
+
     /// Sends a request in JSON, once.
     pub async fn export(&self, signal: OtlpSignal, body: Vec<u8>) -> Result<(), OtlpError> {
         timeout(TIMEOUT, self.send(signal, body)).await.unwrap_or(Err(OtlpError::TimedOut))
@@ -91,11 +117,8 @@ impl OtlpExporter {
     async fn send(&self, signal: OtlpSignal, body: Vec<u8>) -> Result<(), OtlpError> {
         let OtlpUrl(endpoint) = &self.url;
         let mut sender = self.connector.connect(endpoint, |_| true).await?;
-        let end = match signal {
-            OtlpSignal::Traces => "/v1/traces",
-            OtlpSignal::Metrics => "/v1/metrics",
-        };
-        let request = endpoint.request(Method::POST, &format!("{}{end}", endpoint.path_and_query));
+        let path = format!("{}{}", endpoint.path_and_query, signal.path());
+        let request = endpoint.request(Method::POST, &path);
         let request = request.header(CONTENT_TYPE, "application/json");
         let request = request.body(Full::new(Bytes::from(body))).map_err(|_| ConnectError::Name)?;
         // the body of the response is not read: it can only say that a part was refused
@@ -119,7 +142,20 @@ mod tests {
         for text in
             ["", "127.0.0.1:4318", "grpc://a:4317", "http://", "http://ann:b@c", "http://a:x", "http://a/?b"]
         {
-            assert_eq!(text.parse::<OtlpUrl>(), Err(InvalidOtlpUrl), "{text}");
+            assert_eq!(text.parse::<OtlpUrl>(), Err(InvalidOtlpUrl::Form), "{text}");
         }
+    }
+
+    #[test]
+    fn the_url_of_one_signal_is_refused_with_the_end_that_is_added() {
+        for (text, end) in [
+            ("http://127.0.0.1:4318/v1/traces", "/v1/traces"),
+            ("https://collector.example/otlp/v1/metrics/", "/v1/metrics"),
+        ] {
+            let refused = text.parse::<OtlpUrl>().unwrap_err();
+            assert_eq!(refused, InvalidOtlpUrl::Signal(end));
+            assert!(refused.to_string().contains(&format!("omit `{end}`")), "{refused}");
+        }
+        assert!("https://collector.example/v1/traces/otlp".parse::<OtlpUrl>().is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The checks of `doctor`.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use jiff::SignedDuration;
@@ -8,7 +9,7 @@ use rustix::fs::{Access, access, statvfs};
 use tokio::net::TcpListener;
 
 use super::super::{Exit, counted, exit::database_exit, open_store};
-use super::{Finding, deliveries, outside, replication, taxes};
+use super::{Finding, Status, deliveries, outside, replication, taxes};
 use crate::application::files::{FileCheck, check as check_files};
 use crate::application::people::users;
 use crate::application::{Store, audit, consistency as checker};
@@ -27,10 +28,13 @@ const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// Runs all checks; those that need the database are skipped if there is none.
 pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
-    let mut findings = vec![address(settings).await, files(settings), sandbox(settings)];
+    let mut findings = vec![address(settings).await];
+    findings.extend(metrics(settings).await);
+    findings.extend([files(settings), sandbox(settings)]);
     findings.extend(disk(settings));
     findings.extend(cache(settings).await);
     findings.extend(outside::issuer(settings).await);
+    findings.extend(outside::collector(settings).await);
     let (finding, is_usable) = database(settings).await;
     findings.push(finding);
     if !is_usable {
@@ -59,20 +63,35 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     findings
 }
 
-/// Checks whether the server can listen on the address.
+/// Checks whether the server can listen on its address.
 async fn address(settings: &Settings) -> Finding {
-    match TcpListener::bind(settings.listen).await {
-        Ok(_) => Finding::ok("address", format!("{} is free", settings.listen)),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Finding::warning(
-            "address",
-            format!("{} is in use", settings.listen),
-            "a server of this store, perhaps; if none is running, set `listen` to another address",
-        ),
-        Err(error) => Finding::problem(
-            "address",
-            format!("{}: {error}", settings.listen),
-            "set `listen` to an address of this machine",
-        ),
+    let in_use = "a server of this store, perhaps; if none is running, set `listen` to another address";
+    listening("address", settings.listen, [in_use, "set `listen` to an address of this machine"]).await
+}
+
+/// Checks whether a server or worker can listen on the address of the metrics, or does so. Without one there is no
+/// finding.
+async fn metrics(settings: &Settings) -> Option<Finding> {
+    let address = settings.metrics.listen?;
+    let in_use = "not by a server or worker that serves metrics: set `metrics.listen` to another address";
+    let elsewhere = "set `metrics.listen` to an address of this machine";
+    let finding = listening("metrics", address, [in_use, elsewhere]).await;
+    let is_served = finding.status == Status::Warning && outside::serves_metrics(address).await;
+    Some(if is_served {
+        Finding::ok("metrics", format!("{address} responds with the metrics of a server or worker"))
+    } else {
+        finding
+    })
+}
+
+/// Checks whether a process can listen on an address, with an advice if it is in use and one if it is another fault.
+async fn listening(check: &'static str, address: SocketAddr, [in_use, other]: [&'static str; 2]) -> Finding {
+    match TcpListener::bind(address).await {
+        Ok(_) => Finding::ok(check, format!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Finding::warning(check, format!("{address} is in use"), in_use)
+        }
+        Err(error) => Finding::problem(check, format!("{address}: {error}"), other),
     }
 }
 

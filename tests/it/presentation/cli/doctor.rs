@@ -1,12 +1,14 @@
 //! `doctor` tells a malformed, an absent, a damaged and an unreachable database apart.
 
 use std::fs;
+use std::net::TcpListener;
 
 use tempfile::TempDir;
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
-use super::{run, undercroft};
+use super::service::start as start_with_metrics;
+use super::{SERVE, run, undercroft};
 use crate::support::EmptyPostgres;
 use crate::support::issuer::Issuer;
 use crate::support::redis::redis_url;
@@ -118,6 +120,51 @@ async fn the_keys_of_the_issuer_are_fetched_and_counted() {
         text.contains("authentication.audience: it is empty, and `authentication.issuer` requires it"),
         "{text}"
     );
+}
+
+#[test]
+fn a_collector_that_accepts_no_connection_is_a_warning_and_the_url_of_one_signal_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let doctor = |url: &str| {
+        let mut command = undercroft(folder.path(), &["doctor", "--listen", "127.0.0.1:0"]);
+        let output = command.env("UNDERCROFT_TELEMETRY__OTLP", url).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/otlp", collector.local_addr().unwrap());
+    let (code, text) = doctor(&url);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("ok       telemetry    {url} accepts connections\n")), "{text}");
+    drop(collector);
+    let (code, text) = doctor(&url);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("warning  telemetry    {url}: the connection failed")), "{text}");
+    let (code, text) = doctor(&format!("{url}/v1/traces"));
+    assert_eq!(code, Some(2), "{text}");
+    let expected =
+        "UNDERCROFT_TELEMETRY__OTLP: telemetry.otlp: the text is the URL of one signal: omit `/v1/traces`";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn the_address_of_the_metrics_is_free_or_has_metrics_or_is_in_use() {
+    let folder = TempDir::new().unwrap();
+    let doctor = |address: &str| {
+        let mut command = undercroft(folder.path(), &["doctor", "--listen", "127.0.0.1:0"]);
+        let output = command.env("UNDERCROFT_METRICS__LISTEN", address).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut command = undercroft(folder.path(), &SERVE);
+    let (server, shop, metrics) = start_with_metrics(&mut command);
+    let text = doctor(&metrics);
+    assert!(text.contains(&format!("ok       metrics      {metrics} responds with the metrics")), "{text}");
+    let text = doctor(&shop);
+    assert!(text.contains(&format!("warning  metrics      {shop} is in use\n")), "{text}");
+    server.stop();
+    let text = doctor(&metrics);
+    assert!(text.contains(&format!("ok       metrics      {metrics} is free\n")), "{text}");
 }
 
 #[test]

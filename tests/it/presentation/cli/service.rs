@@ -19,7 +19,7 @@ fn ends(folder: &Path) -> Vec<Value> {
 }
 
 /// Starts a server with metrics; returns its address and that of the metrics.
-fn start(command: &mut Command) -> (Server, String, String) {
+pub(super) fn start(command: &mut Command) -> (Server, String, String) {
     let (mut server, address) = Server::start(command.env("UNDERCROFT_METRICS__LISTEN", "127.0.0.1:0"));
     let line = server.wait_for_log("metrics are served");
     let metrics = line.split("address=").nth(1).expect(&line).trim().to_owned();
