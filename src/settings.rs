@@ -6,6 +6,7 @@
 mod authentication;
 mod caches;
 mod combined;
+mod explained;
 mod holds;
 mod http_settings;
 mod layers;

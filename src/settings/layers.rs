@@ -10,6 +10,7 @@ use serde::de::IntoDeserializer;
 use toml::{Table, Value};
 
 use super::Settings;
+use super::explained::explained;
 
 /// The file that is read if no other is named and it exists.
 const FILE: &str = "undercroft.toml";
@@ -106,7 +107,10 @@ fn read(path: &Path) -> Result<Table, SettingsError> {
     let invalid = |key: &str, error: &toml::de::Error| {
         let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
         let origin = format!("{}:{line}:{column}", path.display());
-        let message = if key == "." { error.message().into() } else { format!("{key}: {}", error.message()) };
+        let message = match key {
+            "." => error.message().into(),
+            key => format!("{key}: {}", explained(&text.parse().unwrap_or_default(), key, error.message())),
+        };
         SettingsError::Invalid { origin, message: with_advice(message, ADVICE_FOR_FILES) }
     };
     let deserializer = toml::Deserializer::parse(&text).map_err(|error| invalid(".", &error))?;
@@ -115,11 +119,8 @@ fn read(path: &Path) -> Result<Table, SettingsError> {
     text.parse().map_err(|error| invalid(".", &error))
 }
 
-/// Adds an advice to a message about an unknown key, or about a text in the place of a list.
+/// Adds an advice to a message about an unknown key.
 fn with_advice(message: String, advice: &str) -> String {
-    if message.contains("expected a sequence") {
-        return format!("{message}; a list is written as `[\"one\", \"another\"]`");
-    }
     // serde has no kind of errors, but this text
     if message.contains("unknown field `") { format!("{message}; {advice}") } else { message }
 }
@@ -169,7 +170,7 @@ fn check(table: &Table) -> Result<Settings, String> {
     serde_path_to_error::deserialize(table.clone().into_deserializer()).map_err(|error| {
         let key = error.path().to_string();
         let message = error.inner().message();
-        if key == "." { message.into() } else { format!("{key}: {message}") }
+        if key == "." { message.into() } else { format!("{key}: {}", explained(table, &key, message)) }
     })
 }
 
@@ -285,8 +286,9 @@ mod tests {
         assert!(error("UNDERCROFT_LISTEN", "8080").starts_with("UNDERCROFT_LISTEN: listen: "));
         assert!(error("UNDERCROFT_LISTEN__PORT", "1").starts_with("UNDERCROFT_LISTEN__PORT: listen: "));
         assert!(
-            error("UNDERCROFT_HTTP__BODY_LIMIT_BYTES", "many")
-                .contains("http.body_limit_bytes: invalid type")
+            error("UNDERCROFT_HTTP__BODY_LIMIT_BYTES", "many").contains(
+                "http.body_limit_bytes: it is a text, and a whole number such as 65536 is expected"
+            )
         );
         let flags = [("log.level", "loud".to_owned())];
         let error = load(Some(file("").path()), [], &flags).unwrap_err().to_string();

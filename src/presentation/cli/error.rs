@@ -33,6 +33,11 @@ pub enum CliError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The server would have to listen on this address twice.
+    #[error(
+        "`listen` and `metrics.listen` are both {0}: set `metrics.listen` to another address, such as 127.0.0.1:9464"
+    )]
+    SharedAddress(SocketAddr),
     /// Other machines reach the store at this address, and its sandbox is a local one.
     #[error(
         "other machines reach {0}: set `payments.sandbox` to \"disabled\", or to \"enabled\" for a store of tests, in \
@@ -183,6 +188,7 @@ impl CliError {
             | Self::CommonPassword
             | Self::UnknownRole(_)
             | Self::Target(_)
+            | Self::SharedAddress(_)
             | Self::Sandbox(_)
             | Self::InvalidOutput(_) => Exit::Usage,
         }

@@ -40,6 +40,9 @@ impl Serve {
     /// Serves until SIGINT or SIGTERM, and then completes the running requests; a second signal ends it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         check_sandbox(&settings)?;
+        if let Some(address) = settings.shared_address() {
+            return Err(CliError::SharedAddress(address));
+        }
         let signals = Signals::listen().map_err(CliError::Signals)?;
         let http = within_file_limit(&settings.http);
         // first, so that no store is set up if the address is in use

@@ -75,6 +75,10 @@ async fn metrics(settings: &Settings) -> Option<Finding> {
     let address = settings.metrics.listen?;
     let in_use = "not by a server or worker that serves metrics: set `metrics.listen` to another address";
     let elsewhere = "set `metrics.listen` to an address of this machine";
+    if settings.shared_address().is_some() {
+        let found = format!("`serve` does not start: {address} is the address of the store, too");
+        return Some(Finding::problem("metrics", found, "set `metrics.listen` to another address"));
+    }
     let finding = listening("metrics", address, [in_use, elsewhere]).await;
     let is_served = finding.status == Status::Warning && outside::serves_metrics(address).await;
     Some(if is_served {

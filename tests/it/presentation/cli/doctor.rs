@@ -160,6 +160,12 @@ fn the_address_of_the_metrics_is_free_or_has_metrics_or_is_in_use() {
     let (server, shop, metrics) = start_with_metrics(&mut command);
     let text = doctor(&metrics);
     assert!(text.contains(&format!("ok       metrics      {metrics} responds with the metrics")), "{text}");
+    let mut command = undercroft(folder.path(), &["doctor", "--listen", "127.0.0.1:9464"]);
+    let output = command.env("UNDERCROFT_METRICS__LISTEN", "127.0.0.1:9464").output().unwrap();
+    let shared = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.code() == Some(1) && shared.contains("127.0.0.1:9464 is the address of the store, too")
+    );
     let text = doctor(&shop);
     assert!(text.contains(&format!("warning  metrics      {shop} is in use\n")), "{text}");
     server.stop();

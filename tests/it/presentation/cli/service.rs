@@ -167,3 +167,16 @@ fn failures_of_handlers_are_counted() {
     }
     server.stop();
 }
+
+#[test]
+fn a_server_does_not_start_with_metrics_at_the_address_of_the_store() {
+    let folder = TempDir::new().unwrap();
+    let mut command = undercroft(folder.path(), &["serve", "--no-demo", "--listen", "127.0.0.1:9464"]);
+    let output = command.env("UNDERCROFT_METRICS__LISTEN", "127.0.0.1:9464").output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.starts_with("undercroft: `listen` and `metrics.listen` are both 127.0.0.1:9464: "),
+        "{errors}"
+    );
+}

@@ -1,0 +1,155 @@
+//! Explains that a setting has a value of another type, by the example file, which has a value of each setting.
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use toml::{Table, Value};
+
+use super::{EXAMPLE, PREFIX, Settings};
+
+/// Returns the message about the value at `key` of `table`. One of serde about its type would name types of Rust, and
+/// quote the value, which may contain a password: it becomes what is expected, with the variable of the setting.
+pub(super) fn explained(table: &Table, key: &str, message: &str) -> String {
+    let is_of_types = message.starts_with("invalid type: ") || message.starts_with("wanted ");
+    let of_types = || {
+        let example: Table = EXAMPLE.parse().ok()?;
+        let (given, expected) = (value_at(table, key)?, value_at(&example, key)?);
+        let (is, name) = (kind(given), kind(expected));
+        let variable = variable(key);
+        let expected = match expected {
+            _ if is == name => return None,
+            Value::Table(keys) => {
+                return Some(format!("it is {is}, and a section is expected{}", listed(key, keys)));
+            }
+            Value::String(text) => words(table, key).unwrap_or_else(|| match text.as_str() {
+                "" => name.to_owned(),
+                text => format!("{name} such as \"{text}\""),
+            }),
+            Value::Array(_) => format!("{name} such as [\"one\", \"another\"]"),
+            Value::Integer(number) => format!("{name} such as {number}"),
+            Value::Float(number) => format!("{name} such as {number:?}"),
+            Value::Boolean(_) | Value::Datetime(_) => name.to_owned(),
+        };
+        Some(format!("it is {is}, and {expected} is expected (as a variable: {variable})"))
+    };
+    is_of_types.then(of_types).flatten().unwrap_or_else(|| message.to_owned())
+}
+
+/// Returns the value at a dotted key.
+fn value_at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    let mut parts = key.split('.');
+    let first = table.get(parts.next()?)?;
+    parts.try_fold(first, |value, part| value.as_table()?.get(part))
+}
+
+/// Returns the variable of a key.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// Returns the keys of a section, with the variable of one of them.
+fn listed(section: &str, keys: &Table) -> String {
+    let Some(last) = keys.keys().next_back() else { return String::new() };
+    let names: Vec<_> = keys.keys().map(|key| format!("`{key}`")).collect();
+    let variable = variable(&format!("{section}.{last}"));
+    format!(", with the keys {} (as a variable: {variable})", names.join(", "))
+}
+
+/// Returns the words that a setting can have, if they are a few: what serde expects in place of an empty one.
+fn words(table: &Table, key: &str) -> Option<String> {
+    let mut emptied = table.clone();
+    let mut parts = key.split('.');
+    let first = emptied.get_mut(parts.next()?)?;
+    let value = parts.try_fold(first, |value, part| value.as_table_mut()?.get_mut(part))?;
+    *value = Value::String(String::new());
+    let error = Settings::deserialize(emptied.into_deserializer()).err()?;
+    let (_, words) = error.message().split_once("unknown variant ``, expected ")?;
+    Some(words.to_owned())
+}
+
+/// Names the type of a value.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number with a fraction",
+        Value::Boolean(_) => "a truth value (true or false)",
+        Value::Datetime(_) => "a time",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a section",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::settings::load;
+
+    #[test]
+    fn a_value_of_another_type_is_refused_with_what_is_expected_and_its_variable() {
+        let error = |text: &str| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let error = load(Some(file.path()), [], &[]).unwrap_err().to_string();
+            error.replace(&file.path().display().to_string(), "FILE")
+        };
+        assert_eq!(
+            error("caches = \"redis://:hush@cache\""),
+            "FILE:1:10: caches: it is a text, and a section is expected, with the keys `limit_bytes`, `verify` (as a \
+             variable: UNDERCROFT_CACHES__VERIFY)"
+        );
+        let texts = [
+            (
+                "payments.sandbox = true",
+                "one of `local`, `enabled`, `disabled` is expected",
+                "PAYMENTS__SANDBOX",
+            ),
+            (
+                "rate_limits.general = 100",
+                "a text such as \"6000/minute\" is expected",
+                "RATE_LIMITS__GENERAL",
+            ),
+            (
+                "rate_limits = 5",
+                "it is a whole number, and a section is expected, with the keys `",
+                "RATE_LIMITS__USER",
+            ),
+            ("database = 5", "it is a whole number, and a text such as \"sqlite:undercroft.db\"", "DATABASE"),
+            ("http.max_connections = \"many\"", "a whole number such as 10000 is", "HTTP__MAX_CONNECTIONS"),
+            (
+                "http.allowed_origins = \"a\"",
+                "a list such as [\"one\", \"another\"]",
+                "HTTP__ALLOWED_ORIGINS",
+            ),
+            ("store.demo = 1", "a truth value (true or false) is expected", "STORE__DEMO"),
+            ("telemetry.sampled = \"all\"", "a number with a fraction such as 1.0 is", "TELEMETRY__SAMPLED"),
+            ("public_url = 5", "it is a whole number, and a text is expected", "PUBLIC_URL"),
+        ];
+        for (text, expected, name) in texts {
+            let error = error(text);
+            let key = text.split(' ').next().unwrap();
+            assert!(error.contains(&format!(" {key}: it is ")) && error.contains(expected), "{error}");
+            assert!(error.ends_with(&format!("(as a variable: UNDERCROFT_{name})")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_variable_of_another_type_is_refused_without_its_value() {
+        let error = |name: &str, value: &str| {
+            let variables = [(name.into(), value.into())];
+            load(Some(std::path::Path::new("/dev/null")), variables, &[]).unwrap_err().to_string()
+        };
+        let text = error("UNDERCROFT_CACHES", "redis://:hush@cache");
+        assert!(
+            text.starts_with("UNDERCROFT_CACHES: caches: it is a text, and a section is expected"),
+            "{text}"
+        );
+        assert!(!text.contains("hush"), "{text}");
+        let text = error("UNDERCROFT_RATE_LIMITS__GENERAL", "100");
+        assert!(
+            text.contains("it is a whole number, and a text such as \"6000/minute\" is expected"),
+            "{text}"
+        );
+    }
+}
