@@ -54,6 +54,15 @@ pub struct Redis {
     began: Instant,
     /// Until when no error is logged, in microseconds after the beginning.
     logged_until: AtomicU64,
+    shown: Arc<Shown>,
+}
+
+/// How the log shows a Redis: without its user and password.
+#[derive(Debug, Clone)]
+struct Shown {
+    server: String,
+    setting: Option<&'static str>,
+    used_for: Option<&'static str>,
 }
 
 impl Redis {
@@ -86,13 +95,24 @@ impl Redis {
             .set_connection_timeout(Some(CONNECT))
             // each command has a time-out of its own below, which includes the connection
             .set_response_timeout(None);
+        let client = Client::open(url)?;
+        let server = client.get_connection_info().addr().to_string();
         Ok(Self {
-            connection: ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?,
+            connection: ConnectionManager::new_lazy_with_config(client, config)?,
             patience,
             is_away: Arc::default(),
             began: Instant::now(),
             logged_until: AtomicU64::new(0),
+            shown: Arc::new(Shown { server, setting: None, used_for: None }),
         })
+    }
+
+    /// Lets the log name the setting that has the URL, and what the connection is for.
+    #[must_use]
+    pub fn named(self, setting: &'static str, used_for: &'static str) -> Self {
+        let server = self.shown.server.clone();
+        let shown = Shown { server, setting: Some(setting), used_for: Some(used_for) };
+        Self { shown: Arc::new(shown), ..self }
     }
 
     /// Runs a script.
@@ -116,6 +136,16 @@ impl Redis {
             timeout(CONNECT + self.patience.response, cmd("PING").query_async::<String>(&mut connection))
                 .await;
         pong.map_err(|_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut)))?.map(drop)
+    }
+
+    /// Checks whether Redis responds, as [`Redis::check`] does, and logs it if it does not: at the start of a service,
+    /// before a request needs it.
+    pub async fn ask(&self) {
+        match self.check().await {
+            Ok(()) => {}
+            Err(error) if is_response(&error) => self.log_response(&error),
+            Err(error) => self.leave(&error.to_string()),
+        }
     }
 
     async fn within_time<T, F: Future<Output = Result<T, RedisError>>>(
@@ -143,11 +173,18 @@ impl Redis {
             Ok(Err(error)) => error.to_string(),
             Err(elapsed) => elapsed.to_string(),
         };
-        if !self.is_away.swap(true, Relaxed) {
-            tracing::warn!(error, "Redis is not available");
-            tokio::spawn(until_back(self.connection.clone(), self.patience, Arc::downgrade(&self.is_away)));
-        }
+        self.leave(&error);
         Err(RedisUnavailable)
+    }
+
+    /// Lets commands fail at once until Redis responds again, and logs it once.
+    fn leave(&self, error: &str) {
+        if !self.is_away.swap(true, Relaxed) {
+            let Shown { server, setting, used_for } = &*self.shown;
+            tracing::warn!(server, setting, used_for, error, "Redis is not available");
+            let (is_away, shown) = (Arc::downgrade(&self.is_away), Arc::clone(&self.shown));
+            tokio::spawn(until_back(self.connection.clone(), self.patience, is_away, shown));
+        }
     }
 
     /// Logs a response that is an error, unless one was logged in the last minute.
@@ -155,13 +192,19 @@ impl Redis {
         let now = self.began.elapsed();
         if self.logged_until.load(Relaxed) <= micros(now) {
             self.logged_until.store(micros(now + LOGGED), Relaxed);
-            tracing::warn!(%error, "Redis responds with an error");
+            let Shown { server, setting, used_for } = &*self.shown;
+            tracing::warn!(server, setting, used_for, %error, "Redis responds with an error");
         }
     }
 }
 
 /// Asks Redis from time to time whether it responds again, until it does or the connection is not used any more.
-async fn until_back(mut connection: ConnectionManager, patience: Patience, is_away: Weak<AtomicBool>) {
+async fn until_back(
+    mut connection: ConnectionManager,
+    patience: Patience,
+    is_away: Weak<AtomicBool>,
+    shown: Arc<Shown>,
+) {
     loop {
         sleep(patience.pause).await;
         let Some(is_away) = is_away.upgrade() else { return };
@@ -169,7 +212,8 @@ async fn until_back(mut connection: ConnectionManager, patience: Patience, is_aw
         let response = timeout(patience.response, ping.query_async::<String>(&mut connection)).await;
         if matches!(response, Ok(Ok(text)) if text == "PONG") {
             is_away.store(false, Relaxed);
-            tracing::info!("Redis responds again");
+            let Shown { server, setting, used_for } = &*shown;
+            tracing::info!(server, setting, used_for, "Redis responds again");
             return;
         }
     }

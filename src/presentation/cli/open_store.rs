@@ -68,7 +68,7 @@ pub(super) fn redis(cache: &CacheUrl) -> Option<Redis> {
     match cache {
         CacheUrl::Memory => None,
         // the reader of the setting has checked the URL
-        CacheUrl::Redis(url) => Redis::new(url).ok(),
+        CacheUrl::Redis(url) => Redis::new(url).ok().map(|redis| redis.named("cache", "caches")),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::service::{MetricsListener, record_end, until_signals};
+use super::service::{MetricsListener, ask_redis, record_end, until_signals};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::{accompany, work};
 use crate::application::people::users;
@@ -53,6 +53,7 @@ impl Serve {
         let metrics = MetricsListener::bind(&settings).await?;
 
         let store = open_store(&settings, Setup::IfEmpty).await?;
+        ask_redis(&store);
         let is_demo =
             settings.store.demo && !self.no_demo && demo::is_due(&store).await.map_err(CliError::Store)?;
         if is_demo {

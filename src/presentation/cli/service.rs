@@ -1,4 +1,5 @@
-//! What the commands share that run until a signal stops them: the listener of the metrics, and the record of the end.
+//! What the commands share that run until a signal stops them: the listener of the metrics, the look at Redis, and the
+//! record of the end.
 
 use std::mem;
 use std::sync::OnceLock;
@@ -40,6 +41,17 @@ impl MetricsListener {
         let serving = Metrics::new(store.clone()).serve(listener, CancellationToken::new());
         Some(AbortOnDropHandle::new(tokio::spawn(serving)))
     }
+}
+
+/// Asks each Redis of a store, in the background, so that the log says at the start if one does not respond.
+pub(super) fn ask_redis(store: &Store) {
+    let (sessions, caches) = (store.infrastructure.sessions.clone(), store.infrastructure.redis.clone());
+    tokio::spawn(async move {
+        sessions.ask().await;
+        if let Some(redis) = caches {
+            redis.ask().await;
+        }
+    });
 }
 
 /// Runs a service and then `end`, with the store, the outcome and the reason of the end. The first signal cancels

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::service::{MetricsListener, record_end, until_signals};
+use super::service::{MetricsListener, ask_redis, record_end, until_signals};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::infrastructure::repositories::Setup;
@@ -20,6 +20,7 @@ impl Worker {
         let signals = Signals::listen().map_err(CliError::Signals)?;
         let metrics = MetricsListener::bind(&settings).await?;
         let store = open_store(&settings, Setup::IfEmpty).await?;
+        ask_redis(&store);
         let _metrics = metrics.serve(&store);
         let telemetry = Telemetry::start(&store, &settings.telemetry, "worker");
         let stop = CancellationToken::new();

@@ -109,7 +109,8 @@ impl RateLimiter {
         match url {
             CacheUrl::Memory => Ok(Self::in_process(clock)),
             CacheUrl::Redis(url) => {
-                Ok(Self::new(Arc::new(RedisStore::new(Redis::new(url)?, service)), clock))
+                let redis = Redis::new(url)?.named("cache", "rate limits");
+                Ok(Self::new(Arc::new(RedisStore::new(redis, service)), clock))
             }
         }
     }

@@ -95,6 +95,13 @@ impl SessionStore {
         }
     }
 
+    /// Asks the Redis of the sessions, if there is one, whether it responds, and logs it if it does not.
+    pub async fn ask(&self) {
+        if let Some(redis) = &self.redis {
+            redis.ask().await;
+        }
+    }
+
     /// Checks that sessions can be found. The database says so itself.
     ///
     /// # Errors

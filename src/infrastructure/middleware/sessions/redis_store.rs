@@ -86,13 +86,17 @@ impl SessionsInRedis {
     pub(super) fn new(url: &str, key: SigningKey) -> Result<Self, RedisError> {
         let number = first_u64(&key.sign("the keys of sessions", &[]));
         Ok(Self {
-            redis: Redis::with_patience(url, PATIENCE)?,
+            redis: Redis::with_patience(url, PATIENCE)?.named("sessions", "sessions"),
             key,
             prefix: format!("undercroft:session:{number:016x}:"),
             put: Script::new(PUT),
             replace: Script::new(REPLACE),
             remove_all: Script::new(REMOVE_ALL),
         })
+    }
+
+    pub(super) async fn ask(&self) {
+        self.redis.ask().await;
     }
 
     pub(super) async fn ping(&self) -> Result<(), RedisUnavailable> {

@@ -25,6 +25,7 @@ mod page;
 mod param;
 mod postgres;
 mod postgres_pool;
+mod postgres_server;
 mod postgres_wake_ups;
 mod queue_wait;
 mod records;

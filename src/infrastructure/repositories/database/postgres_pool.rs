@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Hook, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -18,6 +20,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::error::DatabaseError;
 use super::load::DatabaseLoad;
 use super::postgres::PostgresConnection;
+use super::postgres_server::PostgresServer;
 use super::queue_wait::QueueWait;
 use crate::domain::host::is_this_machine;
 
@@ -50,6 +53,7 @@ pub(crate) struct PostgresDatabase {
     waits: [QueueWait; 2],
     config: Config,
     tls: MakeRustlsConnect,
+    server: Arc<PostgresServer>,
     /// Whether other processes are about to be notified of a commit.
     pub(super) wake_up_due: AtomicBool,
 }
@@ -76,7 +80,14 @@ impl PostgresDatabase {
             tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
+        let server = Arc::new(PostgresServer::of(&config));
+        let of_connections = Arc::clone(&server);
+        let connected = Hook::sync_fn(move |_, _| {
+            of_connections.connected();
+            Ok(())
+        });
         let pool = Pool::builder(manager)
+            .post_create(connected)
             .max_size(CONNECTIONS)
             .wait_timeout(Some(CONNECTION_WAIT))
             .create_timeout(Some(CONNECTION_WAIT))
@@ -85,18 +96,17 @@ impl PostgresDatabase {
             .map_err(|error| unusable(&error))?;
         let writers = Arc::new(Semaphore::new(WRITERS));
         let waits = [QueueWait::new(), QueueWait::new()];
-        Ok(Self { pool, writers, waits, config, tls, wake_up_due: AtomicBool::new(false) })
+        Ok(Self { pool, writers, waits, config, tls, server, wake_up_due: AtomicBool::new(false) })
     }
 
     /// Returns a connection for a transaction that writes. Some connections are never used for these, so that reads
     /// have one while transactions wait for each other.
     pub(crate) async fn writer(&self) -> Result<PostgresConnection, DatabaseError> {
-        let unavailable = || DatabaseError::Unavailable("all connections that write are in use".into());
         let began = Instant::now();
         let permit = timeout(CONNECTION_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else {
             self.waits[0].end(began);
-            return Err(unavailable());
+            return Err(self.server.refused("all connections that write are in use"));
         };
         let connection = self.get(Some(permit)).await;
         self.waits[0].end(began);
@@ -127,18 +137,27 @@ impl PostgresDatabase {
 
     /// Opens a connection that is not of the pool.
     pub(super) async fn connect(&self) -> Result<(Client, PostgresStream), DatabaseError> {
-        self.config.connect(self.tls.clone()).await.map_err(DatabaseError::from)
+        let connected = self.config.connect(self.tls.clone()).await;
+        connected.map_err(|error| self.not_connected(error))
     }
 
     async fn get(&self, permit: Option<OwnedSemaphorePermit>) -> Result<PostgresConnection, DatabaseError> {
         let object = self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => match DatabaseError::from(error) {
-                DatabaseError::Internal(reason) => DatabaseError::Unavailable(reason),
-                error => error,
-            },
-            other => DatabaseError::Unavailable(other.to_string()),
+            PoolError::Backend(error) => self.not_connected(error),
+            PoolError::Timeout(TimeoutType::Create) => self.server.unavailable(&error.to_string()),
+            other => self.server.refused(&other.to_string()),
         })?;
         Ok(PostgresConnection::new(object, permit))
+    }
+
+    /// Returns the error of a connection that was not opened.
+    fn not_connected(&self, error: tokio_postgres::Error) -> DatabaseError {
+        match DatabaseError::from(error) {
+            DatabaseError::Internal(reason) | DatabaseError::Unavailable(reason) => {
+                self.server.unavailable(&reason)
+            }
+            error => error,
+        }
     }
 }
 

@@ -40,7 +40,7 @@ fn an_absent_database_is_no_problem() {
 fn an_unreachable_database_exits_with_4() {
     let (code, text) = doctor(&TempDir::new().unwrap(), "postgres://u@127.0.0.1:1/d");
     assert_eq!(code, Some(4), "{text}");
-    assert!(text.contains("cannot be reached: "), "{text}");
+    assert!(text.contains("cannot be reached: 127.0.0.1:1/d: "), "{text}");
     assert!(text.ends_with("undercroft: 1 problem was found\n"), "{text}");
 }
 

@@ -180,3 +180,19 @@ fn a_server_does_not_start_with_metrics_at_the_address_of_the_store() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_redis_that_is_away_at_the_start_is_named_in_the_log_with_its_setting() {
+    for (variable, named) in [
+        ("UNDERCROFT_CACHE", r#"setting="cache" used_for="caches""#),
+        ("UNDERCROFT_SESSIONS", r#"setting="sessions" used_for="sessions""#),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let mut command = undercroft(folder.path(), &["serve", "--no-demo", "--listen", "127.0.0.1:0"]);
+        let (mut server, _) = Server::start(command.env(variable, "redis://ottilie:hush@127.0.0.1:1/3"));
+        let line = server.wait_for_log("Redis is not available");
+        assert!(line.contains(r#"server="127.0.0.1:1""#) && line.contains(named), "{line}");
+        assert!(!line.contains("hush") && !line.contains("ottilie"), "{line}");
+        server.stop();
+    }
+}
