@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write};
 use std::io::{IsTerminal, stderr};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -18,6 +18,9 @@ use crate::settings::{LogFormat, LogSettings};
 /// The levels of libraries, unless `log.level` names them. All errors of `lapin` are returned to the store, which logs
 /// them if they are any: the library also logs the expected one that something is not set up.
 const LIBRARIES: [(&str, LevelFilter); 2] = [("async_nats", LevelFilter::WARN), ("lapin", LevelFilter::OFF)];
+
+/// The most warnings and errors that are kept until there is a bus: a command that has none logs few.
+const MOST_EARLY: usize = 64;
 
 /// Starts logging for the whole process. What is not written yet is when the lines that are returned are dropped.
 #[must_use]
@@ -43,19 +46,51 @@ fn with_libraries(levels: Targets) -> Targets {
     })
 }
 
-/// Emits the warnings and errors that are logged from now on by a bus. The first bus of a process stays.
+/// Emits the warnings and errors that were logged before, and those that are logged from now on, by a bus. The first
+/// bus of a process stays.
 pub(super) fn emit_by(bus: &EventBus) {
     dispatcher::get_default(|dispatch| {
         if let Some(layer) = dispatch.downcast_ref::<SignalLayer>() {
-            // another bus was set before
-            let _ = layer.0.set(bus.clone());
+            layer.begin(bus);
         }
     });
 }
 
 /// Emits warnings and errors by a bus, once there is one.
 #[derive(Default)]
-struct SignalLayer(OnceLock<EventBus>);
+struct SignalLayer {
+    bus: OnceLock<EventBus>,
+    /// The first lines before there was one.
+    early: Mutex<Vec<LogEvent>>,
+}
+
+impl SignalLayer {
+    fn begin(&self, bus: &EventBus) {
+        let mut early = self.early();
+        if self.bus.set(bus.clone()).is_ok() {
+            for line in early.drain(..) {
+                bus.emit(&line);
+            }
+        }
+    }
+
+    /// Emits a line, or keeps it until there is a bus, if it is one of the first.
+    fn emit(&self, line: LogEvent) {
+        if let Some(bus) = self.bus.get() {
+            return bus.emit(&line);
+        }
+        let mut early = self.early();
+        match self.bus.get() {
+            Some(bus) => bus.emit(&line),
+            None if early.len() < MOST_EARLY => early.push(line),
+            None => {}
+        }
+    }
+
+    fn early(&self) -> MutexGuard<'_, Vec<LogEvent>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl<S: Subscriber> Layer<S> for SignalLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -64,10 +99,9 @@ impl<S: Subscriber> Layer<S> for SignalLayer {
             Level::WARN => "warn",
             _ => return,
         };
-        let Some(bus) = self.0.get() else { return };
         let mut texts = Texts::default();
         event.record(&mut texts);
-        bus.emit(&LogEvent::new(level, event.metadata().target(), texts.message, texts.fields));
+        self.emit(LogEvent::new(level, event.metadata().target(), texts.message, texts.fields));
     }
 }
 
@@ -115,6 +149,7 @@ mod tests {
         tracing::subscriber::with_default(registry().with(SignalLayer::default()), || {
             tracing::error!("no bus yet");
             emit_by(&bus);
+            emit_by(&EventBus::default());
             tracing::info!("no problem");
             tracing::warn!(
                 to = "ann@example.org",
@@ -123,6 +158,8 @@ mod tests {
                 "ann@example.org"
             );
         });
+        let early = lines.next().await;
+        assert_eq!((early.level, early.message()), ("error", "no bus yet".to_owned()));
         let line = lines.next().await;
         assert_eq!((line.level, line.message()), ("warn", "the message of *** failed".to_owned()));
         assert_eq!(

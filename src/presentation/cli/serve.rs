@@ -70,8 +70,8 @@ impl Serve {
         // hashing the password takes longer than starting the server
         let admin = is_demo.then(|| store.clone());
         let has_admin = is_demo || users::has_admin(&store).await.map_err(CliError::Store)?;
-        let _metrics = metrics.serve(&store);
         let telemetry = Telemetry::start(&store, &settings.telemetry, "server");
+        let _metrics = metrics.serve(&store, telemetry.as_ref());
         let settings = Settings { http, ..settings };
         let Api { router, chain } = Api::new(&store, &settings, stop.clone());
         let serving = server::serve(listener, router, chain, &settings.http, context, stop.clone());

@@ -15,6 +15,7 @@ use crate::application::Store;
 use crate::application::jobs::shutdown;
 use crate::infrastructure::events::DrainedRequests;
 use crate::presentation::metrics::Metrics;
+use crate::presentation::telemetry::Telemetry;
 use crate::settings::Settings;
 
 /// The longest time to record the end of a service.
@@ -31,15 +32,19 @@ impl MetricsListener {
         TcpListener::bind(address).await.map(|listener| Self(Some(listener))).map_err(failed)
     }
 
-    /// Serves the metrics of a store until the task is dropped.
-    pub(super) fn serve(self, store: &Store) -> Option<AbortOnDropHandle<()>> {
-        let listener = self.0?;
+    /// Serves the metrics of a store until the task is dropped, with what its telemetry lost. The warnings and errors
+    /// of the log are signals from now on, also for the telemetry, which is started before.
+    pub(super) fn serve(self, store: &Store, telemetry: Option<&Telemetry>) -> Option<AbortOnDropHandle<()>> {
+        let serving = self.0.map(|listener| {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "metrics are served");
+            }
+            let metrics = Metrics::new(store.clone()).with_lost(telemetry.map(Telemetry::lost));
+            AbortOnDropHandle::new(tokio::spawn(metrics.serve(listener, CancellationToken::new())))
+        });
+        // those that were logged before are emitted now, to the metrics that count them
         logging::emit_by(&store.infrastructure.bus);
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(%address, "metrics are served");
-        }
-        let serving = Metrics::new(store.clone()).serve(listener, CancellationToken::new());
-        Some(AbortOnDropHandle::new(tokio::spawn(serving)))
+        serving
     }
 }
 

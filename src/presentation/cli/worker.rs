@@ -21,8 +21,8 @@ impl Worker {
         let metrics = MetricsListener::bind(&settings).await?;
         let store = open_store(&settings, Setup::IfEmpty).await?;
         ask_redis(&store);
-        let _metrics = metrics.serve(&store);
         let telemetry = Telemetry::start(&store, &settings.telemetry, "worker");
+        let _metrics = metrics.serve(&store, telemetry.as_ref());
         let stop = CancellationToken::new();
         let working = tokio::spawn(work(store.clone(), stop.clone()));
         tracing::info!("working");

@@ -1,13 +1,15 @@
 //! Metrics of the process and of the store, in the text format of `OpenMetrics`, on a listener of their own.
 //!
 //! Signals of the bus are counted as they are emitted (`signal_metrics.rs`); the state of the store is read when the
-//! metrics are requested (`state_metrics.rs`), also that of the caches (`cache_metrics.rs`).
+//! metrics are requested (`state_metrics.rs`), also that of the caches (`cache_metrics.rs`);
+//! `telemetry_metrics.rs` has what a collector did not accept.
 //!
 //! <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 
 mod cache_metrics;
 mod signal_metrics;
 mod state_metrics;
+mod telemetry_metrics;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::signal_metrics::SignalMetrics;
 pub(super) use self::signal_metrics::method_label;
 use self::state_metrics::StateMetrics;
+pub(super) use self::telemetry_metrics::LostTelemetry;
 use crate::application::Store;
 use crate::infrastructure::middleware::Chain;
 use crate::presentation::http::server;
@@ -40,13 +43,20 @@ pub struct Metrics {
     store: Store,
     counted: SignalMetrics,
     state: StateMetrics,
+    /// What the collector of telemetry did not accept, if there is one.
+    lost: Option<LostTelemetry>,
 }
 
 impl Metrics {
     /// Returns the metrics of a store.
     pub fn new(store: Store) -> Self {
         let counted = SignalMetrics::new(&store.infrastructure.bus);
-        Self { store, counted, state: StateMetrics::default() }
+        Self { store, counted, state: StateMetrics::default(), lost: None }
+    }
+
+    /// Shows also what the collector of telemetry did not accept, if there is one.
+    pub(super) fn with_lost(self, lost: Option<LostTelemetry>) -> Self {
+        Self { lost, ..self }
     }
 
     /// Responds to `GET /metrics` on `listener` until `stop` is cancelled.
@@ -77,12 +87,13 @@ impl Metrics {
         self.store.now()
     }
 
-    /// Returns the metrics as text, with those of another registry if there is one.
-    pub(super) async fn text(&self, other: Option<&Registry>) -> String {
+    /// Returns the metrics as text.
+    pub(super) async fn text(&self) -> String {
         let state = self.state.read(&self.store).await;
+        let lost = self.lost.as_ref().map(LostTelemetry::registry);
         let mut text = String::new();
         // writing to a text does not fail
-        let _ = self.encode([Some(&state), other], &mut text);
+        let _ = self.encode([Some(&state), lost.as_ref()], &mut text);
         text
     }
 
@@ -96,7 +107,7 @@ impl Metrics {
 }
 
 async fn respond(State(metrics): State<Arc<Metrics>>) -> ([(http::HeaderName, &'static str); 1], String) {
-    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text(None).await)
+    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text().await)
 }
 
 /// Returns an empty registry, in which every metric has the prefix `undercroft`.

@@ -2,20 +2,17 @@
 //!
 //! Spans are made of signals (`spans.rs`), in the names of the semantic conventions; metrics are those of
 //! `presentation/metrics`, converted (`open_metrics.rs`). Nothing waits for the collector: what it does not accept is
-//! lost, and counted in the metric `telemetry_lost`.
+//! lost, and counted in the metric `telemetry_lost` (`presentation/metrics`).
 
 mod attributes;
 mod open_metrics;
 mod spans;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::{counter::Counter, family::Family};
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
@@ -23,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::attributes::{attributes, nanoseconds};
 use self::spans::Spans;
-use super::metrics::{Metrics, registry};
+use super::metrics::{LostTelemetry, Metrics};
 use crate::application::Store;
 use crate::infrastructure::adapters::{OtlpExporter, OtlpSignal};
 use crate::infrastructure::exceptions::with_causes;
@@ -40,6 +37,7 @@ const END: Duration = Duration::from_secs(2);
 pub struct Telemetry {
     stop: CancellationToken,
     running: JoinHandle<()>,
+    lost: LostTelemetry,
 }
 
 /// What the exports of a process share.
@@ -47,21 +45,9 @@ struct Exports {
     exporter: OtlpExporter,
     /// The resource of all that is exported.
     resource: Value,
-    lost: Lost,
+    lost: LostTelemetry,
     /// Whether the last export failed, of spans or of metrics.
     failing: AtomicBool,
-}
-
-/// What was lost.
-#[derive(Default)]
-struct Lost {
-    spans: AtomicU64,
-    metrics: AtomicU64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LostLabels {
-    signal: &'static str,
 }
 
 impl Telemetry {
@@ -78,9 +64,10 @@ impl Telemetry {
             ("service.instance.id", instance.into()),
             ("undercroft.process", service.into()),
         ])});
-        let (lost, failing) = (Lost::default(), AtomicBool::new(false));
-        let exports = Arc::new(Exports { exporter, resource, lost, failing });
-        let (spans, metrics) = (Spans::new(store), Metrics::new(store.clone()));
+        let lost = LostTelemetry::new();
+        let exports = Exports { exporter, resource, lost: lost.clone(), failing: AtomicBool::new(false) };
+        let (exports, spans) = (Arc::new(exports), Spans::new(store));
+        let metrics = Metrics::new(store.clone()).with_lost(Some(lost.clone()));
         let (stop, every) = (CancellationToken::new(), settings.metrics_every);
         let ended = stop.clone();
         let running = tokio::spawn(async move {
@@ -93,7 +80,12 @@ impl Telemetry {
             // what was counted since the last time
             exports.send_metrics(&metrics, began).await;
         });
-        Some(Self { stop, running })
+        Some(Self { stop, running, lost })
+    }
+
+    /// Returns what the collector did not accept, which is counted from now on.
+    pub(super) fn lost(&self) -> LostTelemetry {
+        self.lost.clone()
     }
 }
 
@@ -157,7 +149,7 @@ impl Exports {
         if waiting.len() < MOST_SPANS {
             waiting.push(span);
         } else {
-            self.lost.spans.fetch_add(1, Relaxed);
+            self.lost.add_spans(1);
         }
     }
 
@@ -166,20 +158,19 @@ impl Exports {
         let scope = json!([{"scope": scope(), "spans": spans}]);
         let body = json!({"resourceSpans": [{"resource": self.resource, "scopeSpans": scope}]});
         if !self.send(OtlpSignal::Traces, &body).await {
-            self.lost.spans.fetch_add(count, Relaxed);
+            self.lost.add_spans(count);
         }
     }
 
     /// Sends what was counted since a time.
     async fn send_metrics(&self, metrics: &Metrics, began: Timestamp) {
-        let own = self.lost.registry();
-        let text = metrics.text(Some(&own)).await;
+        let text = metrics.text().await;
         let metrics = open_metrics::converted(&text, &nanoseconds(began), &nanoseconds(metrics.now()));
         let count = metrics.len() as u64;
         let scope = json!([{"scope": scope(), "metrics": metrics}]);
         let body = json!({"resourceMetrics": [{"resource": self.resource, "scopeMetrics": scope}]});
         if !self.send(OtlpSignal::Metrics, &body).await {
-            self.lost.metrics.fetch_add(count, Relaxed);
+            self.lost.add_metrics(count);
         }
     }
 
@@ -197,18 +188,6 @@ impl Exports {
                 false
             }
         }
-    }
-}
-
-impl Lost {
-    /// Returns the registry of the metric.
-    fn registry(&self) -> Registry {
-        let (mut registry, lost) = (registry(), Family::<LostLabels, Counter>::default());
-        for (signal, number) in [("spans", &self.spans), ("metrics", &self.metrics)] {
-            lost.get_or_create(&LostLabels { signal }).inc_by(number.load(Relaxed));
-        }
-        registry.register("telemetry_lost", "The spans and metrics that the collector did not accept", lost);
-        registry
     }
 }
 

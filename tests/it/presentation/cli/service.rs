@@ -156,15 +156,7 @@ fn failures_of_handlers_are_counted() {
     let database = rusqlite::Connection::open(folder.path().join("undercroft.db")).unwrap();
     database.execute(sql, []).unwrap();
     let failures = "undercroft_handler_failures_total{subscriber=\"notifications\"}";
-    let deadline = Instant::now() + Duration::from_mins(1);
-    loop {
-        let text = get(&metrics, "/metrics");
-        if metric(&text, failures) >= Some(1.0) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{text}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for_metric(&metrics, failures);
     server.stop();
 }
 
@@ -195,4 +187,42 @@ fn a_redis_that_is_away_at_the_start_is_named_in_the_log_with_its_setting() {
         assert!(!line.contains("hush") && !line.contains("ottilie"), "{line}");
         server.stop();
     }
+}
+
+/// Waits until a metric is at least 1.
+fn wait_for_metric(metrics: &str, name: &str) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let text = get(metrics, "/metrics");
+        if metric(&text, name) >= Some(1.0) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_warning_before_there_are_metrics_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let mut command = undercroft(folder.path(), &["serve", "--no-demo", "--listen", "127.0.0.1:0"]);
+    // the server warns of a sandbox that other machines reach, before it opens the store
+    command.env("UNDERCROFT_PAYMENTS__SANDBOX", "enabled");
+    command.env("UNDERCROFT_PUBLIC_URL", "https://shop.example.com");
+    let (server, _, metrics) = start(&mut command);
+    wait_for_metric(&metrics, "undercroft_log_lines_total{level=\"warn\"}");
+    server.stop();
+}
+
+#[test]
+fn what_a_collector_does_not_accept_is_counted_at_the_metrics() {
+    let folder = TempDir::new().unwrap();
+    let mut command = undercroft(folder.path(), &["serve", "--no-demo", "--listen", "127.0.0.1:0"]);
+    command.env("UNDERCROFT_TELEMETRY__OTLP", "http://127.0.0.1:1");
+    let (server, address, metrics) = start(&mut command);
+    create_cart(&address);
+    for signal in ["metrics", "spans"] {
+        wait_for_metric(&metrics, &format!("undercroft_telemetry_lost_total{{signal=\"{signal}\"}}"));
+    }
+    server.stop();
 }
