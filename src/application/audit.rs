@@ -1,21 +1,24 @@
 //! The audit log: listed, exported and verified.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::audit::{ActorKind, AuditChange, AuditEntry, BrokenChain, ChainCheck, hex};
+use crate::domain::audit::{ActorKind, AuditChange, AuditEntry, BrokenChain, ChainCheck, bytes_of_hex, hex};
 use crate::domain::ids::{ApiKeyId, SessionId, UserId};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{AuditFilter, AuditRepository, Connection, DatabaseError, Page};
 
 use super::Store;
 
+/// The longest line of an export, in bytes.
+const LONGEST_LINE: u64 = 16 << 20;
+
 /// An entry of the audit log. It has ids and no other data of users.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub struct AuditEntryBody {
     /// The number: 1, 2, 3 … without gaps.
@@ -67,6 +70,43 @@ impl From<AuditEntry> for AuditEntryBody {
             hash: hex(&entry.hash),
         }
     }
+}
+
+impl From<AuditEntryBody> for AuditEntry {
+    /// A hash that is not written in hexadecimal is read as none, which no entry has.
+    fn from(body: AuditEntryBody) -> Self {
+        Self {
+            number: body.number,
+            occurred_at: body.occurred_at,
+            actor: body.actor,
+            user_id: body.user_id,
+            session_id: body.session_id,
+            api_key_id: body.api_key_id,
+            request_id: body.request_id,
+            network: body.network,
+            action: body.action,
+            subject_id: body.subject_id,
+            changes: body.changes,
+            previous_hash: bytes_of_hex(&body.previous_hash).unwrap_or_default(),
+            hash: bytes_of_hex(&body.hash).unwrap_or_default(),
+        }
+    }
+}
+
+/// Why an export of the audit log was not verified.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditFileError {
+    /// It cannot be read.
+    #[error("the file cannot be read")]
+    Read(#[from] io::Error),
+    /// A line is no entry.
+    #[error("line {line} is no entry of an audit log")]
+    Line {
+        /// The number of the line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
 }
 
 /// Why the audit log was not exported.
@@ -147,22 +187,62 @@ async fn verify_all(
             break;
         }
         for entry in entries {
-            let differs =
-                noted.filter(|noted| noted.number == entry.number && noted.hash != hex(&entry.hash));
-            if differs.is_some() {
-                return Ok(Err(BrokenChain::Replaced(entry.number)));
-            }
-            if let Err(broken) = check.next(&entry) {
+            if let Err(broken) = check_next(check, &entry, noted) {
                 return Ok(Err(broken));
             }
         }
     }
     let last = check.number;
-    Ok(match noted {
-        _ if last != counted => Err(BrokenChain::Cut(last)),
+    Ok(if last == counted { check_end(last, noted) } else { Err(BrokenChain::Cut(last)) })
+}
+
+/// Verifies the chain of all entries of an export, without the store, and that an entry is the one that was noted;
+/// returns the last entry that is right, and what is wrong after it. That the end of the export is missing is found by
+/// a noted entry alone.
+///
+/// # Errors
+///
+/// A line that is no entry, such as one that was not written to its end.
+pub fn verify_export(
+    mut lines: impl BufRead,
+    noted: Option<&NotedEntry>,
+) -> Result<(ChainCheck, Option<BrokenChain>), AuditFileError> {
+    let (mut check, mut text) = (ChainCheck::default(), Vec::new());
+    for line in 1.. {
+        text.clear();
+        if lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text)? == 0 {
+            break;
+        }
+        let body: AuditEntryBody =
+            serde_json::from_slice(&text).map_err(|source| AuditFileError::Line { line, source })?;
+        if let Err(broken) = check_next(&mut check, &body.into(), noted) {
+            return Ok((check, Some(broken)));
+        }
+    }
+    let broken = check_end(check.number, noted).err();
+    Ok((check, broken))
+}
+
+/// Checks the next entry, and that it is the one that was noted, if it has its number.
+fn check_next(
+    check: &mut ChainCheck,
+    entry: &AuditEntry,
+    noted: Option<&NotedEntry>,
+) -> Result<(), BrokenChain> {
+    match noted {
+        Some(noted) if noted.number == entry.number && noted.hash != hex(&entry.hash) => {
+            Err(BrokenChain::Replaced(entry.number))
+        }
+        _ => check.next(entry),
+    }
+}
+
+/// Checks that the log does not end before an entry that was noted.
+fn check_end(last: i64, noted: Option<&NotedEntry>) -> Result<(), BrokenChain> {
+    match noted {
         Some(&NotedEntry { number: noted, .. }) if noted > last => {
             Err(BrokenChain::EndsBeforeNoted { last, noted })
         }
         _ => Ok(()),
-    })
+    }
 }

@@ -294,6 +294,20 @@ impl ChainCheck {
     }
 }
 
+/// Returns the bytes of hexadecimal digits, as [`hex`] writes them.
+pub fn bytes_of_hex(digits: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let bytes = digits.as_bytes().chunks(2).map(|pair| match *pair {
+        [high, low] => Some((value(high)? << 4) | value(low)?),
+        _ => None,
+    });
+    bytes.collect()
+}
+
 /// Returns bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -362,6 +376,16 @@ mod tests {
         let mut moved = entries;
         moved.swap(1, 2);
         assert_eq!(verify(&moved), Err(BrokenChain::Missing(2)));
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_read_as_they_are_written() {
+        let bytes = [0, 9, 10, 171, 255];
+        assert_eq!(hex(&bytes), "00090aabff");
+        assert_eq!(bytes_of_hex("00090aabff").as_deref(), Some(&bytes[..]));
+        for digits in ["0", "0A", "0g", "000", "0\u{e9}"] {
+            assert_eq!(bytes_of_hex(digits), None, "{digits}");
+        }
     }
 
     #[test]

@@ -1,11 +1,21 @@
 //! `undercroft audit`: exports and verifies the audit log.
 
-use std::io::{BufWriter, Write, stderr, stdout};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write, stderr, stdout};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use tokio_util::sync::CancellationToken;
 
-use super::{CliError, counted, open_store::open_store};
-use crate::application::audit::{AuditExportError, NotedEntry, export, verify};
+use super::{
+    CliError, counted,
+    open_store::open_store,
+    signals::interruptible,
+    whole_file::{Stoppable, check_whole, interrupted, write_whole},
+};
+use crate::application::audit::{
+    AuditExportError, AuditFileError, NotedEntry, export, verify, verify_export,
+};
 use crate::domain::audit::hex;
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
@@ -19,8 +29,8 @@ pub struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
-    /// Write all entries to standard output as JSON Lines, oldest first
-    Export,
+    /// Write all entries as JSON Lines, oldest first
+    Export(Export),
     /// Verify that no entry was changed, removed or moved, and print the number and the hash of the last one
     ///
     /// Standard output has NUMBER:HASH alone, as `--entry` takes it; standard error says what was verified.
@@ -28,10 +38,23 @@ enum AuditCommand {
 }
 
 #[derive(Args, Debug)]
+struct Export {
+    /// The file to write, which is complete or does not exist [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
+}
+
+#[derive(Args, Debug)]
 struct Verify {
     /// An entry that was printed before and noted elsewhere: it must still have this hash
     #[arg(long, value_name = "NUMBER:HASH", value_parser = noted)]
     entry: Option<NotedEntry>,
+    /// Verify an export in place of the store, which is not opened
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 fn noted(text: &str) -> Result<NotedEntry, &'static str> {
@@ -47,22 +70,67 @@ fn noted(text: &str) -> Result<NotedEntry, &'static str> {
 impl Audit {
     /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let store = open_store(&settings, Setup::ReadOnly).await?;
         match self.command {
-            AuditCommand::Export => match export(&store, BufWriter::new(stdout())).await {
-                Ok(_) => Ok(()),
-                Err(AuditExportError::Write(error)) => Err(CliError::Output(error)),
-                Err(AuditExportError::Database(error)) => Err(error.into()),
+            AuditCommand::Export(export) => export.run(&settings).await,
+            AuditCommand::Verify(verify) => verify.run(&settings).await,
+        }
+    }
+}
+
+impl Export {
+    async fn run(&self, settings: &Settings) -> Result<(), CliError> {
+        interruptible(async |stop| match self.export(settings, stop.clone()).await {
+            Err(CliError::Output(_) | CliError::File { .. }) if stop.is_cancelled() => {
+                Err(interrupted(self.output.as_deref()))
+            }
+            exported => exported,
+        })
+        .await
+    }
+
+    async fn export(&self, settings: &Settings, stop: CancellationToken) -> Result<(), CliError> {
+        if let Some(path) = &self.output {
+            check_whole(path, self.force, &settings.database)?;
+        }
+        let store = open_store(settings, Setup::ReadOnly).await?;
+        let failed = |error| match error {
+            AuditExportError::Write(source) => match &self.output {
+                Some(file) => CliError::File { file: file.clone(), source },
+                None => CliError::Output(source),
             },
-            AuditCommand::Verify(Verify { entry }) => match verify(&store, entry).await? {
-                (_, Some(broken)) => Err(CliError::Audit(broken)),
-                (last, None) => {
-                    let entries = counted(last.number.unsigned_abs(), "entry", "entries");
-                    // standard error may be closed
-                    let _ = writeln!(stderr(), "{entries}, none was changed");
-                    writeln!(stdout(), "{}:{}", last.number, hex(&last.hash)).map_err(CliError::Output)
-                }
-            },
+            AuditExportError::Database(error) => error.into(),
+        };
+        let Some(path) = &self.output else {
+            let out = BufWriter::new(Stoppable { out: stdout(), stop });
+            return export(&store, out).await.map(drop).map_err(failed);
+        };
+        let written = write_whole(path, self.force, stop, async |out| {
+            let out = export(&store, out).await.map_err(failed)?;
+            Ok::<_, CliError>(((), out))
+        });
+        written.await
+    }
+}
+
+impl Verify {
+    async fn run(self, settings: &Settings) -> Result<(), CliError> {
+        let verified = match self.file {
+            Some(file) => {
+                let opened = File::open(&file).map_err(AuditFileError::from);
+                let verified =
+                    opened.and_then(|open| verify_export(BufReader::new(open), self.entry.as_ref()));
+                verified.map_err(|source| CliError::AuditFile { file, source })?
+            }
+            None => verify(&open_store(settings, Setup::ReadOnly).await?, self.entry).await?,
+        };
+        match verified {
+            (_, Some(broken)) => Err(CliError::Audit(broken)),
+            (last, None) => {
+                let entries = counted(last.number.unsigned_abs(), "entry", "entries");
+                // standard error may be closed
+                let _ = writeln!(stderr(), "{entries}, none was changed");
+                writeln!(stdout(), "{}:{}", last.number, hex(&last.hash)).map_err(CliError::Output)
+            }
         }
     }
 }

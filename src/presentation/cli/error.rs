@@ -12,7 +12,7 @@ use super::counted;
 use super::exit::{Exit, database_exit, failure_exit};
 use super::private_file::InvalidOutput;
 use super::torture::TortureError;
-use crate::application::{export::ExportError, import::run::ImportError};
+use crate::application::{audit::AuditFileError, export::ExportError, import::run::ImportError};
 use crate::domain::audit::BrokenChain;
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
 use crate::infrastructure::exceptions::{Failure, with_causes};
@@ -136,6 +136,14 @@ pub enum CliError {
         /// The error of the attempt.
         error: String,
     },
+    /// The export of an audit log was not verified.
+    #[error("{}", file.display())]
+    AuditFile {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        source: AuditFileError,
+    },
     /// The audit log is not what was written.
     #[error("the audit log is not what was written")]
     Audit(#[source] BrokenChain),
@@ -176,6 +184,7 @@ impl CliError {
             | Self::Output(_)
             | Self::DeadLetter { .. }
             | Self::Audit(_)
+            | Self::AuditFile { .. }
             | Self::File { .. } => Exit::Failure,
             Self::Interrupted(_) => Exit::Interrupted,
             Self::Problems { exit, .. } => *exit,

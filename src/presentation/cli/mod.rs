@@ -39,6 +39,7 @@ mod torture;
 mod unquoted;
 mod verbosity;
 mod webhooks;
+mod whole_file;
 mod worker;
 
 use std::io::{Write, stdout};

@@ -1,5 +1,7 @@
 //! `undercroft audit` exports and verifies the audit log.
 
+use std::fs;
+
 use serde_json::Value;
 use tempfile::TempDir;
 use undercroft::domain::context::Context;
@@ -57,4 +59,53 @@ async fn a_command_is_recorded_and_a_changed_log_is_found() {
     assert!(errors.contains("entry 1 was changed"), "{errors}");
     let (_, text, _) = run(folder.path(), &[&["doctor", "--listen", "127.0.0.1:0"][..], &database].concat());
     assert!(text.contains("PROBLEM  audit        entry 1 was changed"), "{text}");
+}
+
+#[tokio::test]
+async fn an_export_is_written_whole_and_verified_without_the_store() {
+    let folder = TempDir::new().unwrap();
+    for email in ["root@example.org", "ruth@example.org"] {
+        let create = ["admin", "create", "--email", email, "--password-stdin"];
+        assert_eq!(admin(folder.path(), &create, "battery staple").0, Some(0));
+    }
+    let (_, last, _) = run(folder.path(), &["audit", "verify"]);
+    let path = |name: &str| folder.path().join(name);
+    let export = |options: &[&str]| run(folder.path(), &[&["audit", "export", "--output"], options].concat());
+    assert_eq!(export(&["log.jsonl"]), (Some(0), String::new(), String::new()));
+    let lines = fs::read_to_string(path("log.jsonl")).unwrap();
+    assert_eq!(lines, run(folder.path(), &["audit", "export"]).1);
+    let (code, _, errors) = export(&["log.jsonl"]);
+    assert_eq!((code, errors.as_str()), (Some(2), "undercroft: log.jsonl exists; `--force` replaces it\n"));
+    assert_eq!(export(&["log.jsonl", "--force"]).0, Some(0));
+    let (code, _, errors) = export(&["undercroft.db", "--force"]);
+    assert_eq!(code, Some(2), "{errors}");
+
+    // there is no store
+    let elsewhere = TempDir::new().unwrap();
+    let verify = |text: &str, options: &[&str]| {
+        fs::write(elsewhere.path().join("log.jsonl"), text).unwrap();
+        let arguments = [&["audit", "verify", "--file", "log.jsonl"], options].concat();
+        run(elsewhere.path(), &arguments)
+    };
+    let (code, output, counted) = verify(&lines, &["--entry", last.trim_end()]);
+    assert_eq!((code, output, counted.as_str()), (Some(0), last.clone(), "4 entries, none was changed\n"));
+    let changed = lines.replacen("administrator.made", "session.created", 1);
+    let (code, _, errors) = verify(&changed, &[]);
+    assert!(code == Some(1) && errors.contains("entry 2 was changed"), "{errors}");
+    let (_, rest) = lines.split_once('\n').unwrap();
+    let (code, _, errors) = verify(rest, &[]);
+    assert!(code == Some(1) && errors.contains("entry 1 is missing"), "{errors}");
+    let (code, _, errors) = verify(&lines[..lines.len() - 20], &[]);
+    let expected = "undercroft: log.jsonl: line 4 is no entry of an audit log: ";
+    assert!(code == Some(1) && errors.starts_with(expected), "{errors}");
+    let cut = &lines[..=lines.trim_end().rfind('\n').unwrap()];
+    assert_eq!(verify(cut, &[]).0, Some(0), "nothing says where the log ends");
+    let (code, _, errors) = verify(cut, &["--entry", last.trim_end()]);
+    assert!(code == Some(1) && errors.contains("entry 3 is the last, but entry 4 was noted"), "{errors}");
+    let (code, _, errors) = run(elsewhere.path(), &["audit", "verify", "--file", "none.jsonl"]);
+    assert!(
+        code == Some(1) && errors.starts_with("undercroft: none.jsonl: the file cannot be read"),
+        "{errors}"
+    );
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "no store was created");
 }
