@@ -122,7 +122,8 @@ pub struct Terms {
     pub name: String,
     /// How users of the identity provider become users of the store.
     pub identities: IdentityTerms,
-    /// The issuer and the audience of access tokens: the URL of the store, if it is known.
+    /// The issuer and the audience of access tokens: the URL of the store, if it is known. All servers of a store have
+    /// the same.
     pub issuer: String,
     /// The currency of a cart that is created without one.
     pub default_currency: Currency,

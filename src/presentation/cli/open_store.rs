@@ -58,7 +58,8 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     }
     infrastructure.issuer = trusted_issuer(&settings.authentication);
     infrastructure.sampled = settings.telemetry.sampled();
-    let mut store = Store::new(infrastructure, terms(settings, currency));
+    let issuer = issuer(settings, &infrastructure.database);
+    let mut store = Store::new(infrastructure, terms(settings, currency, issuer));
     store.log_in_limits = log_in_limits(&settings.rate_limits);
     Ok(store)
 }
@@ -146,17 +147,23 @@ fn log_in_limits(settings: &RateLimitSettings) -> LogInLimits {
     }
 }
 
+/// Returns the issuer of access tokens: the URL of the store or, if it is not known, a name that follows from the
+/// secret of the store, so that its servers accept the tokens of each other.
+fn issuer(settings: &Settings, database: &Database) -> String {
+    if !settings.public_url.is_empty() {
+        return settings.public_url.clone();
+    }
+    let number = first_u64(&database.signing_key().sign("the issuer of access tokens", &[]));
+    format!("urn:undercroft:{number:016x}")
+}
+
 /// Returns the store's terms.
-fn terms(settings: &Settings, default_currency: Currency) -> Terms {
+fn terms(settings: &Settings, default_currency: Currency, issuer: String) -> Terms {
     let (sandbox_emails, pages) = (settings.has_sandbox_emails(), settings.pages.clone());
     let (requirements, holds) = (&settings.requirements, hold_limits(&settings.holds));
     let identities = IdentityTerms {
         creates_users: settings.authentication.create_users,
         links_by_email: settings.authentication.link_by_email,
-    };
-    let issuer = match settings.public_url.as_str() {
-        "" => format!("http://{}", settings.listen),
-        url => url.to_owned(),
     };
     let settings = &settings.store;
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));

@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Server, post, undercroft};
+use super::{Server, post, send, undercroft};
 
 /// Runs `admin` with these arguments and this password on standard input.
 pub(super) fn admin(folder: &Path, arguments: &[&str], password: &str) -> (Option<i32>, String, String) {
@@ -112,4 +112,32 @@ fn an_invalid_administrator_is_refused_and_no_store_is_set_up() {
         assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
+}
+
+/// Returns a member of a response in JSON.
+fn member(response: &str, name: &str) -> String {
+    let (_, rest) = response.split_once(&format!("\"{name}\":\"")).expect(response);
+    rest.split('"').next().expect(response).to_owned()
+}
+
+#[test]
+fn servers_of_a_store_without_a_public_url_accept_the_access_tokens_of_each_other() {
+    let folder = TempDir::new().unwrap();
+    let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
+    assert_eq!(admin(folder.path(), &create, "battery staple").0, Some(0));
+    let start = |address: &str| {
+        Server::start(&mut undercroft(folder.path(), &["serve", "--no-demo", "--listen", address]))
+    };
+    let (one, other) = (start("127.0.0.1:0"), start("127.0.0.2:0"));
+    let session = member(&log_in(&one.1, "root@example.org", "battery staple"), "token");
+    let head = |token: &str| format!("host: shop\r\nconnection: close\r\nauthorization: Bearer {token}\r\n");
+    let body = "content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    let issued = send(&one.1, &format!("POST /v1/sessions/token HTTP/1.1\r\n{}{body}", head(&session)));
+    let token = member(&issued, "access_token");
+    for address in [&one.1, &other.1] {
+        let response = send(address, &format!("GET /v1/me HTTP/1.1\r\n{}\r\n", head(&token)));
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+    one.0.stop();
+    other.0.stop();
 }
