@@ -14,7 +14,7 @@ use crate::domain::time::later;
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint, wait_after};
 use crate::infrastructure::adapters::{WEBHOOK_TIMEOUT, WebhookError, WebhookMessage, WebhookResponse};
 use crate::infrastructure::events::{CallOutcome, CloudEvent, ThirdPartyApiResponseEvent};
-use crate::infrastructure::exceptions::{Failure, with_causes};
+use crate::infrastructure::exceptions::{Failure, RepeatedFailure, with_causes};
 use crate::infrastructure::repositories::{
     UnitOfWork, WebhookAttempt, WebhookRepository, current_trace, in_trace,
 };
@@ -37,9 +37,13 @@ pub(crate) async fn send(store: &Store) {
     let mut running = JoinSet::new();
     // the endpoint of each
     let mut endpoints = HashMap::<Id, WebhookEndpointId>::new();
+    let mut failing = RepeatedFailure::default();
     loop {
-        let begun = begin(store, &endpoints).await.unwrap_or_else(|failure| {
-            tracing::warn!(failure = %failure.report(), "no webhook deliveries could be read");
+        let begun = begin(store, &endpoints).await.inspect(|_| failing.end());
+        let begun = begun.unwrap_or_else(|failure| {
+            if let Some(failure) = failing.begin(failure.report()) {
+                tracing::warn!(%failure, "no webhook deliveries could be read, retrying");
+            }
             Vec::new()
         });
         for (delivery, endpoint) in begun {

@@ -28,7 +28,7 @@ use super::tasks::run_all;
 use super::transports;
 use crate::domain::ids::DeadLetterId;
 use crate::domain::time::earlier;
-use crate::infrastructure::exceptions::{Failure, NotFound, Technical};
+use crate::infrastructure::exceptions::{Failure, NotFound, RepeatedFailure, Technical};
 use crate::infrastructure::repositories::{
     Database, DatabaseError, DeadLetter, EventRange, Outbox, UnitOfWork,
 };
@@ -100,18 +100,20 @@ impl EventDispatcher {
     }
 
     async fn run_for(&self, subscriber: &Subscriber, stop: &CancellationToken) {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut failing) = (Backoff::default(), RepeatedFailure::default());
         while !stop.is_cancelled() {
             let committed = self.database.committed().notified();
             let failed = self.deliver_to(subscriber, stop).await.err();
             let wait = match &failed {
                 None => {
-                    backoff = Backoff::default();
+                    (backoff, failing) = (Backoff::default(), RepeatedFailure::default());
                     POLL
                 }
                 Some(failure) => {
-                    let (subscriber, failure) = (subscriber.name(), failure.report());
-                    tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
+                    if let Some(failure) = failing.begin(failure.report()) {
+                        let subscriber = subscriber.name();
+                        tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
+                    }
                     backoff.next(self.database.context())
                 }
             };

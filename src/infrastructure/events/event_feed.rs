@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::envelope::Envelope;
 use super::event_logger::{EventFilter, EventLogger};
+use crate::infrastructure::exceptions::RepeatedFailure;
 use crate::infrastructure::repositories::{Database, DatabaseError};
 
 /// The most events of a part.
@@ -86,12 +87,13 @@ impl EventFeed {
 
     /// Reads events as they are published, until the last follower ends.
     async fn read(&self, sender: &broadcast::Sender<Part>) {
-        let mut position = None;
+        let (mut position, mut failing) = (None, RepeatedFailure::default());
         loop {
             let committed = self.database.committed().notified();
             let mut is_whole = false;
             match self.next_part(position).await {
                 Ok(part) => {
+                    failing.end();
                     is_whole = part.events.len() == BATCH;
                     // the first part has no events: followers that began before it read the log up to it
                     if position.replace(part.reached) != Some(part.reached) {
@@ -99,7 +101,11 @@ impl EventFeed {
                         let _ = sender.send(part);
                     }
                 }
-                Err(error) => tracing::warn!(%error, "no events could be read for the streams, retrying"),
+                Err(error) => {
+                    if let Some(error) = failing.begin(error) {
+                        tracing::warn!(%error, "no events could be read for the streams, retrying");
+                    }
+                }
             }
             let next = async {
                 if !is_whole {

@@ -37,6 +37,7 @@ mod payment_failed_exception;
 mod problem;
 mod product_out_of_stock_exception;
 mod rejected_request;
+mod repeated_failure;
 mod subscription_expired_exception;
 mod technical;
 mod total_changed_exception;
@@ -67,6 +68,7 @@ pub use self::{
     problem::{PROBLEM_JSON, ProblemCode, translated, with_causes, with_instance},
     product_out_of_stock_exception::ProductOutOfStockException,
     rejected_request::RejectedRequest,
+    repeated_failure::RepeatedFailure,
     subscription_expired_exception::SubscriptionExpiredException,
     technical::{Technical, TechnicalKind},
     total_changed_exception::TotalChangedException,

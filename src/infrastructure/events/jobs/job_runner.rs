@@ -18,7 +18,7 @@ use super::leases::Leases;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus};
 use crate::infrastructure::events::event_bus::EventBus;
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, RepeatedFailure};
 use crate::infrastructure::repositories::JobRepository;
 
 /// The wait for the next look for jobs.
@@ -82,17 +82,28 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
     /// If the future is dropped, other processes take the running jobs over after some seconds.
     pub async fn run(mut self, stop: &CancellationToken) -> usize {
         let mut schedules_at = Instant::now();
+        let (mut scheduling, mut reading) = (RepeatedFailure::default(), RepeatedFailure::default());
         while !stop.is_cancelled() {
             if schedules_at <= Instant::now() {
                 match self.queue.create_scheduled().await {
-                    Ok(()) => schedules_at = Instant::now() + SCHEDULES,
+                    Ok(()) => {
+                        schedules_at = Instant::now() + SCHEDULES;
+                        scheduling.end();
+                    }
                     Err(failure) => {
-                        tracing::warn!(failure = %failure.report(), "no scheduled jobs could be created");
+                        if let Some(failure) = scheduling.begin(failure.report()) {
+                            tracing::warn!(%failure, "no scheduled jobs could be created, retrying");
+                        }
                     }
                 }
             }
-            if let Err(failure) = self.begin_due(stop).await {
-                tracing::warn!(failure = %failure.report(), "no jobs could be read");
+            match self.begin_due(stop).await {
+                Ok(()) => reading.end(),
+                Err(failure) => {
+                    if let Some(failure) = reading.begin(failure.report()) {
+                        tracing::warn!(%failure, "no jobs could be read, retrying");
+                    }
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => {}

@@ -15,6 +15,7 @@ use super::connection::{Connection, EngineConnection};
 use super::error::DatabaseError;
 use super::postgres_pool::PostgresDatabase;
 use super::{Backend, Database};
+use crate::infrastructure::exceptions::RepeatedFailure;
 
 /// The time in which commits share a notification.
 const TOGETHER: Duration = Duration::from_millis(5);
@@ -47,9 +48,12 @@ impl Database {
     /// connection is opened again. On SQLite it only waits: other processes that have the store open poll.
     pub async fn listen(&self) {
         let Backend::Postgres(postgres) = &*self.backend else { return pending().await };
+        let mut failing = RepeatedFailure::default();
         loop {
             let Err(error) = self.receive(postgres).await;
-            tracing::warn!(%error, "no notifications of commits by other processes: polling");
+            if let Some(error) = failing.begin(error) {
+                tracing::warn!(%error, "no notifications of commits by other processes: polling");
+            }
             tokio::time::sleep(RECONNECT).await;
         }
     }
