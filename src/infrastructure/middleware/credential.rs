@@ -170,13 +170,14 @@ fn longest(parts: &Parts) -> usize {
     parts.extensions.get().map_or(usize::MAX, |LongestCredential(longest)| *longest)
 }
 
-/// Returns the value of a cookie.
+/// Returns the value of a cookie, which is of ASCII. Other cookies of the host may have any bytes, such as a name in
+/// UTF-8.
 pub fn cookie_value<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| str::from_utf8(pair).ok().filter(|pair| pair.is_ascii()))
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(name, value)| (name == wanted && !value.is_empty()).then_some(value))
 }
@@ -251,6 +252,18 @@ mod tests {
         assert_eq!(token(Method::GET, &twice), invalid);
         let long = format!("Bearer {}", "a".repeat(101));
         assert_eq!(token(Method::GET, &[("authorization", &long)]), invalid);
+    }
+
+    #[test]
+    fn a_cookie_is_found_beside_others_of_any_bytes() {
+        let utf_8 = "name=Zo\u{eb}; shop_session=K\u{f6}ln; shop_session=abc".as_bytes();
+        let latin_1 = b"name=Zo\xeb; shop_session=abc; city=K\xf6ln".as_slice();
+        for line in [utf_8, latin_1] {
+            let headers =
+                HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_bytes(line).unwrap())]);
+            assert_eq!(cookie_value(&headers, "shop_session"), Some("abc"));
+            assert_eq!(cookie_value(&headers, "name"), None);
+        }
     }
 
     #[test]
