@@ -11,7 +11,7 @@ use crate::infrastructure::guards::{Credentials, Means, Principal};
 use crate::infrastructure::middleware::jwt::stated_issuer;
 use crate::infrastructure::repositories::StaffRoleRepository;
 
-use super::{access_tokens, api_keys, identities, session_tokens, sessions};
+use super::{access_tokens, api_keys, identities, sessions};
 
 /// Returns the credentials of a text: an API key, an access token, or the token of a session.
 pub async fn credentials(store: &Store, text: &str) -> Result<Credentials, Failure> {
@@ -59,11 +59,10 @@ pub(super) async fn session(store: &Store, text: &str) -> Result<Option<Session>
 /// if the session has ended.
 pub async fn log_out(store: &Store, text: &str) -> Result<(), Failure> {
     if !text.contains('.') {
-        let is_issued = session_tokens::is_issued(store.database().signing_key(), text);
-        return sessions::end_by_token_hash(store, token_hash(text), is_issued).await;
+        return sessions::end_by_token(store, text).await;
     }
     match session(store, text).await? {
-        Some(session) => sessions::end_by_token_hash(store, session.token_hash, true).await,
+        Some(session) => sessions::end_by_token_hash(store, session.token_hash).await,
         None => Ok(()),
     }
 }

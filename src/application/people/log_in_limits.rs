@@ -10,6 +10,7 @@
 
 use std::net::IpAddr;
 
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use super::known_devices;
@@ -38,6 +39,8 @@ pub struct LogInClient {
     pub address: Option<IpAddr>,
     /// The token of a known device, which is not verified.
     pub device: Option<String>,
+    /// The token of the session that the client has in its cookie, which is not verified.
+    pub session: Option<SecretString>,
 }
 
 /// An attempt that was counted.

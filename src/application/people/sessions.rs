@@ -4,7 +4,7 @@
 //! repeated request creates a second session.
 
 use jiff::SignedDuration;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -13,7 +13,7 @@ use crate::domain::ids::{CartId, SessionId, UserId};
 use crate::domain::user::{Role, Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::guards::{Means, Principal};
-use crate::infrastructure::middleware::{BegunSession, SessionStore};
+use crate::infrastructure::middleware::{BegunSession, Ending, SessionStore};
 use crate::infrastructure::repositories::{
     EndedSessions, SessionRepository, SigningKey, UnitOfWork, UserRepository, UserTokenRepository,
 };
@@ -64,8 +64,9 @@ pub struct CreatedSession {
     pub device: Option<String>,
 }
 
-/// Creates a session for the client that calls itself `user_agent`. An unknown address and a wrong password give the
-/// same failure after the same time; if too many log-ins have failed, no password is checked.
+/// Creates a session for the client that calls itself `user_agent`, and ends the one that the client has in its cookie.
+/// An unknown address and a wrong password give the same failure after the same time; if too many log-ins have failed,
+/// no password is checked.
 pub async fn log_in(
     store: &Store,
     request: CreateSession,
@@ -74,6 +75,10 @@ pub async fn log_in(
 ) -> Result<CreatedSession, Failure> {
     // before an attempt counts, or a one-time password is used
     store.sessions().check().await?;
+    let former = match &client.session {
+        Some(token) => Some(ending_of_token(store, token.expose_secret()).await?),
+        None => None,
+    };
     let _permit = store.passwords.begin(client.address, &request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let user_id = found.as_ref().map(|user| user.id);
@@ -97,7 +102,7 @@ pub async fn log_in(
     let device = known.is_none().then(|| known_devices::issue(store, user.id, &hash));
     let factor =
         SecondFactor { one_time_password: request.one_time_password, recovery_code: request.recovery_code };
-    let client = Client { user_agent, cart_id: request.cart_id, factor };
+    let client = Client { user_agent, cart_id: request.cart_id, factor, former: former.clone() };
     let given =
         (store.mailing(), store.sessions().clone(), Hashes { stored: hash, renewed }, (user.id, client));
     let write =
@@ -112,6 +117,9 @@ pub async fn log_in(
         record(store, SecurityAction::LogInRefused, user_id).await?;
     }
     let (begun, token, user) = created?;
+    if let Some(former) = &former {
+        store.sessions().remove_from_redis(former).await;
+    }
     store.sessions().keep(&begun).await?;
     Ok(CreatedSession { token, session: begun.session, user, device })
 }
@@ -144,6 +152,8 @@ struct Client {
     user_agent: Option<String>,
     cart_id: Option<CartId>,
     factor: SecondFactor,
+    /// The end of the session that the client had.
+    former: Option<Ending>,
 }
 
 /// The hashes of the password with which a user logs in.
@@ -161,7 +171,8 @@ impl Hashes {
     }
 }
 
-/// Creates the session, unless the second factor is refused, which is counted. Returns it with its token and user.
+/// Creates the session and ends the one before, unless the second factor is refused, which is counted. Returns it with
+/// its token and user.
 async fn create(
     work: &mut UnitOfWork,
     (mailing, sessions): (&Mailing, &SessionStore),
@@ -177,6 +188,9 @@ async fn create(
     }
     if let Some(renewed) = &hashes.renewed {
         UserRepository::set_password_hash(work, user.id, renewed).await?;
+    }
+    if let Some(former) = &client.former {
+        end_one(work, former).await?;
     }
     let (token, now) = (session_tokens::new(work, &mailing.key), work.now());
     let session = Session {
@@ -263,26 +277,44 @@ fn is_live(store: &Store, session: &Session) -> bool {
 pub async fn end(store: &Store, user_id: UserId, id: SessionId) -> Result<(), Failure> {
     let sessions = of_user(store, user_id).await?;
     let session = sessions.into_iter().find(|session| session.id() == id).ok_or(NotFound::Session)?;
-    end_by_token_hash(store, session.token_hash, true).await
+    end_by_token_hash(store, session.token_hash).await
 }
 
-/// Ends the session whose token has this hash, if it has not ended before. One that is not known, and whose token
-/// `is_issued` by the store, may come back with a snapshot of Redis: it is ended, too.
-pub(super) async fn end_by_token_hash(
-    store: &Store,
-    token_hash: Vec<u8>,
-    is_issued: bool,
-) -> Result<(), Failure> {
-    let latest = is_issued.then(|| later(store.now(), store.terms.session));
-    let ending = store.sessions().ending(token_hash, latest).await?;
-    let write = store.database().write(ending.clone(), async |work, ending| {
-        if let Some(user_id) = SessionStore::end(work, ending).await? {
-            work.record(SecurityAction::LoggedOut, Some(user_id));
-        }
-        Ok::<_, Failure>(())
-    });
+/// Ends the session of a token, if it has not ended before. Any other text is none.
+pub(super) async fn end_by_token(store: &Store, token: &str) -> Result<(), Failure> {
+    end_now(store, ending_of_token(store, token).await?).await
+}
+
+/// Ends the session whose token, which the store has issued, has this hash, if it has not ended before.
+pub(super) async fn end_by_token_hash(store: &Store, token_hash: Vec<u8>) -> Result<(), Failure> {
+    end_now(store, ending(store, token_hash, true).await?).await
+}
+
+async fn end_now(store: &Store, ending: Ending) -> Result<(), Failure> {
+    let write = store.database().write(ending.clone(), async |work, ending| end_one(work, ending).await);
     write.await?;
     store.sessions().remove_from_redis(&ending).await;
+    Ok(())
+}
+
+/// Begins to end the session of a token, if it has not ended before.
+async fn ending_of_token(store: &Store, token: &str) -> Result<Ending, Failure> {
+    let is_issued = session_tokens::is_issued(store.database().signing_key(), token);
+    ending(store, token_hash(token), is_issued).await
+}
+
+/// Begins to end the session whose token has this hash. One that is not known, and whose token `is_issued` by the
+/// store, may come back with a snapshot of Redis: it is ended, too.
+async fn ending(store: &Store, token_hash: Vec<u8>, is_issued: bool) -> Result<Ending, Failure> {
+    let latest = is_issued.then(|| later(store.now(), store.terms.session));
+    store.sessions().ending(token_hash, latest).await
+}
+
+/// Ends a session in a transaction, and records it if the session was valid.
+async fn end_one(work: &mut UnitOfWork, ending: &Ending) -> Result<(), Failure> {
+    if let Some(user_id) = SessionStore::end(work, ending).await? {
+        work.record(SecurityAction::LoggedOut, Some(user_id));
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The client of a request that has a password: its address, and its cookie of a known device.
+//! The client of a request that has a password: its address, its cookie of a known device, and that of its session.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use super::routing::Argument;
 use super::state::AppState;
 use crate::application::people::known_devices::LIFETIME;
 use crate::application::people::log_in_limits::LogInClient;
-use crate::infrastructure::middleware::{Client, SameSiteCookie, cookie_value};
+use crate::infrastructure::middleware::{Client, Credential, SameSiteCookie, check_same_site, cookie_value};
 
 /// The cookie with the token of a known device.
 const DEVICE_COOKIES: CookieNames =
@@ -26,7 +26,13 @@ impl FromRequestParts<AppState> for LogInClient {
         let address = parts.extensions.get::<Client>().map(|client| client.address);
         let device =
             cookie_value(&parts.headers, cookie_name(app.cookies, DEVICE_COOKIES)).map(str::to_owned);
-        Ok(Self { address, device })
+        let session = Credential::any_of(parts).find_map(|credential| match credential {
+            Credential::Cookie(text) => Some(text.into()),
+            Credential::Bearer(_) => None,
+        });
+        // no other site logs the browser out
+        let session = session.filter(|_| check_same_site(parts).is_ok());
+        Ok(Self { address, device, session })
     }
 }
 

@@ -1,12 +1,14 @@
-//! The cookies of sessions: their names, and their end.
+//! The cookies of sessions: their names, and what ends them.
 
 use http::Method;
-use serde_json::json;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
 use undercroft::infrastructure::middleware::SameSiteCookie;
 use undercroft::settings::HttpSettings;
 
-use super::{PASSWORD, log_in, register, try_log_in};
-use crate::support::{Shop, TestResponse, TestServer};
+use super::{PASSWORD, log_in, newcomer, register, try_log_in};
+use crate::support::totp::{code_at, enrol};
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer};
 
 /// The cookies that a response sets.
 fn cookies(response: &TestResponse) -> Vec<&str> {
@@ -60,6 +62,62 @@ async fn logging_out_removes_the_cookie_by_each_of_its_names(shop: &Shop) {
         }
         server.end().await;
     }
+}
+
+/// The credentials of a user, with another member.
+fn credentials(email: &str, (member, value): (&str, &str)) -> Value {
+    json!({"email": email, "password": PASSWORD, member: value})
+}
+
+/// A browser with the session that a response begins.
+fn browser(server: &TestServer, response: &TestResponse) -> TestClient {
+    response.expect(201);
+    let (pair, _) = cookies(response)[0].split_once(';').unwrap();
+    assert!(pair.starts_with("undercroft_session="), "{pair}");
+    server.guest().with("cookie", pair)
+}
+
+with_both_session_stores!(logging_in_ends_the_session_of_the_cookie, ShopOptions::manual_clock());
+async fn logging_in_ends_the_session_of_the_cookie(shop: &Shop) {
+    const ANN: &str = "ann@example.org";
+    const BOB: &str = "bob@example.org";
+    let server = shop.server().await;
+    let elsewhere = newcomer(server, ANN).await;
+    register(server, BOB).await;
+    let first = browser(server, &try_log_in(server, ANN, PASSWORD).await);
+    first.post("/v1/sessions", credentials(ANN, ("password", "wrong password"))).await.expect(401);
+    first.get("/v1/me").await.expect(200);
+    let same = ("email", ANN);
+    let foreign = first.with("sec-fetch-site", "cross-site");
+    foreign.post("/v1/sessions", credentials(ANN, same)).await.expect(201);
+    first.get("/v1/me").await.expect(200);
+
+    let second = browser(server, &first.post("/v1/sessions", credentials(ANN, same)).await);
+    assert_eq!(first.get("/v1/me").await.problem(401), "unauthorized_access");
+    second.get("/v1/me").await.expect(200);
+    let of_bob = browser(server, &second.post("/v1/sessions", credentials(BOB, ("email", BOB))).await);
+    assert_eq!(second.get("/v1/me").await.problem(401), "unauthorized_access");
+    assert_eq!(of_bob.get("/v1/me").await.expect(200)["email"], BOB);
+    elsewhere.get("/v1/me").await.expect(200);
+    for ended in [first, second, server.guest().with("cookie", "undercroft_session=unknown")] {
+        browser(server, &ended.post("/v1/sessions", credentials(ANN, same)).await)
+            .get("/v1/me")
+            .await
+            .expect(200);
+    }
+
+    // with a second factor, only a request that has it
+    let ann = browser(server, &try_log_in(server, ANN, PASSWORD).await);
+    let (secret, _) = enrol(shop, &ann, PASSWORD).await;
+    ann.get("/v1/me").await.expect(200);
+    ann.post("/v1/sessions", credentials(ANN, same)).await.expect(401);
+    ann.get("/v1/me").await.expect(200);
+    shop.clock().advance(SignedDuration::from_secs(30));
+    let code = code_at(&secret, shop.now());
+    let next = ann.post("/v1/sessions", credentials(ANN, ("one_time_password", &code))).await;
+    let next = browser(server, &next);
+    assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
+    next.get("/v1/me").await.expect(200);
 }
 
 /// Registers the user, unless the user has an account.
