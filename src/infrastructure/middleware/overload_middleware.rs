@@ -5,6 +5,7 @@
 //! Pages of named origins can read the response, and their preflight requests are not refused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request};
@@ -14,6 +15,7 @@ use http::header::{CACHE_CONTROL, EXPECT, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::named_origins::NamedOrigins;
 use super::overload_limiter::{OverloadLimiter, Priority};
@@ -22,6 +24,8 @@ use crate::infrastructure::exceptions::{Failure, Technical, TechnicalKind};
 
 /// The largest body in bytes that is read of a request that is refused, so that its connection can be used again.
 const SKIPPED: u64 = 4096;
+/// How long that body may take: it is on its way with the head, or the connection ends with the response.
+const SKIPPED_WITHIN: Duration = Duration::from_millis(100);
 
 /// Refuses requests beyond a limit that follows from how long they wait.
 #[derive(Clone, Debug)]
@@ -101,11 +105,11 @@ impl Next for &Unavailable {
     }
 }
 
-/// Reads a small body to its end: a connection with the rest of one would have to be closed.
+/// Reads a small body to its end, if it is there: a connection with the rest of one has to be closed.
 async fn skip_body(request: Request) {
     let is_small = request.body().size_hint().upper().is_some_and(|length| length <= SKIPPED);
     if is_small && !request.body().is_end_stream() && !request.headers().contains_key(EXPECT) {
-        // the client may have gone
-        let _ = request.into_body().collect().await;
+        // the client may have gone, or be slow
+        let _ = timeout(SKIPPED_WITHIN, request.into_body().collect()).await;
     }
 }

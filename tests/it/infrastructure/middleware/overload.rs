@@ -1,16 +1,21 @@
 //! The limit of the requests that begin in a second, on a simulated server and around routes.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY_AFTER};
 use http::{Method, Request};
 use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
 use undercroft::infrastructure::middleware::{
     Chain, CorsMiddleware, InProgress, LeastWait, OverloadLimiter, OverloadMiddleware, Priority, Probe,
 };
@@ -266,6 +271,36 @@ async fn a_request_beyond_the_limit_is_refused_at_once() {
     while create(&routes).await.status() != 200 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A body of ten bytes, none of which arrives.
+struct Missing;
+
+impl HttpBody for Missing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(10)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_does_not_wait_for_its_body() {
+    let waits: LeastWait = Arc::new(|| Some(Duration::from_secs(1)));
+    let routes = routes(OverloadLimiter::new(TARGET, Some(waits)));
+    first_refused(&routes).await;
+    // what is of low priority is refused for long
+    let list = Request::get("/lists").body(Body::new(Missing)).unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(1), send(&routes, list)).await;
+    assert_eq!(refused.unwrap().status(), 503);
 }
 
 /// Creates carts until one is refused; returns that response.
