@@ -33,7 +33,7 @@ pub const SESSION_COOKIE: &str = "undercroft_session";
 /// prefix only from the host itself, so no other host of the domain can set it.
 pub const SECURE_SESSION_COOKIE: &str = "__Host-undercroft_session";
 
-/// Any principal; credentials are not read.
+/// Any principal; no credential is verified.
 #[derive(Debug, Clone, Copy)]
 pub struct Public;
 

@@ -8,7 +8,7 @@
 //! API document what they read and how they fail; the failures of the handler itself are listed in [`routes!`].
 //! Parameters of the query are refused if the document has none, unless [`AnyQuery`] is among the arguments. The rate
 //! of requests to a route is limited as that of all others, unless [`Routes::limited`] states another class. The module
-//! `adding_one` below is a complete example. The file's `routes` is then listed in `routes/mod.rs`.
+//! `adding_one` is a complete example. The file's `routes` is then listed in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone
@@ -116,6 +116,42 @@ begins_with_policy!(A B C D E F);
 begins_with_policy!(A B C D E F G);
 
 /// Returns the policy of `handler`, and what its arguments read.
+///
+/// ```
+/// use undercroft::presentation::http::principal::Public;
+/// use undercroft::presentation::http::routing::signature;
+/// use undercroft::presentation::http::state::{AppState, State};
+///
+/// async fn get_name(_: Public) {}
+/// async fn get_address(_: Public, State(_): State<AppState>) {}
+///
+/// signature(&get_name);
+/// signature(&get_address);
+/// ```
+///
+/// A handler that does not begin with a policy does not compile:
+///
+/// ```compile_fail,E0277
+/// use undercroft::presentation::http::routing::signature;
+/// use undercroft::presentation::http::state::{AppState, State};
+///
+/// async fn get_address(State(_): State<AppState>) {}
+///
+/// signature(&get_address);
+/// ```
+///
+/// Nor does one that takes the state by the extractor of axum, which knows no actor for the audit log:
+///
+/// ```compile_fail,E0277
+/// use axum::extract::State;
+/// use undercroft::presentation::http::principal::Public;
+/// use undercroft::presentation::http::routing::signature;
+/// use undercroft::presentation::http::state::AppState;
+///
+/// async fn get_address(_: Public, State(_): State<AppState>) {}
+///
+/// signature(&get_address);
+/// ```
 pub fn signature<H, T>(_: &H) -> Signature
 where
     H: Handler<T, AppState>,
@@ -142,6 +178,7 @@ pub(crate) use routes;
 pub struct Routes {
     router: OpenApiRouter<AppState>,
     described: Vec<Described>,
+    pages: Vec<String>,
 }
 
 /// What is known of an operation beside what `#[utoipa::path]` says.
@@ -244,9 +281,11 @@ impl Routes {
         Self { router: self.router.layer(map_response(mark)), ..self }
     }
 
-    /// Adds a page for browsers, which is public and not part of the API.
+    /// Adds a page for browsers, which is public and not part of the API: it has no policy. A test of the access matrix
+    /// lists all of them.
     #[must_use]
-    pub fn page(self, path: &str, page: MethodRouter<AppState>) -> Self {
+    pub fn page(mut self, path: &str, page: MethodRouter<AppState>) -> Self {
+        self.pages.push(path.to_owned());
         Self { router: self.router.route(path, page), ..self }
     }
 
@@ -254,7 +293,13 @@ impl Routes {
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.described.extend(other.described);
+        self.pages.extend(other.pages);
         Self { router: self.router.merge(other.router), ..self }
+    }
+
+    /// The paths of the pages.
+    pub fn pages(&self) -> &[String] {
+        &self.pages
     }
 
     /// The operations that require a permission, each with its id and the permission, in the order of their paths.
@@ -320,52 +365,4 @@ impl Described {
 }
 
 #[cfg(test)]
-mod adding_one {
-    use serde::Serialize;
-    use utoipa::ToSchema;
-    use uuid::Uuid;
-
-    use super::Routes;
-    use crate::infrastructure::exceptions::NotFound;
-    use crate::presentation::http::json::Json;
-    use crate::presentation::http::principal::LoggedIn;
-    use crate::presentation::http::query::Path;
-    use crate::presentation::http::response::HandlerResult;
-    use crate::presentation::http::state::{AppState, State};
-
-    fn routes() -> Routes {
-        routes![get_parcel: [NotFound::Order]]
-    }
-
-    /// A parcel.
-    #[derive(Serialize, ToSchema)]
-    struct Parcel {
-        /// The id of the parcel.
-        id: Uuid,
-    }
-
-    /// Get a parcel
-    ///
-    /// Returns a parcel of the user.
-    #[utoipa::path(get, path = "/v1/parcels/{id}", tag = "orders", params(("id" = Uuid, Path)),
-        responses((status = 200, body = Parcel)))]
-    async fn get_parcel(
-        _: LoggedIn,
-        State(_app): State<AppState>,
-        Path(id): Path<Uuid>,
-    ) -> HandlerResult<Json<Parcel>> {
-        if id.is_nil() { Err(NotFound::Order.into()) } else { Ok(Json(Parcel { id })) }
-    }
-
-    #[test]
-    fn an_operation_documents_its_policy_its_arguments_and_its_failures() {
-        let document = serde_json::to_value(routes().into_document()).unwrap();
-        let operation = &document["paths"]["/v1/parcels/{id}"]["get"];
-        assert_eq!(operation["operationId"], "getParcel");
-        assert_eq!(operation["summary"], "Get a parcel");
-        assert_eq!(operation["security"][0]["session_token"], serde_json::json!([]));
-        let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
-        assert_eq!(statuses, ["200", "401", "404", "422", "429", "default"]);
-        assert_eq!(operation["responses"]["404"]["description"], "`order_not_found`: Order not found.");
-    }
-}
+mod adding_one;

@@ -9,7 +9,7 @@ use crate::presentation::http::operation::OperationDescription;
 /// The principals that may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everyone. Credentials are not read.
+    /// Everyone. No credential is verified.
     Public,
     /// Everyone. The credential of a user, if there is one, is verified.
     Anyone,

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use undercroft::domain::api_key::SESSION_ONLY;
+use undercroft::presentation::http::routes;
 use uuid::Uuid;
 
 use self::callers::{Caller, Means, Provider, Row, rows, with_access_token, with_each_credential, with_key};
@@ -18,7 +19,7 @@ use crate::support::http::order_of;
 use crate::support::issuer::options;
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
-/// The operations for everyone, by which no token is read.
+/// The operations for everyone, by which no credential is verified.
 const PUBLIC: &[&str] = &[
     "GET /.well-known/jwks.json",
     "GET /health/live",
@@ -99,6 +100,12 @@ const REFUSALS: [&str; 6] = [
     "session_or_api_key_required",
     "foreign_origin",
 ];
+/// The routes without a policy, which are no operations of the document, and why everyone may get them.
+const PAGES: [(&str, &str); 3] = [
+    ("/docs", "it redirects to the viewer"),
+    ("/docs/", "the viewer of the API document, which is public"),
+    ("/docs/{*file}", "the files of the viewer, which are compiled in"),
+];
 /// The only permission of an API key with few scopes.
 const FEW: &str = "products:read";
 /// The ids in paths of resources without an owner, by the path before them.
@@ -148,6 +155,11 @@ fn every_operation_has_the_policy_that_is_stated_for_it() {
     for stated in PUBLIC.iter().chain(ANYONE).chain(WITH_SESSION) {
         assert!(names.contains(*stated), "{stated} does not exist");
     }
+}
+
+#[test]
+fn every_route_without_a_policy_is_stated_with_its_reason() {
+    assert_eq!(routes::all().pages(), PAGES.map(|(path, _)| path));
 }
 
 #[test]
