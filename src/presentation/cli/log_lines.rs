@@ -2,6 +2,7 @@
 //! line would be a tenth of what a request costs.
 
 use std::io::{self, Write};
+use std::slice;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -108,10 +109,17 @@ impl<'a> MakeWriter<'a> for LineWriters {
 }
 
 impl Write for LineWriter<'_> {
+    /// Takes a whole line. A line break within it, such as in the error of a vendor, begins no other line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
         let mut state = self.shared.state();
         let is_first = state.waiting.is_empty();
-        state.waiting.extend_from_slice(line);
+        if text.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            state.waiting.extend(text.iter().flat_map(in_line));
+        } else {
+            state.waiting.extend_from_slice(text);
+        }
+        state.waiting.extend_from_slice(end);
         if self.is_urgent || state.waiting.len() >= MOST {
             state.write();
         } else if is_first {
@@ -123,6 +131,15 @@ impl Write for LineWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.shared.state().write();
         Ok(())
+    }
+}
+
+/// Returns what is written for a byte of a line.
+fn in_line(byte: &u8) -> &[u8] {
+    match byte {
+        b'\n' => b"\\n",
+        b'\r' => b"\\r",
+        other => slice::from_ref(other),
     }
 }
 
@@ -166,5 +183,23 @@ mod tests {
         });
         drop(lines);
         assert_eq!(written.recv().unwrap(), " INFO e\n");
+    }
+
+    #[test]
+    fn a_line_break_in_a_value_begins_no_line() {
+        let (sender, written) = mpsc::sync_channel(100);
+        let lines = LogLines::start(Sent(sender));
+        let text = tracing_subscriber::fmt::layer().with_writer(lines.writers()).with_ansi(false);
+        let json = tracing_subscriber::fmt::layer().with_writer(lines.writers()).json();
+        tracing::subscriber::with_default(registry().with(text).with(json), || {
+            tracing::warn!(failure = %"away\r\n INFO forged", name = "a\nb", "of a\nvendor");
+        });
+        drop(lines);
+        let written: String = written.try_iter().collect();
+        assert_eq!((written.matches('\n').count(), written.matches('\r').count()), (2, 0), "{written}");
+        assert!(
+            written.contains("failure=away\\r\\n INFO forged") && written.contains("of a\\nvendor"),
+            "{written}"
+        );
     }
 }
