@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 use undercroft::application::consistency::check;
 use undercroft::application::{Store, Terms};
-use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
+use undercroft::domain::context::{Clock, Context, IdSource, ManualClock, SystemIds};
 use undercroft::domain::discount::Discount;
 use undercroft::domain::ids::UserId;
 use undercroft::domain::user::Role;
@@ -98,6 +98,7 @@ macro_rules! with_both_session_stores {
 /// The options of a test's shop.
 pub struct ShopOptions {
     now: Option<Timestamp>,
+    ids: Option<Arc<dyn IdSource>>,
     terms: Terms,
     sessions: SessionsUrl,
     checked: bool,
@@ -105,7 +106,7 @@ pub struct ShopOptions {
 
 impl Default for ShopOptions {
     fn default() -> Self {
-        Self { now: None, terms: terms(), sessions: SessionsUrl::Database, checked: true }
+        Self { now: None, ids: None, terms: terms(), sessions: SessionsUrl::Database, checked: true }
     }
 }
 
@@ -118,6 +119,12 @@ impl ShopOptions {
     /// A shop with a manual clock that begins at the system's time.
     pub fn manual_clock() -> Self {
         Self { now: Some(Context::system().clock.now()), ..Self::default() }
+    }
+
+    /// The same options with this source of ids and secrets.
+    #[must_use]
+    pub fn ids(self, ids: Arc<dyn IdSource>) -> Self {
+        Self { ids: Some(ids), ..self }
     }
 
     /// The same options with these terms.
@@ -140,11 +147,16 @@ impl ShopOptions {
 
     /// The context of the shop, and its clock if that is a manual one.
     fn context(&self) -> (Context, Option<Arc<ManualClock>>) {
-        let Some(now) = self.now else { return (Context::system(), None) };
-        let clock = Arc::new(ManualClock::new(now));
-        let dynamic: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
-        let ids = Arc::new(SystemIds::new(Arc::clone(&dynamic)));
-        (Context { clock: dynamic, ids }, Some(clock))
+        let manual = self.now.map(|now| Arc::new(ManualClock::new(now)));
+        let mut context = Context::system();
+        if let Some(manual) = &manual {
+            let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(manual);
+            context = Context { ids: Arc::new(SystemIds::new(Arc::clone(&clock))), clock };
+        }
+        if let Some(ids) = &self.ids {
+            context.ids = Arc::clone(ids);
+        }
+        (context, manual)
     }
 }
 

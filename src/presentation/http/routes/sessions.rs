@@ -64,7 +64,7 @@ struct SessionBody {
 /// a second session. After too many failed attempts the request fails with `too_many_requests`, and no password is
 /// checked; a device that has logged in before is known by a cookie, and failed attempts of others do not count for it.
 ///
-/// The session of the request's cookie ends, whoever its user is: a browser has one session.
+/// The session of the request's cookie ends, also that of another user: a browser has one session.
 ///
 /// If the account has one-time passwords, a request without a code fails with the reason `one_time_password_required`
 /// after the password was found right. Each code is accepted once. After five wrong ones in a row further ones are

@@ -15,6 +15,7 @@ mod password_hashes;
 mod personal_data;
 mod preferences;
 mod registrations;
+mod secrets;
 mod session_cookies;
 mod session_stores;
 mod sessions;

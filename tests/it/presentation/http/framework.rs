@@ -166,6 +166,17 @@ async fn unknown_routes_are_404_and_every_response_has_a_request_id(shop: &Shop)
     assert_eq!(head.header("content-length"), whole.body.len().to_string());
 }
 
+on_both_engines!(no_route_has_the_method_trace);
+async fn no_route_has_the_method_trace(shop: &Shop) {
+    let guest = shop.server().await.guest().with("x-canary", "what was sent");
+    for path in ["/health/live", "/v1/products", "/v1/me", "/admin/v1/users", "/docs/"] {
+        let response = guest.send(Method::TRACE, path, None).await;
+        assert_eq!(response.problem(405), "method_not_allowed", "{path}");
+        assert!(!response.headers["allow"].to_str().unwrap().contains("TRACE"), "{path}");
+        assert!(!String::from_utf8_lossy(&response.body).contains("what was sent"), "{path}");
+    }
+}
+
 on_both_engines!(
     the_date_of_a_response_follows_a_clock_that_is_set_back,
     ShopOptions::at("2026-03-01T00:00:00Z")

@@ -1,6 +1,7 @@
 //! Every operation of the API document succeeds on resources that exist, with the response that the document describes.
 
 mod location;
+mod media_type;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ async fn every_operation_succeeds_as_it_is_documented(shop: &Shop) {
         let response = client.send(operation.method.clone(), &request.path, request.body).await;
         faults.extend(faults_of(&operation, &document, &response));
         faults.extend(location::fault_of(&operation, client, &response).await);
+        faults.extend(media_type::fault_of(&operation, &response));
         if operation.is_for_administrators() && operation.method != Method::GET {
             faults.extend(fault_of_audit_log(shop, &operation, &response).await);
         }
