@@ -163,9 +163,12 @@ impl LoggingMiddleware {
     }
 }
 
-/// Returns the trace context of the request or operation that caused a request, if the client names it.
+/// Returns the trace context of the request or operation that caused a request, if the client names exactly
+/// one.
 fn cause(headers: &HeaderMap) -> Option<TraceContext> {
-    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let only = values.next().filter(|_| values.next().is_none())?;
+    only.to_str().ok()?.parse().ok()
 }
 
 /// Renders a network, and one of a single address without its length.

@@ -60,11 +60,15 @@ async fn a_request_is_in_the_trace_of_its_cause_or_begins_one() {
     assert_eq!(signal.trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_ne!(signal.trace.span_id(), "00f067aa0ba902b7");
 
-    let mut other = request(Method::GET, "/news/7");
-    other.headers_mut().insert("traceparent", "no trace".parse().unwrap());
-    send(&router, other).await;
-    let signal = requests.next().await;
-    assert!(signal.caused_by.is_none() && signal.trace.is_sampled());
+    for stated in [&["no trace"][..], &[CAUSE, CAUSE], &[CAUSE, "no trace"]] {
+        let mut other = request(Method::GET, "/news/7");
+        for value in stated {
+            other.headers_mut().append("traceparent", value.parse().unwrap());
+        }
+        send(&router, other).await;
+        let signal = requests.next().await;
+        assert!(signal.caused_by.is_none() && signal.trace.is_sampled(), "{stated:?}");
+    }
 }
 
 #[tokio::test]
