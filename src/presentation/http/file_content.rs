@@ -106,20 +106,40 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Returns the SHA-256 digest in `Content-Digest`. Other digests are ignored.
+/// Returns the SHA-256 digest in `Content-Digest`, a dictionary (RFC 9651), of which the last member of a name counts.
+/// Other members are ignored, whatever their type is.
 fn sha256(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Failure> {
     let mut digest = None;
-    for value in headers.get_all("content-digest") {
-        for member in value.to_str().map_err(|_| NOT_A_DIGEST)?.split(',') {
-            let (name, bytes) = member.trim().split_once('=').ok_or(NOT_A_DIGEST)?;
-            let bytes = bytes.strip_prefix(':').and_then(|bytes| bytes.strip_suffix(':'));
-            let bytes = bytes.and_then(|bytes| STANDARD.decode(bytes).ok()).ok_or(NOT_A_DIGEST)?;
+    for line in headers.get_all("content-digest") {
+        for member in members(line.to_str().map_err(|_| NOT_A_DIGEST)?) {
+            let member = member.trim();
+            let (name, value) = member.split_at(member.find(['=', ';']).unwrap_or(member.len()));
             if name == "sha-256" {
-                digest = Some(bytes);
+                digest = Some(byte_sequence(value).ok_or(NOT_A_DIGEST)?);
             }
         }
     }
     Ok(digest)
+}
+
+/// Splits a line of a dictionary at its commas, except those in strings.
+fn members(line: &str) -> impl Iterator<Item = &str> {
+    let (mut in_string, mut is_escaped) = (false, false);
+    line.split(move |c: char| {
+        let escapes = in_string && !is_escaped && c == '\\';
+        if c == '"' && !is_escaped {
+            in_string = !in_string;
+        }
+        is_escaped = escapes;
+        c == ',' && !in_string
+    })
+}
+
+/// Returns the bytes of the rest of a member, which may have parameters.
+fn byte_sequence(rest: &str) -> Option<Vec<u8>> {
+    let (text, parameters) = rest.strip_prefix("=:")?.split_once(':')?;
+    let is_whole = parameters.is_empty() || parameters.starts_with(';');
+    STANDARD.decode(text).ok().filter(|_| is_whole)
 }
 
 /// The content of a request.
@@ -169,9 +189,28 @@ mod tests {
     #[test]
     fn the_digest_is_that_of_sha_256() {
         let parsed = |value| sha256(&headers("content-digest", value));
-        assert_eq!(parsed("sha-512=:AA==:, sha-256=:AAEC:").unwrap(), Some(vec![0, 1, 2]));
-        assert_eq!(parsed("sha-512=:AA==:").unwrap(), None);
-        for value in ["", "sha-256", "sha-256=AAEC", "sha-256=:?:"] {
+        for value in [
+            "sha-512=:AA==:, sha-256=:AAEC:",
+            "sha-256=:AA==:,sha-256=:AAEC:",
+            "sha-256=:AAEC:;by=proxy;trusted, unixsum=30637",
+            r#"note="a \", sha-256=:AA==:", sha-256=:AAEC:"#,
+            "sizes=(1 2);unit=\"a,b\", whole, sha-256=:AAEC:, at=@1700000000",
+        ] {
+            assert_eq!(parsed(value).unwrap(), Some(vec![0, 1, 2]), "{value}");
+        }
+        for value in ["", "sha-512=:AA==:", "sha-512;a=:AAEC:", "note=\"sha-256=:AAEC:\"", "sha-2567=:AAEC:"]
+        {
+            assert_eq!(parsed(value).unwrap(), None, "{value}");
+        }
+        let malformed = [
+            "sha-256",
+            "sha-256=AAEC",
+            "sha-256=:?:",
+            "sha-256=:AAEC",
+            "sha-256=:AAEC:x",
+            "sha-256;a=:AAEC:",
+        ];
+        for value in malformed {
             assert!(parsed(value).is_err(), "{value}");
         }
     }
