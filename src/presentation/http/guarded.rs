@@ -9,8 +9,8 @@ use http::request::Parts;
 
 use super::operation::OperationDescription;
 use super::routing::{Access, Policy};
-use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::guards::{And, Guard, Or};
+use crate::infrastructure::exceptions::{Failure, Kind};
+use crate::infrastructure::guards::{And, Guard, Not, Or};
 
 /// The proof of a guard, for a handler of any axum service whose state implements [`LoadFacts`] for it. `By` says by
 /// what the facts are found, such as the type of the id in the path.
@@ -32,6 +32,12 @@ impl<G, By> Deref for Guarded<G, By> {
 pub trait LoadFacts<G: Guard, By = ()>: Send + Sync {
     /// Loads the facts.
     fn load_facts(&self, parts: &mut Parts) -> impl Future<Output = Result<G::Facts, Failure>> + Send;
+
+    /// Loads the facts and checks them.
+    fn prove(&self, parts: &mut Parts) -> impl Future<Output = Result<G, Failure>> + Send {
+        let facts = LoadFacts::<G, By>::load_facts(self, parts);
+        async move { G::check(facts.await?) }
+    }
 }
 
 impl<S, G, By> FromRequestParts<S> for Guarded<G, By>
@@ -42,7 +48,7 @@ where
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let proof = G::check(state.load_facts(parts).await?)?;
+        let proof = LoadFacts::<G, By>::prove(state, parts).await?;
         Ok(Self { proof, by: PhantomData })
     }
 }
@@ -50,7 +56,7 @@ where
 impl<S, A, B, ByA, ByB> LoadFacts<And<A, B>, (ByA, ByB)> for S
 where
     S: LoadFacts<A, ByA> + LoadFacts<B, ByB>,
-    A: Guard<Facts: Send>,
+    A: Guard<Facts: Send> + Send,
     B: Guard<Facts: Send>,
 {
     async fn load_facts(&self, parts: &mut Parts) -> Result<(A::Facts, B::Facts), Failure> {
@@ -58,16 +64,45 @@ where
         let second = LoadFacts::<B, ByB>::load_facts(self, parts).await?;
         Ok((first, second))
     }
+
+    /// Checks the first guard before the facts of the second are loaded.
+    async fn prove(&self, parts: &mut Parts) -> Result<And<A, B>, Failure> {
+        let first = LoadFacts::<A, ByA>::prove(self, parts).await?;
+        let second = LoadFacts::<B, ByB>::prove(self, parts).await?;
+        Ok(And(first, second))
+    }
 }
 
 impl<S, A, B, ByA, ByB> LoadFacts<Or<A, B>, (ByA, ByB)> for S
 where
     S: LoadFacts<A, ByA> + LoadFacts<B, ByB>,
-    A: Guard<Facts: Send>,
+    A: Guard<Facts: Send> + Send,
     B: Guard<Facts: Send>,
 {
     async fn load_facts(&self, parts: &mut Parts) -> Result<(A::Facts, B::Facts), Failure> {
         LoadFacts::<And<A, B>, (ByA, ByB)>::load_facts(self, parts).await
+    }
+
+    /// Loads the facts of the second guard only if the first is refused, by its check or since the principal may not
+    /// see its facts. Any other failure is that of the request.
+    async fn prove(&self, parts: &mut Parts) -> Result<Or<A, B>, Failure> {
+        match LoadFacts::<A, ByA>::prove(self, parts).await {
+            Ok(first) => Ok(Or::First(first)),
+            Err(failure) if failure.kind() == Kind::Refused => {
+                LoadFacts::<B, ByB>::prove(self, parts).await.map(Or::Second)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+impl<S, A, By> LoadFacts<Not<A>, (By,)> for S
+where
+    S: LoadFacts<A, By>,
+    A: Guard,
+{
+    async fn load_facts(&self, parts: &mut Parts) -> Result<A::Facts, Failure> {
+        LoadFacts::<A, By>::load_facts(self, parts).await
     }
 }
 
@@ -113,6 +148,18 @@ impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA,
     }
 }
 
+/// The principals are all: those whom the guard is for are refused by the check.
+impl<A: DescribeGuard<By>, By> DescribeGuard<(By,)> for Not<A> {
+    const ACCESS: Access = match A::ACCESS {
+        Access::Public => Access::Public,
+        Access::Anyone | Access::LoggedIn | Access::Admin => Access::Anyone,
+    };
+
+    fn describe(operation: &mut OperationDescription<'_>) {
+        A::describe(operation);
+    }
+}
+
 impl<G: DescribeGuard<By>, By> Policy for Guarded<G, By> {
     const ACCESS: Access = G::ACCESS;
 
@@ -122,5 +169,101 @@ impl<G: DescribeGuard<By>, By> Policy for Guarded<G, By> {
         for failure in G::failures() {
             operation.fails(failure);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::infrastructure::exceptions::{NotFound, Technical, UnauthorizedAccessException};
+    use crate::infrastructure::guards::AuthenticationGuard;
+
+    /// The proof that a number is even.
+    #[derive(Debug, PartialEq)]
+    struct Even;
+
+    impl Guard for Even {
+        type Facts = u32;
+
+        fn check(number: u32) -> Result<Self, Failure> {
+            let refusal = UnauthorizedAccessException::NotAllowed;
+            if number.is_multiple_of(2) { Ok(Self) } else { Err(refusal.into()) }
+        }
+
+        fn refusals() -> Vec<Failure> {
+            vec![UnauthorizedAccessException::NotAllowed.into()]
+        }
+    }
+
+    /// Loads numbers from two headers.
+    struct Service;
+    /// By the header `first`.
+    struct First;
+    /// By the header `second`.
+    struct Second;
+
+    fn number(parts: &Parts, header: &str) -> Result<u32, Failure> {
+        match parts.headers[header].to_str().unwrap() {
+            "hidden" => Err(NotFound::Order.into()),
+            "broken" => Err(Technical::internal("broken").into()),
+            text => Ok(text.parse().unwrap()),
+        }
+    }
+
+    impl LoadFacts<Even, First> for Service {
+        async fn load_facts(&self, parts: &mut Parts) -> Result<u32, Failure> {
+            number(parts, "first")
+        }
+    }
+
+    impl LoadFacts<Even, Second> for Service {
+        async fn load_facts(&self, parts: &mut Parts) -> Result<u32, Failure> {
+            number(parts, "second")
+        }
+    }
+
+    /// The proof that a handler gets for the request with these headers, or the code of its failure.
+    async fn proof<G: Guard, By>(first: &str, second: &str) -> Result<G, &'static str>
+    where
+        Service: LoadFacts<G, By>,
+    {
+        let request = Request::builder().header("first", first).header("second", second);
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        let guarded = Guarded::<G, By>::from_request_parts(&mut parts, &Service).await;
+        guarded.map(|guarded| guarded.proof).map_err(|failure| failure.code())
+    }
+
+    type Either = Or<Even, Even>;
+    type Guest = Not<AuthenticationGuard>;
+
+    #[tokio::test]
+    async fn either_guard_suffices_if_the_facts_of_the_other_are_hidden() {
+        let either = proof::<Either, (First, Second)>;
+        assert_eq!(either("2", "1").await, Ok(Or::First(Even)));
+        assert_eq!(either("1", "2").await, Ok(Or::Second(Even)));
+        assert_eq!(either("hidden", "2").await, Ok(Or::Second(Even)));
+        assert_eq!(either("2", "hidden").await, Ok(Or::First(Even)));
+        assert_eq!(either("2", "broken").await, Ok(Or::First(Even)), "it is not loaded");
+        assert_eq!(either("hidden", "1").await, Err("unauthorized_access"));
+        assert_eq!(either("1", "hidden").await, Err("order_not_found"));
+        assert_eq!(either("broken", "2").await, Err("internal"));
+
+        let both = proof::<And<Either, Even>, ((First, Second), Second)>;
+        assert_eq!(both("hidden", "2").await, Ok(And(Or::Second(Even), Even)));
+        assert_eq!(both("2", "1").await, Err("unauthorized_access"));
+    }
+
+    #[tokio::test]
+    async fn a_handler_takes_the_opposite_of_a_guard() {
+        let odd = async |number| proof::<Not<Even>, (First,)>(number, "").await.map(drop);
+        assert_eq!(odd("1").await, Ok(()));
+        assert_eq!(odd("2").await, Err("unauthorized_access"));
+        assert_eq!(odd("hidden").await, Err("order_not_found"));
+
+        assert_eq!(<Guest as DescribeGuard<((),)>>::ACCESS, Access::Anyone);
+        let failures = <Guest as DescribeGuard<((),)>>::failures();
+        assert_eq!(failures.iter().map(Failure::code).collect::<Vec<_>>(), ["unauthorized_access"]);
     }
 }
