@@ -83,7 +83,6 @@ fn kind(value: &Value) -> &'static str {
 mod tests {
     use std::io::Write;
 
-    use super::*;
     use crate::settings::load;
 
     #[test]
