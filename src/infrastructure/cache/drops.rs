@@ -42,7 +42,7 @@ pub struct LogEntry {
 /// What a process knows of the log of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KnownLog {
-    /// Every drop up to this position is known.
+    /// Every drop up to this position is known: if entries are recorded, that of one of them.
     pub complete_to: Position,
     /// The last known entry.
     pub last: Option<LogEntry>,
@@ -82,10 +82,20 @@ impl Drops {
     }
 
     /// Returns what is known of the log.
+    ///
+    /// If entries are recorded, it is complete up to the last one that is not after [`Drops::complete_to`], and no
+    /// further: there is no drop in between, and after the source was restored to a state with this entry, the drops
+    /// that follow it may have positions that were counted before.
     pub fn known(&self) -> KnownLog {
         let dropped = self.read();
         let last = dropped.log.last_key_value().map(|(&position, &id)| LogEntry { position, id });
-        KnownLog { complete_to: dropped.complete_to, last }
+        let complete_to = if last.is_some() {
+            let known = dropped.log.range(..=dropped.complete_to).next_back();
+            known.map(|(&position, _)| position).unwrap_or_default()
+        } else {
+            dropped.complete_to
+        };
+        KnownLog { complete_to, last }
     }
 
     /// Records an entry of the log. A source that is never restored to an earlier state need not record any.
@@ -234,6 +244,33 @@ mod tests {
         drops.restart();
         assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
         assert_eq!(drops.known(), KnownLog::default());
+    }
+
+    #[test]
+    fn no_more_of_a_log_is_known_than_its_last_entry_vouches_for() {
+        let drops = Drops::default();
+        drops.set_complete_to(Position(3));
+        assert_eq!(drops.known(), known_to(3), "of a log without entries");
+        let entry = |position| LogEntry { position: Position(position), id: 7 };
+        drops.record(entry(100));
+        assert_eq!(drops.known().complete_to, Position(0), "it was not said that all up to it is known");
+        drops.set_complete_to(Position(150));
+        let known = drops.known();
+        assert_eq!(known, KnownLog { complete_to: Position(100), last: Some(entry(100)) });
+        drops.record(entry(170));
+        assert_eq!(drops.known().complete_to, Position(100));
+
+        let same = Drops::default();
+        same.record(entry(100));
+        same.drop_tags([TEA], Position(100));
+        same.set_complete_to(Position(160));
+        assert!(same.is_current_at(known, &[TEA]), "what else was counted is no drop");
+        // the source was restored to a state after that entry
+        let restored = Drops::default();
+        restored.record(entry(100));
+        restored.record(entry(102));
+        restored.drop_tags([TEA], Position(102));
+        assert!(!restored.is_current_at(known, &[TEA]) && restored.is_current_at(known, &[CUPS]));
     }
 
     #[test]

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use undercroft::application::catalogue::{categories, products};
+use undercroft::application::Store;
+use undercroft::application::catalogue::{categories, products, stock};
 use undercroft::domain::context::Context;
+use undercroft::domain::events::StockChanged;
+use undercroft::domain::ids::ProductId;
 use undercroft::infrastructure::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
-use undercroft::infrastructure::repositories::{Database, Engine, Setup};
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, Setup};
 
 use crate::support::http::order_of;
 use crate::support::redis::redis_url;
-use crate::support::store::{execute, store, terms};
+use crate::support::store::{execute, store, terms, value};
 use crate::support::{Shop, ShopOptions, TestClient};
 
 /// The name and the first price and number of pieces of a product, from each page that shows it.
@@ -115,21 +118,36 @@ async fn a_change_by_another_process_is_seen_by_the_next_read(shop: &Shop) {
     }
 }
 
+/// A tier in Redis that no other test uses.
+fn tier_of(shop: &Shop, redis: &str) -> SharedTier {
+    let redis = Arc::new(Redis::new(redis).unwrap());
+    SharedTier::new(Arc::new(EntriesInRedis(redis)), format!("restored {}", shop.url).as_bytes())
+}
+
+/// A process of the shop with a second tier.
+async fn process(shop: &Shop, shared: &SharedTier) -> Store {
+    let url = shop.url.parse().unwrap();
+    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let mut process = store(&database, terms());
+    let options = CacheOptions { shared: Some(shared.clone()), ..CacheOptions::default() };
+    process.infrastructure.caches = Caches::new(process.database(), options);
+    process
+}
+
+/// Waits until something is in Redis.
+async fn until_shared(shared: &SharedTier, redis: &str) {
+    let mut redis = redis::Client::open(redis).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let pattern = format!("{}*", shared.prefix());
+    while redis::AsyncCommands::keys::<_, Vec<String>>(&mut redis, &pattern).await.unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 on_both_engines!(nothing_that_was_kept_before_the_database_was_restored_is_shown_after_it);
 async fn nothing_that_was_kept_before_the_database_was_restored_is_shown_after_it(shop: &Shop) {
     let Some(url) = redis_url().await else { return };
-    let shared = SharedTier::new(
-        Arc::new(EntriesInRedis(Arc::new(Redis::new(&url).unwrap()))),
-        format!("restored {}", shop.url).as_bytes(),
-    );
-    let database_url = shop.url.parse().unwrap();
-    let process = async || {
-        let database = Database::open(&database_url, Context::system(), Setup::IfEmpty).await.unwrap();
-        let mut process = store(&database, terms());
-        let options = CacheOptions { shared: Some(shared.clone()), ..CacheOptions::default() };
-        process.infrastructure.caches = Caches::new(process.database(), options);
-        process
-    };
+    let shared = tier_of(shop, &url);
+    let process = async || process(shop, &shared).await;
     let variant = shop.product().stock(5).create().await;
     let admin = shop.server().await.admin().await;
     let inventory = format!("/admin/v1/inventory/{}", variant.0);
@@ -142,11 +160,7 @@ async fn nothing_that_was_kept_before_the_database_was_restored_is_shown_after_i
     assert_eq!(stock(&running).await, Some(8));
     admin.put(&inventory, json!({"stock": 9})).await.expect(200);
     assert_eq!(stock(&running).await, Some(9));
-    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let pattern = format!("{}*", shared.prefix());
-    while redis::AsyncCommands::keys::<_, Vec<String>>(&mut redis, &pattern).await.unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until_shared(&shared, &url).await;
     let other = process().await;
     assert_eq!(stock(&other).await, Some(9));
 
@@ -165,6 +179,46 @@ async fn nothing_that_was_kept_before_the_database_was_restored_is_shown_after_i
     }
     admin.put(&inventory, json!({"stock": 7})).await.expect(200);
     assert_eq!(stock(&started).await, Some(7));
+}
+
+/// Takes the database back to the last change of the catalogue: the events after it are lost, and so are their
+/// positions.
+async fn lose_what_followed_the_last_invalidation(database: &Database) {
+    const LOSE: &str =
+        "DELETE FROM outbox WHERE seq > (SELECT MAX(seq) FROM outbox WHERE type = 'cache_invalidation')";
+    let statements: &[&str] = match database.engine() {
+        Engine::Sqlite => {
+            &[LOSE, "UPDATE sqlite_sequence SET seq = (SELECT MAX(seq) FROM outbox) WHERE name = 'outbox'"]
+        }
+        Engine::Postgres => &[LOSE, "SELECT setval('outbox_seq_seq', (SELECT MAX(seq) FROM outbox))"],
+    };
+    execute(database, statements).await;
+}
+
+on_both_engines!(what_was_kept_ends_with_a_restore_that_loses_no_change_of_the_catalogue);
+async fn what_was_kept_ends_with_a_restore_that_loses_no_change_of_the_catalogue(shop: &Shop) {
+    let Some(url) = redis_url().await else { return };
+    let shared = tier_of(shop, &url);
+    let variant_id = shop.product().stock(8).create().await;
+    let id: ProductId = value(&shop.database, "SELECT id FROM products", &[]).await;
+    let shown =
+        async |process: Store| products::product(&process, &id.to_string()).await.unwrap().stock[0].stock;
+    let published: Result<(), DatabaseError> = shop
+        .database
+        .write(variant_id, async |work, &variant_id| {
+            for _ in 0..10 {
+                work.publish(&StockChanged { variant_id, available: Some(8) }).await?;
+            }
+            Ok(())
+        })
+        .await;
+    published.unwrap();
+    assert_eq!(shown(process(shop, &shared).await).await, Some(8));
+    until_shared(&shared, &url).await;
+
+    lose_what_followed_the_last_invalidation(&shop.database).await;
+    stock::set(&shop.store, variant_id, None, Some(7)).await.unwrap();
+    assert_eq!(shown(process(shop, &shared).await).await, Some(7));
 }
 
 on_both_engines!(the_tree_is_served_while_it_cannot_be_loaded_and_says_so);
