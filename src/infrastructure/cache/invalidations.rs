@@ -67,8 +67,10 @@ struct State {
     is_followed: bool,
     /// The transactions that were open before a look that succeeded.
     publishing: Option<Publishing>,
-    /// The last invalidation that was known after the last look that succeeded.
+    /// The last invalidation that was known after the last look that succeeded; at the first look, the last one before.
     last: Option<LogEntry>,
+    /// When the server of the last look that succeeded was started (PostgreSQL).
+    started: Option<Timestamp>,
 }
 
 impl Invalidations {
@@ -138,25 +140,27 @@ impl Invalidations {
             state.is_followed = true;
         }
         let mut connection = self.database.read().await?;
-        if let Some(LogEntry { position, .. }) = state.last {
-            Outbox(&mut connection).send_id_ahead(position.0);
-        }
-        self.read(state, &mut connection).await?;
-        if is_gone(&mut connection, state.last).await? {
+        let (last, known_start) = (state.last, state.started);
+        Outbox(&mut connection).send_id_and_start_ahead(position_of(last));
+        let is_continued = self.read(state, &mut connection).await?;
+        let (has_last, started) = server_of(&mut connection, last).await?;
+        let is_restarted = known_start.is_some_and(|known| Some(known) != started);
+        if !is_continued || !has_last || is_restarted {
             tracing::info!(
-                "all caches are emptied: the last known change was purged, or the database was restored"
+                "all caches are emptied: the last known change was purged, or the database was restored or started"
             );
             self.drops.restart();
             *state = State { is_followed: true, served: state.served, ..State::default() };
             self.read(state, &mut connection).await?;
         }
         // not before: a look that failed half-way may have read another log
-        state.last = self.drops.known().last;
+        (state.last, state.started) = (self.drops.known().last, started);
         Ok(())
     }
 
-    /// Reads the invalidations that are new; at the first look, those before it.
-    async fn read(&self, state: &mut State, connection: &mut Connection) -> Result<(), DatabaseError> {
+    /// Reads the invalidations that are new; at the first look, those before it. Returns whether the log may be that of
+    /// the looks before.
+    async fn read(&self, state: &mut State, connection: &mut Connection) -> Result<bool, DatabaseError> {
         // on SQLite transactions do not overlap, and a look follows a commit
         let is_sqlite = connection.engine() == Engine::Sqlite;
         let mut outbox = Outbox(connection);
@@ -167,6 +171,7 @@ impl Invalidations {
             // of entries that others loaded before the first known invalidation nothing is known
             let floor = if known.len() < BEFORE_START { 0 } else { first };
             self.drops.drop_all(Position(floor));
+            state.last = known.first().map(|(position, id, _)| entry(*position, *id));
             for (position, id, Json(event)) in known.into_iter().rev() {
                 self.drop(position, id, &event);
             }
@@ -182,36 +187,49 @@ impl Invalidations {
         let publishing = outbox.publishing().await?;
         // the look before has read what other transactions had published
         let new_after = state.publishing.as_ref().map_or(0, |earlier| publishing.new_after(earlier));
-        self.read_new(state, connection, new_after.max(complete_to)).await?;
+        let is_continued = self.read_new(state, connection, new_after.max(complete_to)).await?;
+        // on SQLite it is that of the last event, which may be purged
+        if !is_continued || !is_sqlite && publishing.assigned() < complete_to {
+            return Ok(false);
+        }
         self.set_complete_to(state, publishing.readable_until());
         state.publishing = Some(publishing);
-        Ok(())
+        Ok(true)
     }
 
-    /// Reads the invalidations after a position that were committed since the last look.
+    /// Reads the invalidations after a position that were committed since the last look. Returns whether none of them
+    /// is where every one is known.
+    ///
+    /// It reads from the last known one on, if that is before the position: in the same log there is none in between,
+    /// but after the log went back to a state with it, new ones are there.
     async fn read_new(
         &self,
         state: &mut State,
         connection: &mut Connection,
-        mut after: i64,
-    ) -> Result<(), DatabaseError> {
+        after: i64,
+    ) -> Result<bool, DatabaseError> {
+        let complete_to = state.complete_to.unwrap_or_default();
+        let mut after = after.min(position_of(state.last));
         loop {
             let found = Outbox(connection).committed_of(INVALIDATION, after, BATCH).await?;
             let is_whole = found.len() == BATCH;
             for (position, id, Json(event)) in found {
+                if position <= complete_to {
+                    return Ok(false);
+                }
                 after = position;
                 if state.read.insert(position) {
                     self.drop(position, id, &event);
                 }
             }
             if !is_whole {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
 
     fn drop(&self, position: i64, id: Uuid, event: &CacheInvalidationEvent) {
-        self.drops.record(LogEntry { position: Position(position), id: part_of(id) });
+        self.drops.record(entry(position, id));
         if event.tags.iter().any(|tag| tag == ALL_TAGS) {
             self.drops.drop_all(Position(position));
         } else {
@@ -234,15 +252,27 @@ impl State {
     }
 }
 
-/// Returns whether an invalidation is not in the log any more, whose id was sent ahead. The file of SQLite cannot be
-/// replaced while it is open; a database of PostgreSQL can be restored under running servers.
-async fn is_gone(connection: &mut Connection, last: Option<LogEntry>) -> Result<bool, DatabaseError> {
-    let Some(LogEntry { position, id }) = last else { return Ok(false) };
+/// Returns whether the last known invalidation is still in the log, or there was none, and when the server was started,
+/// which was sent ahead. The file of SQLite cannot be replaced while it is open; a database of PostgreSQL can be
+/// restored under running servers, or replaced by a replica that has not received every commit.
+async fn server_of(
+    connection: &mut Connection,
+    last: Option<LogEntry>,
+) -> Result<(bool, Option<Timestamp>), DatabaseError> {
     if connection.engine() == Engine::Sqlite {
-        return Ok(false);
+        return Ok((true, None));
     }
-    let found = Outbox(connection).id_at(position.0).await?;
-    Ok(found.is_none_or(|found| part_of(found) != id))
+    let (found, started) = Outbox(connection).id_and_start(position_of(last)).await?;
+    Ok((found.map(part_of) == last.map(|entry| entry.id), Some(started)))
+}
+
+/// Returns the position of the last known invalidation; that before all if there is none.
+fn position_of(last: Option<LogEntry>) -> i64 {
+    last.map_or(Outbox::START, |LogEntry { position, .. }| position.0)
+}
+
+fn entry(position: i64, id: Uuid) -> LogEntry {
+    LogEntry { position: Position(position), id: part_of(id) }
 }
 
 /// Returns the random part of the id of an event.

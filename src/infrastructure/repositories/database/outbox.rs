@@ -14,9 +14,6 @@ use super::error::DatabaseError;
 use super::param::params;
 use super::row::{Field, FromRow, Json};
 
-/// Reads the id of the event at a position.
-const ID_AT: &str = "SELECT id FROM outbox WHERE seq = $1";
-
 /// The outbox, over a connection.
 pub struct Outbox<'a>(pub &'a mut Connection);
 
@@ -43,6 +40,12 @@ pub struct Publishing {
 }
 
 impl Publishing {
+    /// Returns the last position that was assigned. On PostgreSQL it never decreases in the same log; what
+    /// [`Publishing::readable_until`] returns may, by a lock whose number is older than it.
+    pub fn assigned(&self) -> i64 {
+        self.assigned
+    }
+
     /// Returns the position up to which every event can be read, as [`Outbox::readable_until`] does.
     pub fn readable_until(&self) -> i64 {
         self.open.iter().copied().fold(self.assigned, i64::min)
@@ -116,14 +119,14 @@ impl Outbox<'_> {
         self.0.one(&format!("SELECT {columns} FROM outbox WHERE seq = $1"), &params![position]).await
     }
 
-    /// Returns the id of the event at a position, if there is one.
-    pub async fn id_at(&mut self, position: i64) -> Result<Option<Uuid>, DatabaseError> {
-        self.0.first(ID_AT, &params![position]).await
+    /// Returns the id of the event at a position, if there is one, and when the server was started: PostgreSQL only.
+    pub async fn id_and_start(&mut self, position: i64) -> Result<(Option<Uuid>, Timestamp), DatabaseError> {
+        self.0.one(dialect::EVENT_ID_AND_START, &params![position]).await
     }
 
-    /// Sends what [`Outbox::id_at`] reads together with the next statement; see [`Connection::send_ahead`].
-    pub fn send_id_ahead(&mut self, position: i64) {
-        self.0.send_ahead(ID_AT, &params![position]);
+    /// Sends what [`Outbox::id_and_start`] reads together with the next statement; see [`Connection::send_ahead`].
+    pub fn send_id_and_start_ahead(&mut self, position: i64) {
+        self.0.send_ahead(dialect::EVENT_ID_AND_START, &params![position]);
     }
 
     /// Returns the positions, the ids and the contents of the first `limit` events of a type after a position that are

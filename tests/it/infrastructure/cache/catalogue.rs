@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use undercroft::application::Store;
 use undercroft::application::catalogue::{categories, products, stock};
 use undercroft::domain::context::Context;
-use undercroft::domain::events::StockChanged;
 use undercroft::domain::ids::ProductId;
 use undercroft::infrastructure::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
-use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, Setup};
+use undercroft::infrastructure::repositories::{Database, Engine, Setup};
 
+use super::{lose_what_followed_the_last_invalidation, publish_others};
 use crate::support::http::order_of;
 use crate::support::redis::redis_url;
 use crate::support::store::{execute, store, terms, value};
@@ -181,20 +181,6 @@ async fn nothing_that_was_kept_before_the_database_was_restored_is_shown_after_i
     assert_eq!(stock(&started).await, Some(7));
 }
 
-/// Takes the database back to the last change of the catalogue: the events after it are lost, and so are their
-/// positions.
-async fn lose_what_followed_the_last_invalidation(database: &Database) {
-    const LOSE: &str =
-        "DELETE FROM outbox WHERE seq > (SELECT MAX(seq) FROM outbox WHERE type = 'cache_invalidation')";
-    let statements: &[&str] = match database.engine() {
-        Engine::Sqlite => {
-            &[LOSE, "UPDATE sqlite_sequence SET seq = (SELECT MAX(seq) FROM outbox) WHERE name = 'outbox'"]
-        }
-        Engine::Postgres => &[LOSE, "SELECT setval('outbox_seq_seq', (SELECT MAX(seq) FROM outbox))"],
-    };
-    execute(database, statements).await;
-}
-
 on_both_engines!(what_was_kept_ends_with_a_restore_that_loses_no_change_of_the_catalogue);
 async fn what_was_kept_ends_with_a_restore_that_loses_no_change_of_the_catalogue(shop: &Shop) {
     let Some(url) = redis_url().await else { return };
@@ -202,23 +188,16 @@ async fn what_was_kept_ends_with_a_restore_that_loses_no_change_of_the_catalogue
     let variant_id = shop.product().stock(8).create().await;
     let id: ProductId = value(&shop.database, "SELECT id FROM products", &[]).await;
     let shown =
-        async |process: Store| products::product(&process, &id.to_string()).await.unwrap().stock[0].stock;
-    let published: Result<(), DatabaseError> = shop
-        .database
-        .write(variant_id, async |work, &variant_id| {
-            for _ in 0..10 {
-                work.publish(&StockChanged { variant_id, available: Some(8) }).await?;
-            }
-            Ok(())
-        })
-        .await;
-    published.unwrap();
-    assert_eq!(shown(process(shop, &shared).await).await, Some(8));
+        async |process: &Store| products::product(process, &id.to_string()).await.unwrap().stock[0].stock;
+    publish_others(&shop.database).await;
+    let running = process(shop, &shared).await;
+    assert_eq!(shown(&running).await, Some(8));
     until_shared(&shared, &url).await;
 
     lose_what_followed_the_last_invalidation(&shop.database).await;
     stock::set(&shop.store, variant_id, None, Some(7)).await.unwrap();
-    assert_eq!(shown(process(shop, &shared).await).await, Some(7));
+    assert_eq!(shown(&process(shop, &shared).await).await, Some(7));
+    assert_eq!(shown(&running).await, Some(7));
 }
 
 on_both_engines!(the_tree_is_served_while_it_cannot_be_loaded_and_says_so);

@@ -10,6 +10,7 @@ use undercroft::infrastructure::cache::{Drops, Invalidations, Position};
 use undercroft::infrastructure::events::CacheInvalidationEvent;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup};
 
+use super::{lose_what_followed_the_last_invalidation, publish_others};
 use crate::support::store::{value, write_until_committed};
 use crate::support::{EmptyPostgres, FaultyProxy, RoundTrips, Shop};
 
@@ -125,6 +126,30 @@ async fn everything_up_to_a_change_is_known_a_few_looks_after_it(shop: &Shop) {
             sleep(Duration::from_millis(10)).await;
         }
         assert!(drops.complete_to() >= Position(position));
+    }
+}
+
+on_both_engines!(positions_that_are_used_again_are_noticed);
+async fn positions_that_are_used_again_are_noticed(shop: &Shop) {
+    for is_first in [true, false] {
+        // also in a log without any invalidation
+        if !is_first {
+            publish(&shop.database, 1).await;
+        }
+        publish_others(&shop.database).await;
+        let (invalidations, drops) = caught_up(&shop.database).await;
+        lose_what_followed_the_last_invalidation(&shop.database).await;
+        publish(&shop.database, 1).await;
+        let before = drops.now();
+        invalidations.catch_up().await.unwrap();
+        assert!(drops.now() > before, "{is_first}");
+        let position: i64 = value(&shop.database, "SELECT MAX(seq) FROM outbox", &[]).await;
+        assert_eq!(drops.complete_to(), Position(position), "{is_first}");
+        assert_eq!(drops.known().last.unwrap().position, Position(position), "{is_first}");
+
+        let after = drops.now();
+        invalidations.catch_up().await.unwrap();
+        assert_eq!(drops.now(), after, "{is_first}");
     }
 }
 

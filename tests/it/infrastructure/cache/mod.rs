@@ -20,9 +20,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use undercroft::domain::context::{Clock, Context, ManualClock, SystemIds};
+use undercroft::domain::events::StockChanged;
 use undercroft::infrastructure::cache::{
     Cached, Counts, Drops, LoadError, Loaded, Lookup, Policy, Position, Rendered, SharedTier, Tag, Tiers,
 };
+use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine};
+
+use crate::support::store::execute;
 
 /// What a load of the tests does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,4 +159,34 @@ impl Node {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Publishes events that drop nothing.
+async fn publish_others(database: &Database) {
+    let published: Result<(), DatabaseError> = database
+        .write((), async |work, ()| {
+            for _ in 0..10 {
+                let variant_id = work.id();
+                work.publish(&StockChanged { variant_id, available: None }).await?;
+            }
+            Ok(())
+        })
+        .await;
+    published.unwrap();
+}
+
+/// Takes the database back to the last change of the catalogue: the events after it are lost, and so are their
+/// positions.
+async fn lose_what_followed_the_last_invalidation(database: &Database) {
+    const LOSE: &str = "DELETE FROM outbox WHERE seq > \
+                        (SELECT COALESCE(MAX(seq), 0) FROM outbox WHERE type = 'cache_invalidation')";
+    const OF_SQLITE: &str =
+        "UPDATE sqlite_sequence SET seq = (SELECT COALESCE(MAX(seq), 0) FROM outbox) WHERE name = 'outbox'";
+    const OF_POSTGRES: &str =
+        "SELECT setval('outbox_seq_seq', COALESCE(MAX(seq), 1), MAX(seq) IS NOT NULL) FROM outbox";
+    let statements: &[&str] = match database.engine() {
+        Engine::Sqlite => &[LOSE, OF_SQLITE],
+        Engine::Postgres => &[LOSE, OF_POSTGRES],
+    };
+    execute(database, statements).await;
 }
