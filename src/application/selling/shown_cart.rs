@@ -19,7 +19,11 @@ pub async fn cart(store: &Store, selector: CartSelector) -> Result<PricedCart, F
     let version = async {
         let mut connection = store.database().read().await?;
         let found = CartRepository(&mut connection).version(selector.id).await?;
-        Ok::<_, Failure>(found.map(|version| CartVersion { id: selector.id, version }))
+        Ok::<_, Failure>(found.map(|(version, updated_at)| CartVersion {
+            id: selector.id,
+            version,
+            updated_at,
+        }))
     };
     let is_shown = |cart: &Cart| {
         let is_there = cart.status != CartStatus::Merged && cart.expires_at > store.now();
@@ -33,7 +37,7 @@ pub async fn cart_of(store: &Store, user_id: UserId) -> Result<PricedCart, Failu
     let version = async {
         let mut connection = store.database().read().await?;
         let found = CartRepository(&mut connection).open_version_of(user_id, store.now()).await?;
-        Ok::<_, Failure>(found.map(|(id, version)| CartVersion { id, version }))
+        Ok::<_, Failure>(found.map(|(id, version, updated_at)| CartVersion { id, version, updated_at }))
     };
     // it may have been ordered since its version was read
     show(store, version, |cart| cart.status == CartStatus::Open && cart.user_id == Some(user_id)).await

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::cached::Cached;
 use super::entry::Loaded;
 use super::policy::Policy;
@@ -24,6 +26,8 @@ pub struct CartVersion {
     pub id: CartId,
     /// The number of its changes.
     pub version: i64,
+    /// When it was changed last: after the database lost commits, another change has the same number.
+    pub updated_at: Timestamp,
 }
 
 /// Carts with their lines, of this version or a later one.
@@ -46,7 +50,8 @@ async fn load(database: Database, key: CartVersion) -> Result<Loaded<Private<Car
 /// Returns whether a cart has no later version, and false if that cannot be read.
 async fn is_latest(database: Database, key: CartVersion) -> bool {
     let Ok(mut connection) = database.read().await else { return false };
-    CartRepository(&mut connection).version(key.id).await.is_ok_and(|version| version == Some(key.version))
+    let found = CartRepository(&mut connection).version(key.id).await;
+    found.is_ok_and(|latest| latest == Some((key.version, key.updated_at)))
 }
 
 fn loaded(cart: Cart) -> Loaded<Private<Cart>> {
@@ -65,12 +70,13 @@ fn weigh(cart: &Cart) -> usize {
 impl CartCache {
     /// Keeps a cart as it was committed.
     pub fn keep_committed(&self, cart: Cart) {
-        self.put(CartVersion { id: cart.id, version: cart.version }, loaded(cart));
+        let Cart { id, version, updated_at, .. } = cart;
+        self.put(CartVersion { id, version, updated_at }, loaded(cart));
     }
 }
 
 impl fmt::Display for CartVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cart {} version {}", self.id, self.version)
+        write!(f, "cart {} version {} of {}", self.id, self.version, self.updated_at)
     }
 }

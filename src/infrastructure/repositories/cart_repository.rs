@@ -43,9 +43,9 @@ impl CartRepository<'_> {
         Ok(Some(root.with(self.lines(id).await?)))
     }
 
-    /// Returns the version of a cart, which each change of it increments.
-    pub async fn version(&mut self, id: CartId) -> Result<Option<i64>, DatabaseError> {
-        self.0.first("SELECT version FROM carts WHERE id = $1", &params![id]).await
+    /// Returns the version of a cart, which each change of it increments, and the time of the last change.
+    pub async fn version(&mut self, id: CartId) -> Result<Option<(i64, Timestamp)>, DatabaseError> {
+        self.0.first("SELECT version, updated_at FROM carts WHERE id = $1", &params![id]).await
     }
 
     /// Returns the lines of a cart, in the order they were added.
@@ -64,13 +64,14 @@ impl CartRepository<'_> {
         Ok(carts)
     }
 
-    /// Returns the id and the version of the cart that [`CartRepository::open_of`] returns.
+    /// Returns the id and the version of the cart that [`CartRepository::open_of`] returns, and the time of its last
+    /// change.
     pub async fn open_version_of(
         &mut self,
         user_id: UserId,
         now: Timestamp,
-    ) -> Result<Option<(CartId, i64)>, DatabaseError> {
-        let sql = format!("SELECT id, version FROM carts {OPEN_OF}");
+    ) -> Result<Option<(CartId, i64, Timestamp)>, DatabaseError> {
+        let sql = format!("SELECT id, version, updated_at FROM carts {OPEN_OF}");
         self.0.first(&sql, &params![user_id, now]).await
     }
 

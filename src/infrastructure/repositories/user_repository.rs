@@ -60,7 +60,7 @@ impl UserRepository<'_> {
         self.0.first(&sql, &params![key, other]).await
     }
 
-    /// Returns the version of the data of a user, which each change of it increments.
+    /// Returns the version of the data of a user, which each change of it increases.
     pub async fn data_version(&mut self, id: UserId) -> Result<i64, DatabaseError> {
         self.0.one(&format!("SELECT {}", data_version("$1")), &params![id]).await
     }

@@ -270,7 +270,7 @@ impl UnitOfWork {
         }
     }
 
-    /// Runs `work`, publishes the event of what it changed of public pages, increments the versions of the data of the
+    /// Runs `work`, publishes the event of what it changed of public pages, increases the versions of the data of the
     /// users to whom other rows belong, and writes its entries of the audit log.
     pub(super) async fn run<A, T, E, F>(&mut self, work: &F, given: &A) -> Result<T, E>
     where
@@ -280,7 +280,7 @@ impl UnitOfWork {
     {
         let value = work(self, given).await?;
         self.publish_tags().await?;
-        self.increment_data_versions().await?;
+        self.increase_data_versions().await?;
         self.append_entries().await?;
         Ok(value)
     }

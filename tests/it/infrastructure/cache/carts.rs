@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::shoppers::{another_server, at, counts};
 use crate::application::people::new_key;
 use crate::support::http::{cart_of, checkout_body, order_of};
+use crate::support::store::execute;
 use crate::support::{Shop, TestClient};
 
 /// The quantity of the first line of a cart, its price, the available pieces, and the discount.
@@ -90,6 +91,23 @@ async fn a_cart_survives_a_restart(shop: &Shop) {
     assert_eq!(restarted.guest().get(&cart).await.expect(200), before);
     assert_eq!(counts(&restarted, "cart").loads, 1);
     restarted.end().await;
+}
+
+on_both_engines!(a_change_after_a_lost_one_is_shown);
+async fn a_change_after_a_lost_one_is_shown(shop: &Shop) {
+    let (first, second) = (shop.server().await, another_server(shop).await);
+    let guest = first.guest();
+    let variant = shop.product().stock(9).create().await;
+    let cart = cart_of(&guest, variant, 4).await;
+    let quantity = async || guest.get(&cart).await.expect(200)["items"][0]["quantity"].clone();
+    assert_eq!(quantity().await, 4);
+
+    // the database lost the last commit, and the next one counts as it did
+    execute(&shop.database, &["UPDATE carts SET version = version - 1"]).await;
+    let item = json!({"quantity": 7});
+    second.guest().put(&format!("{cart}/items/{}", variant.0), item).await.expect(200);
+    assert_eq!(quantity().await, 7);
+    second.end().await;
 }
 
 on_both_engines!(only_what_was_committed_for_the_request_is_kept);

@@ -21,7 +21,7 @@ use crate::support::http::{cart_of, ids, new_cart, order_of};
 use crate::support::store::{stale_hits, value};
 use crate::support::{Shop, TestClient};
 
-/// The number of changes of the data of all users.
+/// The sum of the versions of the data of all users, each of which a change increases.
 async fn versions(database: &Database) -> i64 {
     value(database, "SELECT CAST(SUM(version) AS BIGINT) FROM user_data_versions", &[]).await
 }
@@ -150,6 +150,29 @@ async fn transactions_that_change_the_data_of_the_same_users_do_not_wait_for_eac
     .await;
     assert!(versions(&shop.database).await >= before + 2 * rounds, "each counts for both");
     assert_eq!(runs.load(SeqCst), rounds.unsigned_abs(), "none had to run again");
+}
+
+on_both_engines!(a_change_after_a_lost_one_has_another_version);
+async fn a_change_after_a_lost_one_has_another_version(shop: &Shop) {
+    let user_id = shop.customer().await;
+    let changed = async || {
+        let write = shop.database.write(user_id, async |work, id| {
+            NotificationRepository::mark_all_read(work, *id).await?;
+            Ok::<_, DatabaseError>(())
+        });
+        write.await.unwrap();
+        versions(&shop.database).await
+    };
+    let (before, lost) = (changed().await, changed().await);
+    let reverted: Result<u64, DatabaseError> = shop
+        .database
+        .write(before, async |work, &before| {
+            work.execute("UPDATE user_data_versions SET version = $1", &[before.into()]).await
+        })
+        .await;
+    reverted.unwrap();
+    let after = changed().await;
+    assert!(after > before && after != lost, "{before} {lost} {after}");
 }
 
 on_both_engines!(only_pages_of_the_default_length_are_kept);
