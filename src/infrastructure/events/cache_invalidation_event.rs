@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::events::DurableEvent;
 use crate::infrastructure::repositories::{CacheTag, NewEvent};
 
-/// The most rows of which the tags are listed.
-const MOST_ROWS: usize = 50;
+/// The most rows of which the tags are listed: more than the lines of an order, so that no guest who orders or cancels
+/// drops all caches of all processes. What has more is an import or a change of many products by the staff.
+const MOST_ROWS: usize = 256;
 /// The tag of everything that public pages show.
 pub(crate) const ALL_TAGS: &str = "catalogue";
 
@@ -61,6 +62,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::cart::MAX_LINES;
     use crate::domain::ids::{CategoryId, ProductId, VariantId};
 
     #[test]
@@ -76,6 +78,15 @@ mod tests {
             [format!("category:{category}"), format!("product:{product}"), format!("variant:{variant}")];
         assert_eq!(event.tags, [&rows[..], &["categories".to_owned(), "products".to_owned()]].concat());
         assert_eq!(event.subject(), rows[0]);
+    }
+
+    #[test]
+    fn an_order_of_the_most_lines_lists_the_tag_of_each() {
+        let changed: BTreeSet<_> =
+            (0..MAX_LINES as u128).map(|id| CacheTag::Variant(VariantId(Uuid::from_u128(id)))).collect();
+        let tags = CacheInvalidationEvent::of(&changed).tags;
+        assert_eq!(tags.len(), MAX_LINES);
+        assert!(tags.iter().all(|tag| tag.starts_with("variant:")));
     }
 
     #[test]
