@@ -12,9 +12,11 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::drops::{Drops, LogEntry, Position};
@@ -38,6 +40,9 @@ const LOOKS: u32 = 256;
 /// The time after which they are asked for if something was read above that position: what is loaded after a change is
 /// shared with other processes only once everything up to the change is known.
 const ASKED_EVERY: SignedDuration = SignedDuration::from_millis(100);
+/// The longest time of a look. A database that accepts statements and does not respond would keep all readers waiting,
+/// and none would learn why.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// The invalidations of a database.
 pub struct Invalidations {
@@ -106,7 +111,10 @@ impl Invalidations {
         }
         // the look begins now, after all of these came
         let (came, mark) = (self.came.load(SeqCst), self.database.commit_mark());
-        let looked = self.look(&mut state).await;
+        let looked = timeout(LONGEST_LOOK, self.look(&mut state)).await;
+        let looked = looked.unwrap_or_else(|_| {
+            Err(DatabaseError::Unavailable("what was changed could not be read in time".into()))
+        });
         match &looked {
             Ok(()) => {
                 state.served = came;

@@ -12,7 +12,7 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup};
 
 use super::{lose_what_followed_the_last_invalidation, publish_others};
 use crate::support::store::{value, write_until_committed};
-use crate::support::{EmptyPostgres, FaultyProxy, RoundTrips, Shop};
+use crate::support::{EmptyPostgres, FaultyProxy, Line, Proxy, RoundTrips, Shop};
 
 /// More than a look reads at once, six times.
 const MANY: usize = 3_000;
@@ -192,6 +192,28 @@ async fn readers_that_wait_share_the_failure_of_a_look() {
     let connected = attempts(100).await;
     assert!((1..=4).contains(&connected), "{connected}");
     proxy.let_in();
+    invalidations.catch_up().await.unwrap();
+}
+
+#[tokio::test]
+async fn readers_share_the_failure_of_a_look_without_a_response() {
+    let Some(schema) = EmptyPostgres::new().await else { return };
+    let (proxy, url) = Proxy::before(&schema.url).await.unwrap();
+    let (invalidations, _) = caught_up(&open(&url).await).await;
+    proxy.set(Line::Silent);
+    // nothing happens any more but time-outs
+    tokio::time::pause();
+    let mut waiting = JoinSet::new();
+    for _ in 0..100 {
+        let invalidations = Arc::clone(&invalidations);
+        waiting.spawn(async move { invalidations.catch_up().await });
+    }
+    // that of the first look, and that of the next one, which the others share
+    let outcomes = timeout(Duration::from_secs(25), waiting.join_all()).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(DatabaseError::Unavailable(_)))));
+
+    tokio::time::resume();
+    proxy.set(Line::Open);
     invalidations.catch_up().await.unwrap();
 }
 
