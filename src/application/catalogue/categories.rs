@@ -8,7 +8,7 @@ use crate::domain::ids::CategoryId;
 use crate::domain::product::Translations;
 use crate::domain::slug::slug;
 use crate::domain::tax::TaxClass;
-use crate::infrastructure::cache::{Categories, Rendered, Served, Tree};
+use crate::infrastructure::cache::{Categories, Rendered, Served};
 use crate::infrastructure::exceptions::{
     CategoryNotFoundException, Conflict, Failure, Fault, ValidationException,
 };
@@ -78,10 +78,9 @@ pub struct MoveCategory {
 }
 
 /// Returns all categories, as the store has them when this is called; siblings are in their order. If they cannot be
-/// loaded, they may be older, as their cache says.
+/// loaded, or the database is not available, they may be older, as their cache says.
 pub async fn all(store: &Store) -> Result<Served<Rendered<Categories>>, Failure> {
-    let caches = store.infrastructure.caches.current().await?;
-    Ok(caches.category.served(&Tree).await?)
+    Ok(store.infrastructure.caches.tree().await?)
 }
 
 /// Returns all categories as the database has them; siblings are in their order.

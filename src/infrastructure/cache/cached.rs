@@ -153,14 +153,37 @@ where
     ///
     /// [`LoadError`]; it is [`LoadError::Missing`] if there is no value.
     pub async fn served(&self, key: &K) -> Result<Served<V>, LoadError<E>> {
-        let Read { entry, outcome } = self.read(key).await?;
-        let value = entry.value().cloned().ok_or(LoadError::Missing)?;
+        let read = self.read(key).await?;
+        self.served_by(&read).ok_or(LoadError::Missing)
+    }
+
+    /// Returns the value that is kept for a key, if fail-safe allows it, although it cannot be known whether it was
+    /// dropped: the source of the drops is not available, and so the value cannot be loaded either.
+    pub fn fallback(&self, key: &K) -> Option<Served<V>> {
+        let Inner { entries, counters, .. } = &*self.0;
+        let entry = entries.get(key).filter(|entry| self.is_fallback(entry))?;
+        let served = self.served_by(&Read { entry, outcome: Outcome::Fallback })?;
+        counters.loads.add(1);
+        counters.failures.add(1);
+        counters.fallbacks.add(1);
+        Some(served)
+    }
+
+    /// Returns whether fail-safe allows an entry.
+    fn is_fallback(&self, entry: &Entry<V>) -> bool {
+        is_within(self.0.context.clock.now(), entry.loaded_at, self.0.policy.fail_safe)
+    }
+
+    /// Returns the value of an entry with what came of the read; `None` if there is no value.
+    fn served_by(&self, read: &Read<V>) -> Option<Served<V>> {
+        let Read { entry, outcome } = read;
+        let (value, outcome) = (entry.value().cloned()?, *outcome);
         let left = entry.fresh_until.duration_since(self.0.context.clock.coarse_now());
         let left = i64::try_from(left.as_millis().div_euclid(1_000)).unwrap_or(i64::MAX);
         // it may have been dropped before its end
         let ttl_seconds = if outcome == Outcome::Fallback { left.min(0) } else { left };
         let is_stored = u64::from(entry.weight()) <= self.0.policy.max_bytes;
-        Ok(Served { value, status: ReadStatus { outcome, ttl_seconds, is_stored } })
+        Some(Served { value, status: ReadStatus { outcome, ttl_seconds, is_stored } })
     }
 
     /// Returns the values of keys, in no order, without those that there are not. One that is not kept is loaded as by

@@ -1,8 +1,8 @@
 //! The whole category tree, in one entry, which one process at a time loads. A change of any category drops it.
 //!
 //! It has no prices, and a shop without it has no navigation: if it cannot be loaded, or not within a second, the tree
-//! of before is served for half an hour at most, and says so (`Cache-Status`). That is while the database responds:
-//! without it, no cache is used.
+//! of before is served for half an hour at most, and says so (`Cache-Status`). So it is while the database is not
+//! available, when no other cache is used.
 
 use std::fmt;
 use std::ops::Deref;

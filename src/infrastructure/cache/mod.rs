@@ -8,7 +8,7 @@
 //! An entry has tags, and is current as long as no transaction dropped one of them since its load began
 //! ([`Drops`]). What transactions drop follows from the rows that they wrote and is an event of the same commit. Before
 //! a cache is used, [`Invalidations`] reads those that were committed since the last look: [`Caches::current`] is the
-//! only way to the caches with tags. No message has to arrive for a cache to be right, and a Redis that is away, slow,
+//! only way to the caches with tags, but for [`Caches::tree`]. No message has to arrive for a cache to be right, and a Redis that is away, slow,
 //! or has lost or kept what it should not costs loads, and no more.
 //!
 //! What belongs to one shopper has no tags: its key has a version, which the reader's request reads from the database
@@ -229,6 +229,23 @@ impl Caches {
     pub async fn current(&self) -> Result<&Members, DatabaseError> {
         self.0.invalidations.catch_up().await?;
         Ok(&self.0.members)
+    }
+
+    /// Returns the category tree, as [`Caches::current`] has it; while the database is not available, and so it is not
+    /// known what was invalidated, the tree of before, as its policy allows.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if there is no tree that may be used, and the database cannot be read.
+    pub async fn tree(&self) -> Result<Served<Rendered<Categories>>, LoadError<DatabaseError>> {
+        let category = &self.0.members.category;
+        match self.0.invalidations.catch_up().await {
+            Ok(()) => category.served(&Tree).await,
+            Err(error @ DatabaseError::Unavailable(_)) => {
+                category.fallback(&Tree).ok_or(LoadError::Failed(error))
+            }
+            Err(error) => Err(LoadError::Failed(error)),
+        }
     }
 
     /// Returns the caches whose keys have a version. Nothing has to be caught up with: the reader has read the version.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
-use super::{Cached, LoadError, is_within};
+use super::{Cached, LoadError};
 use crate::infrastructure::cache::drops::Stamp;
 use crate::infrastructure::cache::entry::{Entry, Source};
 use crate::infrastructure::cache::loads::{self, LoadInProgress};
@@ -38,8 +38,7 @@ where
     pub(super) async fn load(&self, key: &K, known: Option<Arc<Entry<V>>>) -> Result<Read<V>, LoadError<E>> {
         let inner = &*self.0;
         let was_kept = known.is_some();
-        let now = inner.context.clock.now();
-        let fallback = known.filter(|entry| is_within(now, entry.loaded_at, inner.policy.fail_safe));
+        let fallback = known.filter(|entry| self.is_fallback(entry));
         let (outcome, collapsed) = if fallback.is_some() {
             let load = self.load_current(key, Reader::WithFallback);
             let in_time = timeout(inner.policy.soft_timeout, load).await;

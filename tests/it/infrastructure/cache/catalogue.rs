@@ -7,14 +7,14 @@ use undercroft::application::Store;
 use undercroft::application::catalogue::{categories, products, stock};
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::ProductId;
-use undercroft::infrastructure::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
+use undercroft::infrastructure::cache::{CacheOptions, Caches, EntriesInRedis, Outcome, Redis, SharedTier};
 use undercroft::infrastructure::repositories::{Database, Engine, Setup};
 
 use super::{lose_what_followed_the_last_invalidation, publish_others};
 use crate::support::http::order_of;
 use crate::support::redis::redis_url;
 use crate::support::store::{execute, store, terms, value};
-use crate::support::{Shop, ShopOptions, TestClient};
+use crate::support::{FaultyProxy, Shop, ShopOptions, TestClient};
 
 /// The name and the first price and number of pieces of a product, from each page that shows it.
 async fn shown(client: &TestClient, id: &str) -> Vec<Value> {
@@ -222,6 +222,24 @@ async fn the_tree_is_served_while_it_cannot_be_loaded_and_says_so(shop: &Shop) {
     let response = guest.get("/v1/categories").await;
     assert!(response.header("cache-status").starts_with("Undercroft; fwd=stale; stored"));
     assert_eq!(response.expect(200), tree);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tree_is_served_while_the_database_is_away_and_says_so() {
+    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
+    let (proxy, url) = FaultyProxy::before(&shop.url).await;
+    let url = url.parse().unwrap();
+    let database = Database::open(&url, Context::system(), Setup::IfEmpty).await.unwrap();
+    let [reader, late] = [(); 2].map(|()| store(&database, terms()));
+    let tree = categories::all(&reader).await.unwrap();
+
+    proxy.refuse("57P03");
+    let away = categories::all(&reader).await.unwrap();
+    assert_eq!(away.status.outcome, Outcome::Fallback);
+    assert!(away.status.ttl_seconds <= 0 && std::ptr::eq(away.tree(), tree.tree()));
+    assert!(categories::all(&late).await.is_err(), "it has nothing");
+    proxy.let_in();
+    assert_eq!(categories::all(&reader).await.unwrap().status.outcome, Outcome::Hit);
 }
 
 #[tokio::test]
