@@ -11,6 +11,8 @@ mod holds;
 mod http_settings;
 mod layers;
 mod log;
+#[cfg(test)]
+mod messages;
 mod overload;
 mod rate_limits;
 mod readers;

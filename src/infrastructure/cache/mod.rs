@@ -8,8 +8,8 @@
 //! An entry has tags, and is current as long as no transaction dropped one of them since its load began
 //! ([`Drops`]). What transactions drop follows from the rows that they wrote and is an event of the same commit. Before
 //! a cache is used, [`Invalidations`] reads those that were committed since the last look: [`Caches::current`] is the
-//! only way to the caches with tags, but for [`Caches::tree`]. No message has to arrive for a cache to be right, and a Redis that is away, slow,
-//! or has lost or kept what it should not costs loads, and no more.
+//! only way to the caches with tags, but for [`Caches::tree`]. No message has to arrive for a cache to be right, and a
+//! Redis that is away, slow, or has lost or kept what it should not costs loads, and no more.
 //!
 //! What belongs to one shopper has no tags: its key has a version, which the reader's request reads from the database
 //! anyway, with the credentials or in place of the cart ([`OwnMembers`]). It is [`Private`]: not in Redis.
