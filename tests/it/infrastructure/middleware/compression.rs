@@ -111,8 +111,7 @@ async fn a_body_that_is_kept_is_compressed_once() {
 
     let again = KEPT.gzip(|_| Err("it is compressed again"));
     assert_eq!(again.as_ref(), Ok(&body));
-    let (_, mut second, same) = read(Method::GET, "/kept", &[gzip]).await;
-    second.insert("date", first["date"].clone());
+    let (_, second, same) = read(Method::GET, "/kept", &[gzip]).await;
     assert_eq!((second, same), (first, body));
 }
 
