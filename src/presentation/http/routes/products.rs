@@ -25,6 +25,9 @@ use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
 
+/// The base texts in the name of a form: no language tag.
+const BASE_TEXTS: &str = "*";
+
 pub(super) fn routes() -> Routes {
     routes![
         list_products: [any::<CategoryNotFoundException>()],
@@ -189,25 +192,26 @@ async fn get_product(
     Ok(from_cache.respond_with(form, product.status))
 }
 
-/// Returns the language in which a product is shown.
-fn shown_language<'a>(view: &'a ProductView, languages: &Languages) -> &'a str {
-    languages.best(&view.product.translations.keys()).map_or(BASE_LANGUAGE, String::as_str)
+/// Returns the language of the translation in which a product is shown; `None` for its base texts.
+fn shown_language<'a>(view: &'a ProductView, languages: &Languages) -> Option<&'a str> {
+    languages.best(&view.product.translations.keys()).map(String::as_str)
 }
 
-/// The name of the form in which products are shown in a currency and these languages.
-fn form_name(currency: Currency, shown: &[&str]) -> String {
+/// The name of the form in which products are shown in a currency and these languages. A translation may have the tag
+/// of the base language, and is not the base texts.
+fn form_name(currency: Currency, shown: &[Option<&str>]) -> String {
     let mut name = String::with_capacity(4 + 3 * shown.len());
     name.push_str(currency.code());
     for language in shown {
         name.push(' ');
-        name.push_str(language);
+        name.push_str(language.unwrap_or(BASE_TEXTS));
     }
     name
 }
 
 /// Says in which languages the texts of the products in a form are.
-fn in_languages(form: Form, shown: &[&str]) -> Result<Form, Failure> {
-    let tags: BTreeSet<_> = shown.iter().copied().collect();
+fn in_languages(form: Form, shown: &[Option<&str>]) -> Result<Form, Failure> {
+    let tags: BTreeSet<_> = shown.iter().map(|language| language.unwrap_or(BASE_LANGUAGE)).collect();
     let tags: Vec<_> = tags.into_iter().collect();
     let languages = HeaderValue::try_from(tags.join(", ")).map_err(Technical::internal)?;
     Ok(Form { languages: Some(languages), ..form })

@@ -56,6 +56,30 @@ async fn shoppers_find_the_products_of_administrators(shop: &Shop) {
     assert_eq!(admin.get("/admin/v1/products?active=false").await.expect(200)["items"][0]["id"], id);
 }
 
+on_both_engines!(a_translation_into_english_is_not_shown_in_place_of_the_base_texts);
+async fn a_translation_into_english_is_not_shown_in_place_of_the_base_texts(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let texts = [("fr", "Blauer Becher"), ("en", "Blue mug")];
+    for (number, order) in [[0, 1], [1, 0]].into_iter().enumerate() {
+        let (slug, sku) = (format!("becher-{number}"), format!("BECHER-{number}"));
+        let product = json!({ "name": "Blauer Becher", "slug": slug,
+            "translations": { "en": { "name": "Blue mug" } },
+            "variants": [{ "sku": sku, "price": { "amount": 900, "currency": "EUR" }, "stock": 3 }] });
+        admin.post("/admin/v1/products", product).await.expect(201);
+        // the newest product is the first of the list
+        for path in [format!("/v1/products/{slug}"), "/v1/products".into(), "/v1/products?q=becher".into()] {
+            for (language, name) in order.map(|one| texts[one]) {
+                let response = guest.with("accept-language", language).get(&path).await;
+                assert_eq!(response.header("content-language"), "en", "{path}");
+                let body = response.expect(200);
+                let shown = if body["items"].is_array() { &body["items"][0] } else { &body };
+                assert_eq!(shown["name"], name, "{path} {language}");
+            }
+        }
+    }
+}
+
 on_both_engines!(a_stale_change_of_a_product_is_refused);
 async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     let server = shop.server().await;
