@@ -110,7 +110,8 @@ where
                 Ok(self.checked(key, entry, Outcome::Hit).await)
             }
             Some(entry)
-                if is_within(now, entry.fresh_until, inner.policy.stale)
+                if entry.value().is_some()
+                    && is_within(now, entry.fresh_until, inner.policy.stale)
                     && entry.is_current(&inner.drops) =>
             {
                 inner.counters.stale.add(1);
@@ -171,7 +172,8 @@ where
 
     /// Returns whether fail-safe allows an entry.
     fn is_fallback(&self, entry: &Entry<V>) -> bool {
-        is_within(self.0.context.clock.now(), entry.loaded_at, self.0.policy.fail_safe)
+        entry.value().is_some()
+            && is_within(self.0.context.clock.now(), entry.loaded_at, self.0.policy.fail_safe)
     }
 
     /// Returns the value of an entry with what came of the read; `None` if there is no value.

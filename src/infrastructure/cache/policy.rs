@@ -17,7 +17,8 @@ pub struct Policy {
     /// The greatest part of `ttl` that is taken away from an entry at random, in percent: entries that were loaded
     /// together do not end together.
     pub jitter_percent: u8,
-    /// How long it is known that there is no value for a key; `None` if that is not kept.
+    /// How long it is known that there is no value for a key; `None` if that is not kept. `stale` and `fail_safe` do not
+    /// prolong it.
     pub negative_ttl: Option<Duration>,
     /// How long after its end an entry is served while it is loaded again; zero for never. A dropped entry never is.
     pub stale: Duration,

@@ -37,6 +37,19 @@ async fn that_there_is_no_value_has_its_own_time() {
 }
 
 #[tokio::test]
+async fn that_there_is_no_value_is_served_neither_after_its_end_nor_in_place_of_an_error() {
+    let longer = Duration::from_mins(5);
+    let node = Node::new(Policy { stale: longer, fail_safe: longer, ..POLICY }, &Source::open(), None);
+    node.source.answer(Answer::Nothing);
+    assert_eq!(node.get("tea").await, Ok((None, Lookup::Miss)));
+    node.source.answer(Answer::Fails);
+    node.wait(5);
+    assert_eq!(node.get("tea").await, Err(LoadError::Failed("the source is away")));
+    node.source.answer(Answer::Value);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Miss)));
+}
+
+#[tokio::test]
 async fn an_entry_that_ended_is_served_while_it_is_loaded_again_unless_it_was_dropped() {
     let node = Node::new(Policy { stale: Duration::from_secs(30), ..POLICY }, &Source::open(), None);
     node.value("tea").await;

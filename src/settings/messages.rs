@@ -1,0 +1,54 @@
+//! Tests of the messages about a value of another type, as files and variables show them.
+
+use std::io::Write;
+
+use crate::settings::load;
+
+#[test]
+fn a_value_of_another_type_is_refused_with_what_is_expected_and_its_variable() {
+    let error = |text: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let error = load(Some(file.path()), [], &[]).unwrap_err().to_string();
+        error.replace(&file.path().display().to_string(), "FILE")
+    };
+    assert_eq!(
+        error("caches = \"redis://:hush@cache\""),
+        "FILE:1:10: caches: it is a text, and a section is expected, with the keys `limit_bytes`, `verify` (as a \
+         variable: UNDERCROFT_CACHES__VERIFY)"
+    );
+    let texts = [
+        ("payments.sandbox = true", "one of `local`, `enabled`, `disabled` is expected", "PAYMENTS__SANDBOX"),
+        ("rate_limits.general = 100", "a text such as \"6000/minute\" is expected", "RATE_LIMITS__GENERAL"),
+        (
+            "rate_limits = 5",
+            "it is a whole number, and a section is expected, with the keys `",
+            "RATE_LIMITS__USER",
+        ),
+        ("database = 5", "it is a whole number, and a text such as \"sqlite:undercroft.db\"", "DATABASE"),
+        ("http.max_connections = \"many\"", "a whole number such as 10000 is", "HTTP__MAX_CONNECTIONS"),
+        ("http.allowed_origins = \"a\"", "a list such as [\"one\", \"another\"]", "HTTP__ALLOWED_ORIGINS"),
+        ("store.demo = 1", "a truth value (true or false) is expected", "STORE__DEMO"),
+        ("telemetry.sampled = \"all\"", "a number with a fraction such as 1.0 is", "TELEMETRY__SAMPLED"),
+        ("public_url = 5", "it is a whole number, and a text is expected", "PUBLIC_URL"),
+    ];
+    for (text, expected, name) in texts {
+        let error = error(text);
+        let key = text.split(' ').next().unwrap();
+        assert!(error.contains(&format!(" {key}: it is ")) && error.contains(expected), "{error}");
+        assert!(error.ends_with(&format!("(as a variable: UNDERCROFT_{name})")), "{error}");
+    }
+}
+
+#[test]
+fn a_variable_of_another_type_is_refused_without_its_value() {
+    let error = |name: &str, value: &str| {
+        let variables = [(name.into(), value.into())];
+        load(Some(std::path::Path::new("/dev/null")), variables, &[]).unwrap_err().to_string()
+    };
+    let text = error("UNDERCROFT_CACHES", "redis://:hush@cache");
+    assert!(text.starts_with("UNDERCROFT_CACHES: caches: it is a text, and a section is expected"), "{text}");
+    assert!(!text.contains("hush"), "{text}");
+    let text = error("UNDERCROFT_RATE_LIMITS__GENERAL", "100");
+    assert!(text.contains("it is a whole number, and a text such as \"6000/minute\" is expected"), "{text}");
+}
