@@ -105,25 +105,36 @@ where
         let inner = &*self.0;
         let now = inner.context.clock.coarse_now();
         match inner.entries.get(key) {
-            Some(entry) if entry.is_fresh(now, &inner.drops) => {
-                inner.counters.hits.add(1);
-                Ok(self.checked(key, entry, Outcome::Hit).await)
-            }
+            Some(entry) if entry.is_fresh(now, &inner.drops) => Ok(self.hit(key, entry, now).await),
             Some(entry)
                 if entry.value().is_some()
                     && is_within(now, entry.fresh_until, inner.policy.stale)
                     && entry.is_current(&inner.drops) =>
             {
                 inner.counters.stale.add(1);
-                let in_progress = self.join_or_load(key, Stamp::default());
-                if in_progress.is_new {
-                    inner.counters.refreshes.add(1);
-                    // the outcome is put into the cache; no one waits for it
-                    tokio::spawn(in_progress.outcome());
-                }
+                self.refresh(key);
                 Ok(self.checked(key, entry, Outcome::Stale).await)
             }
             known => self.load(key, known).await,
+        }
+    }
+
+    /// Returns an entry that was in memory and is fresh, and loads it again meanwhile if it ends soon.
+    async fn hit(&self, key: &K, entry: Arc<Entry<V>>, now: Timestamp) -> Read<V> {
+        let inner = &*self.0;
+        inner.counters.hits.add(1);
+        if entry.value().is_some() && is_within(entry.fresh_until, now, inner.policy.eager) {
+            self.refresh(key);
+        }
+        self.checked(key, entry, Outcome::Hit).await
+    }
+
+    /// Loads a key again unless that is in progress. The outcome is put into the cache; no one waits for it.
+    fn refresh(&self, key: &K) {
+        let in_progress = self.join_or_load(key, Stamp::default());
+        if in_progress.is_new {
+            self.0.counters.refreshes.add(1);
+            tokio::spawn(in_progress.outcome());
         }
     }
 
@@ -208,11 +219,7 @@ where
         let (mut values, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
         for key in keys {
             match inner.entries.get(key).filter(|entry| entry.is_fresh(now, &inner.drops)) {
-                Some(entry) => {
-                    inner.counters.hits.add(1);
-                    let Read { entry, .. } = self.checked(key, entry, Outcome::Hit).await;
-                    values.extend(entry.value().cloned());
-                }
+                Some(entry) => values.extend(self.hit(key, entry, now).await.entry.value().cloned()),
                 None => missing.push(key.clone()),
             }
         }
@@ -296,8 +303,8 @@ where
     }
 }
 
-/// Returns whether `now` is within a duration after a time.
-fn is_within(now: Timestamp, after: Timestamp, duration: Duration) -> bool {
+/// Returns whether a time is within a duration after another one.
+fn is_within(time: Timestamp, after: Timestamp, duration: Duration) -> bool {
     let limit = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-    !duration.is_zero() && now.duration_since(after) < limit
+    !duration.is_zero() && time.duration_since(after) < limit
 }

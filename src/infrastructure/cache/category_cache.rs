@@ -23,6 +23,7 @@ use crate::infrastructure::repositories::{CacheTag, CategoryRepository, Database
 
 const POLICY: Policy = Policy {
     ttl: Duration::from_mins(10),
+    eager: Duration::from_mins(1),
     stale: Duration::from_mins(10),
     fail_safe: Duration::from_mins(30),
     soft_timeout: Duration::from_secs(1),

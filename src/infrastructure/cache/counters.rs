@@ -53,8 +53,8 @@ pub struct Counts {
     pub fallbacks: u64,
     /// Loads whose entry was in the shared store.
     pub shared: u64,
-    /// Loads that found an entry in the shared store and did not use it, because it was dropped, had ended or was
-    /// damaged.
+    /// Loads that found an entry in the shared store and did not use it, because it was dropped, had ended, was that
+    /// which is to be loaded again before its end, or was damaged.
     pub rejected: u64,
     /// Loads whose entry came from the source; of several keys that are loaded together, each.
     pub from_source: u64,

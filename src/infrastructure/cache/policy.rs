@@ -20,6 +20,9 @@ pub struct Policy {
     /// How long it is known that there is no value for a key; `None` if that is not kept. `stale` and `fail_safe` do not
     /// prolong it.
     pub negative_ttl: Option<Duration>,
+    /// How long before its end an entry that is read is loaded again in the background; zero for never. Its readers get
+    /// it meanwhile, so those of a key that is read all the time wait only after a drop.
+    pub eager: Duration,
     /// How long after its end an entry is served while it is loaded again; zero for never. A dropped entry never is.
     pub stale: Duration,
     /// How long after its load an entry is served if it cannot be loaded again, dropped or not; zero for never.
@@ -43,6 +46,7 @@ impl Policy {
             ttl: Duration::from_mins(1),
             jitter_percent: 10,
             negative_ttl: Some(Duration::from_secs(5)),
+            eager: Duration::ZERO,
             stale: Duration::ZERO,
             fail_safe: Duration::ZERO,
             soft_timeout: Duration::from_millis(250),

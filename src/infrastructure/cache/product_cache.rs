@@ -17,10 +17,18 @@ use crate::infrastructure::repositories::{
     CacheTag, Database, DatabaseError, ProductRepository, SearchResults,
 };
 
-const POLICY: Policy =
-    Policy { ttl: Duration::from_mins(10), max_bytes: 32 << 20, ..Policy::named("product", 1) };
-const LISTING: Policy =
-    Policy { ttl: Duration::from_mins(10), max_bytes: 32 << 20, ..Policy::named("listing", 1) };
+const POLICY: Policy = Policy {
+    ttl: Duration::from_mins(10),
+    eager: Duration::from_mins(1),
+    max_bytes: 32 << 20,
+    ..Policy::named("product", 1)
+};
+const LISTING: Policy = Policy {
+    ttl: Duration::from_mins(10),
+    eager: Duration::from_mins(1),
+    max_bytes: 32 << 20,
+    ..Policy::named("listing", 1)
+};
 
 /// The name by which a product is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

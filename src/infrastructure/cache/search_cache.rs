@@ -13,6 +13,7 @@ use crate::infrastructure::repositories::{Database, SearchResults};
 
 const POLICY: Policy = Policy {
     ttl: Duration::from_mins(1),
+    eager: Duration::from_secs(6),
     stale: Duration::from_mins(1),
     max_bytes: 16 << 20,
     is_dear: true,

@@ -121,7 +121,10 @@ where
         let shared = inner.shared.as_ref().filter(|_| inner.drops.follows_log());
         let found = match shared {
             Some(shared) => {
-                let moment = (began, inner.context.clock.now());
+                // one that ends no later than that in memory is that which is to be loaded again
+                let now = inner.context.clock.now();
+                let kept = inner.entries.get(&key).filter(|entry| entry.is_fresh(now, &inner.drops));
+                let moment = (began, kept.map_or(now, |entry| entry.fresh_until));
                 let known = (&*inner.drops, &*inner.counters);
                 // boxed: the future of a load without a shared store stays small
                 Box::pin(shared.find(&inner.policy, &key, known, moment)).await

@@ -51,7 +51,8 @@ struct CacheBody {
     hit_ratio: Option<f64>,
     /// The loads whose entry was in Redis.
     shared: u64,
-    /// The loads that found an entry in Redis and did not use it, because it was dropped, had ended or was damaged.
+    /// The loads that found an entry in Redis and did not use it, because it was dropped, had ended, was that which is
+    /// loaded again before its end, or was damaged.
     /// They read the database.
     rejected: u64,
     /// The loads that failed.

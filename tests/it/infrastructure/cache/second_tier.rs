@@ -73,6 +73,23 @@ async fn what_one_process_loaded_the_others_do_not_load() {
 }
 
 #[tokio::test]
+async fn what_is_loaded_again_before_its_end_is_not_the_same_entry_of_redis() {
+    let Some(tier) = tier().await else { return };
+    let policy = Policy { eager: Duration::from_secs(30), ..policy() };
+    let node = Node::new(policy, &Source::open(), Some(tier.clone()));
+    node.value("tea").await;
+    until_shared(&policy).await;
+    node.source.value.store(2, SeqCst);
+    node.wait(40);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
+    while node.value("tea").await == 1 {
+        tokio::task::yield_now().await;
+    }
+    let counts = node.counts();
+    assert_eq!((node.source.loads(), counts.refreshes, counts.shared, counts.rejected), (2, 1, 0, 1));
+}
+
+#[tokio::test]
 async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop() {
     let Some(tier) = tier().await else { return };
     let policy = policy();

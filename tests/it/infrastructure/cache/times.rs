@@ -69,6 +69,51 @@ async fn an_entry_that_ended_is_served_while_it_is_loaded_again_unless_it_was_dr
 }
 
 #[tokio::test]
+async fn an_entry_that_is_read_shortly_before_its_end_is_loaded_again_while_it_is_served() {
+    let node = Node::new(Policy { eager: Duration::from_secs(6), ..POLICY }, &Source::closed(), None);
+    node.source.gate.add_permits(1);
+    node.value("tea").await;
+    node.source.value.store(2, std::sync::atomic::Ordering::SeqCst);
+    node.wait(54);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
+    tokio::task::yield_now().await;
+    assert_eq!((node.source.loads(), node.counts().refreshes), (1, 0), "its end is not near");
+
+    node.wait(1);
+    for _ in 0..100 {
+        assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
+    }
+    node.until_loads(2).await;
+    node.source.gate.add_permits(1);
+    while node.value("tea").await == 1 {
+        tokio::task::yield_now().await;
+    }
+    // at the end of the first entry
+    node.wait(5);
+    assert_eq!(node.get("tea").await, Ok((Some(2), Lookup::Hit)));
+    let counts = node.counts();
+    assert_eq!((node.source.loads(), counts.loads, counts.refreshes), (2, 1, 1), "one for all readers");
+}
+
+#[tokio::test]
+async fn an_entry_that_is_not_read_or_has_no_value_is_not_loaded_again_before_its_end() {
+    let node = Node::new(Policy { eager: Duration::from_secs(6), ..POLICY }, &Source::open(), None);
+    node.value("tea").await;
+    node.wait(59);
+    tokio::task::yield_now().await;
+    assert_eq!((node.source.loads(), node.counts().refreshes), (1, 0));
+    node.wait(1);
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Miss)));
+
+    node.source.answer(Answer::Nothing);
+    for origin in [Lookup::Miss, Lookup::Hit, Lookup::Hit] {
+        assert_eq!(node.get("mug").await, Ok((None, origin)));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((node.source.loads(), node.counts().refreshes), (3, 0));
+}
+
+#[tokio::test]
 async fn while_the_source_is_away_the_last_value_is_served_up_to_a_greatest_age() {
     let policy = Policy { fail_safe: Duration::from_mins(5), ..POLICY };
     let node = Node::new(policy, &Source::open(), None);
