@@ -200,8 +200,9 @@ where
     }
 
     /// Returns the values of keys, in no order, without those that there are not. One that is not kept is loaded as by
-    /// [`Cached::get`]; several are loaded together by `load`, for this reader alone. The values come without their
-    /// keys: one that is needed is a part of the value.
+    /// [`Cached::get`]; several are loaded together by `load`, for this reader alone and without a look into the shared
+    /// store: readers seldom ask for the same keys, and a load or a look for each of them takes longer than one query.
+    /// The values come without their keys: one that is needed is a part of the value.
     ///
     /// # Errors
     ///

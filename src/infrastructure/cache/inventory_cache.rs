@@ -2,13 +2,13 @@
 //! the variant or of its product drops one. An order reserves in its own transaction, whatever was shown.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::CacheState;
 use super::cached::{Cached, LoadError};
 use super::entry::Loaded;
 use super::policy::Policy;
-use super::rendered::Rendered;
 use super::tag::Tag;
 use super::tiers::Tiers;
 use crate::domain::ids::VariantId;
@@ -27,7 +27,7 @@ pub(super) struct OfferOf(VariantId);
 
 /// The offers of variants.
 pub struct InventoryCache {
-    cached: Cached<OfferOf, Rendered<Offer>, DatabaseError>,
+    cached: Cached<OfferOf, Arc<Offer>, DatabaseError>,
     database: Database,
 }
 
@@ -47,13 +47,10 @@ impl InventoryCache {
     pub async fn offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, LoadError<DatabaseError>> {
         let keys: Vec<_> = variants.iter().copied().map(OfferOf).collect();
         let found = self.cached.get_all(&keys, |missing| self.load(missing)).await?;
-        Ok(found.iter().map(|offer| (**offer).clone()).collect())
+        Ok(found.into_iter().map(Arc::unwrap_or_clone).collect())
     }
 
-    async fn load(
-        &self,
-        missing: Vec<OfferOf>,
-    ) -> Result<Vec<(OfferOf, Loaded<Rendered<Offer>>)>, DatabaseError> {
+    async fn load(&self, missing: Vec<OfferOf>) -> Result<Vec<(OfferOf, Loaded<Arc<Offer>>)>, DatabaseError> {
         let variants: Vec<_> = missing.iter().map(|OfferOf(variant)| *variant).collect();
         let offers = ProductRepository(&mut self.database.read().await?).offers(&variants).await?;
         Ok(offers.into_iter().map(|offer| (OfferOf(offer.variant_id), loaded(offer))).collect())
@@ -65,16 +62,16 @@ impl InventoryCache {
     }
 }
 
-async fn load_one(database: Database, variant: VariantId) -> Result<Loaded<Rendered<Offer>>, DatabaseError> {
+async fn load_one(database: Database, variant: VariantId) -> Result<Loaded<Arc<Offer>>, DatabaseError> {
     let found = ProductRepository(&mut database.read().await?).offers(&[variant]).await?;
     let none = Loaded { value: None, tags: Vec::new(), bytes: 0 };
     Ok(found.into_iter().next().map_or(none, loaded))
 }
 
-fn loaded(offer: Offer) -> Loaded<Rendered<Offer>> {
+fn loaded(offer: Offer) -> Loaded<Arc<Offer>> {
     let shown = [CacheTag::Variant(offer.variant_id), CacheTag::Product(offer.product_id)];
     let tags = shown.map(Tag::from).to_vec();
-    Loaded { value: Some(Rendered::new(offer)), tags, bytes: 500 }
+    Loaded { value: Some(Arc::new(offer)), tags, bytes: 500 }
 }
 
 impl fmt::Display for OfferOf {

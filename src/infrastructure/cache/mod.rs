@@ -88,6 +88,7 @@ mod drops;
 mod entry;
 mod invalidations;
 mod inventory_cache;
+mod json;
 mod limits;
 mod loads;
 mod notification_cache;

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::json;
 use super::shared_tier::Shape;
 
 /// The most forms of a value; a further one replaces the oldest.
@@ -129,15 +130,11 @@ impl<T: fmt::Debug> fmt::Debug for Rendered<T> {
 /// As JSON.
 impl<T: Serialize + DeserializeOwned> Shape for Rendered<T> {
     fn write(&self, out: &mut Vec<u8>) {
-        let length = out.len();
-        if serde_json::to_writer(&mut *out, &self.0.value).is_err() {
-            // an incomplete text is not read
-            out.truncate(length);
-        }
+        json::write(&self.0.value, out);
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().map(Self::new)
+        json::read(bytes).map(Self::new)
     }
 }
 
