@@ -169,10 +169,14 @@ impl ProductView {
         stocked.filter(|(variant, _)| variant.active).map(|(variant, stock)| (variant, stock.available()))
     }
 
-    /// Returns the product as shoppers see it: with the available pieces, as if none were reserved. The sale of
-    /// reserved pieces changes nothing of it.
+    /// Returns the product as shoppers see it: with the available pieces, as if none were reserved, and without the
+    /// merchant's own values. The sale of reserved pieces changes nothing of it.
     #[must_use]
     pub fn as_shown(mut self) -> Self {
+        self.product.metadata = Metadata::default();
+        for variant in &mut self.product.variants {
+            variant.metadata = Metadata::default();
+        }
         for stock in &mut self.stock {
             *stock = Stock { stock: stock.available(), reserved: 0, version: 1 };
         }
@@ -241,5 +245,29 @@ impl Variant {
     /// Returns the price in a currency, if there is one.
     pub fn price(&self, currency: Currency) -> Option<Money> {
         self.prices.get(&currency).map(|&amount| Money::new(amount, currency))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_shoppers_see_has_neither_reserved_pieces_nor_values_of_the_merchant() {
+        let id = ProductId(Uuid::from_u128(1));
+        let mut product = Product::new(id, "tea".to_owned(), "Tea".to_owned(), Timestamp::UNIX_EPOCH);
+        let variant = Variant::new(VariantId(Uuid::from_u128(2)), id, "TEA".to_owned(), BTreeMap::new());
+        let shown = ProductView {
+            product: Product { variants: vec![variant.clone()], ..product.clone() },
+            stock: vec![Stock { stock: Some(3), reserved: 0, version: 1 }],
+        };
+        product.metadata.insert("supplier", "secret".to_owned()).unwrap();
+        let mut kept = variant;
+        kept.metadata.insert("cost", "100".to_owned()).unwrap();
+        product.variants = vec![kept];
+        let stock = vec![Stock { stock: Some(5), reserved: 2, version: 7 }];
+        assert_eq!(ProductView { product, stock }.as_shown(), shown);
     }
 }

@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::entry::Loaded;
 use super::rendered::Rendered;
 use super::tag::Tag;
-use crate::domain::product::ProductView;
+use super::weight::{self, optional, texts};
+use crate::domain::product::{Product, ProductImage, ProductView, Variant};
 use crate::infrastructure::repositories::{
-    CacheTag, CategoryRepository, Database, DatabaseError, ListError, PageRequest, ProductFilter,
+    CacheTag, CategoryRepository, Database, DatabaseError, Facets, ListError, PageRequest, ProductFilter,
     ProductRepository, SearchResults,
 };
 
@@ -66,12 +67,19 @@ pub(super) async fn load_page(
         None => SearchResults { page: products.list(&filter, &request).await?, facets: None },
     };
     let found = SearchResults { page: page.map(ProductView::as_shown), facets };
-    let mut bytes = 0_u32;
-    for view in &found.page.items {
-        tags.extend(product_tags(view));
-        bytes = bytes.saturating_add(weigh(view));
-    }
-    Ok(Loaded { value: Some(Rendered::new(found)), tags, bytes })
+    tags.extend(found.page.items.iter().flat_map(product_tags));
+    let bytes = weigh_page(&found);
+    let (value, bytes) = rendered(found, bytes);
+    Ok(Loaded { value: Some(value), tags, bytes })
+}
+
+/// Returns a value of so many bytes with room for the forms in which it is served, and the bytes of both.
+///
+/// A form has the texts of one language and the prices of one currency: with its compressed bytes it is about as large
+/// as the value, or smaller if there are several of either.
+pub(super) fn rendered<T>(value: T, bytes: usize) -> (Rendered<T>, u32) {
+    let forms = weight::capped(512 + 2 * bytes);
+    (Rendered::with_forms(value, forms), weight::capped(bytes).saturating_add(forms))
 }
 
 /// The tags of what is shown of a product.
@@ -80,18 +88,89 @@ pub(super) fn product_tags(view: &ProductView) -> impl Iterator<Item = Tag> {
     std::iter::once(CacheTag::Product(view.product.id)).chain(variants).map(Tag::from)
 }
 
-/// The bytes that a product takes in memory, about: with the forms in which it is served, compressed or not.
-pub(super) fn weigh(view: &ProductView) -> u32 {
-    let product = &view.product;
-    let translated: usize = product.translations.values().map(|texts| texts.description.len()).sum();
-    let options: usize = product.variants.iter().flat_map(|variant| &variant.options).map(String::len).sum();
-    let texts = product.description.len() + translated + options;
-    let bytes = 1_300 + 4 * texts + 500 * product.variants.len();
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+/// The bytes that a product takes in memory, about. As shoppers see it, it has no metadata.
+pub(super) fn weigh(view: &ProductView) -> usize {
+    let Product { slug, name, description, options, translations, images, variants, tax_class, .. } =
+        &view.product;
+    let images = images.iter().map(|image| size_of::<ProductImage>() + texts([&image.alternative_text]));
+    size_of::<ProductView>()
+        + texts([slug, name, description])
+        + weight::list(options)
+        + weight::translations(translations)
+        + weight::tax_class(tax_class.as_ref())
+        + images.sum::<usize>()
+        + variants.iter().map(weigh_variant).sum::<usize>()
+        + size_of_val(&*view.stock)
+}
+
+fn weigh_variant(Variant { sku, options, prices, .. }: &Variant) -> usize {
+    size_of::<Variant>() + texts([sku]) + weight::list(options) + weight::nodes(prices)
+}
+
+fn weigh_page(SearchResults { page, facets }: &SearchResults) -> usize {
+    let facets = facets.as_ref().map_or(0, |facets| {
+        let Facets { categories, prices } = facets;
+        size_of_val(&**categories) + size_of_val(&**prices)
+    });
+    let products = page.items.iter().map(weigh);
+    size_of::<SearchResults>() + optional([&page.next]) + facets + products.sum::<usize>()
 }
 
 impl fmt::Display for ListKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::{FileId, ProductId, VariantId};
+    use crate::domain::product::{Stock, Texts};
+    use crate::infrastructure::repositories::Page;
+
+    /// A product with a text of so many bytes wherever it has one.
+    fn product(length: usize) -> ProductView {
+        let (id, text) = (ProductId(Uuid::from_u128(1)), "x".repeat(length));
+        let mut product = Product::new(id, text.clone(), text.clone(), Timestamp::UNIX_EPOCH);
+        product.description.clone_from(&text);
+        product.options = vec![text.clone(); 3];
+        let texts = Texts { name: text.clone(), description: text.clone() };
+        product.translations = ["de", "fr"].map(|tag| (tag.to_owned(), texts.clone())).into();
+        let image = ProductImage { file_id: FileId(Uuid::nil()), alternative_text: text.clone() };
+        product.images = vec![image; 5];
+        let prices = BTreeMap::from([("EUR".parse().unwrap(), 900)]);
+        let variant = |number| Variant {
+            options: product.options.clone(),
+            ..Variant::new(VariantId(Uuid::from_u128(number)), id, text.clone(), prices.clone())
+        };
+        product.variants = (0..10).map(variant).collect();
+        ProductView { product, stock: vec![Stock { stock: Some(9), reserved: 0, version: 1 }; 10] }
+    }
+
+    #[test]
+    fn a_product_weighs_as_much_as_its_texts_at_least_and_a_page_as_its_products() {
+        for length in [0, 10, 1_000] {
+            let view = product(length);
+            // 10 variants with 4 texts, 5 images, 3 options, 2 translations with 2 texts, and 3 texts
+            let texts = (40 + 5 + 3 + 4 + 3) * length;
+            let weight = weigh(&view);
+            assert!(weight >= texts + 10 * size_of::<Variant>(), "{weight} for {texts} bytes of texts");
+            assert!(weight <= texts + 10_000, "{weight} for {texts} bytes of texts");
+
+            let page = Page { items: vec![view; 4], next: Some("y".repeat(100)) };
+            let page = weigh_page(&SearchResults { page, facets: None });
+            assert!(page >= 4 * weight + 100 && page <= 4 * weight + 1_000, "{page} for 4 times {weight}");
+        }
+    }
+
+    #[test]
+    fn what_is_rendered_weighs_as_much_as_its_value_with_its_forms() {
+        assert_eq!(rendered((), 1_000).1, 1_000 + 2_512);
     }
 }

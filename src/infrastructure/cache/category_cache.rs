@@ -27,9 +27,9 @@ const POLICY: Policy = Policy {
     stale: Duration::from_mins(10),
     fail_safe: Duration::from_mins(30),
     soft_timeout: Duration::from_secs(1),
-    max_bytes: 4 << 20,
+    max_bytes: 8 << 20,
     is_dear: true,
-    ..Policy::named("category", 1)
+    ..Policy::named("category", 2)
 };
 
 /// All categories, for the only key.
@@ -75,13 +75,17 @@ impl fmt::Display for Tree {
 
 async fn load(database: Database) -> Result<Loaded<Rendered<Categories>>, DatabaseError> {
     let all = CategoryRepository(&mut database.read().await?).tree().await?;
-    let bytes = weight::capped(all.iter().map(weigh).sum());
-    let value = Rendered::new(Categories { all, tree: OnceLock::new() });
+    let own: usize = all.iter().map(weigh).sum();
+    let room = weight::capped(512 + 2 * own);
+    // in the list and in the tree
+    let bytes = weight::capped(2 * own).saturating_add(room);
+    let value = Rendered::with_forms(Categories { all, tree: OnceLock::new() }, room);
     Ok(Loaded { value: Some(value), tags: vec![Tag::of(CacheTag::CATEGORIES)], bytes })
 }
 
-/// A category in the list, in the tree, and in the form in which it is served.
-fn weigh(category: &Category) -> usize {
-    let translated: usize = category.translations.values().map(|translated| translated.name.len() + 50).sum();
-    2 * size_of::<Category>() + 3 * (texts([&category.slug, &category.name]) + translated)
+fn weigh(Category { slug, name, translations, tax_class, .. }: &Category) -> usize {
+    size_of::<Category>()
+        + texts([slug, name])
+        + weight::translations(translations)
+        + weight::tax_class(tax_class.as_ref())
 }

@@ -9,6 +9,7 @@ use super::entry::Loaded;
 use super::policy::Policy;
 use super::private::Private;
 use super::tiers::Tiers;
+use super::weight::{self, texts};
 use crate::domain::discount::Discount;
 use crate::infrastructure::repositories::{CacheTag, Database, DatabaseError, DiscountRepository};
 
@@ -28,7 +29,12 @@ pub(super) fn discount_cache(tiers: &Tiers, database: Database) -> DiscountCache
 
 async fn load(database: Database, code: String) -> Result<Loaded<Private<Discount>>, DatabaseError> {
     let found = DiscountRepository(&mut database.read().await?).by_code(&code).await?;
+    let bytes = weight::capped(found.as_ref().map_or(0, weigh));
     let tags = found.iter().map(|discount| CacheTag::Discount(discount.id).into()).collect();
     let value = found.map(|discount| Private::new(Discount { used: 0, ..discount }));
-    Ok(Loaded { value, tags, bytes: 400 })
+    Ok(Loaded { value, tags, bytes })
+}
+
+fn weigh(discount: &Discount) -> usize {
+    size_of::<Discount>() + texts([&discount.code])
 }

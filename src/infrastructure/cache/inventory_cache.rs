@@ -11,6 +11,7 @@ use super::entry::Loaded;
 use super::policy::Policy;
 use super::tag::Tag;
 use super::tiers::Tiers;
+use super::weight::{self, texts};
 use crate::domain::ids::VariantId;
 use crate::infrastructure::repositories::{CacheTag, Database, DatabaseError, Offer, ProductRepository};
 
@@ -69,9 +70,14 @@ async fn load_one(database: Database, variant: VariantId) -> Result<Loaded<Arc<O
 }
 
 fn loaded(offer: Offer) -> Loaded<Arc<Offer>> {
+    let bytes = weight::capped(weigh(&offer));
     let shown = [CacheTag::Variant(offer.variant_id), CacheTag::Product(offer.product_id)];
     let tags = shown.map(Tag::from).to_vec();
-    Loaded { value: Some(Arc::new(offer)), tags, bytes: 500 }
+    Loaded { value: Some(Arc::new(offer)), tags, bytes }
+}
+
+fn weigh(Offer { sku, name, prices, tax_class, .. }: &Offer) -> usize {
+    size_of::<Offer>() + texts([sku, name]) + weight::nodes(prices) + weight::tax_class(tax_class.as_ref())
 }
 
 impl fmt::Display for OfferOf {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cached::Cached;
-use super::catalogue::{ListKey, PageError, load_page, product_tags, weigh};
+use super::catalogue::{ListKey, PageError, load_page, product_tags, rendered, weigh};
 use super::entry::Loaded;
 use super::policy::Policy;
 use super::rendered::Rendered;
@@ -21,13 +21,13 @@ const POLICY: Policy = Policy {
     ttl: Duration::from_mins(10),
     eager: Duration::from_mins(1),
     max_bytes: 32 << 20,
-    ..Policy::named("product", 1)
+    ..Policy::named("product", 2)
 };
 const LISTING: Policy = Policy {
     ttl: Duration::from_mins(10),
     eager: Duration::from_mins(1),
     max_bytes: 32 << 20,
-    ..Policy::named("listing", 1)
+    ..Policy::named("listing", 2)
 };
 
 /// The name by which a product is asked for.
@@ -67,7 +67,12 @@ async fn load(database: Database, name: ProductName) -> Result<Loaded<Rendered<P
         // the next one that is created may have the name
         None => tags.push(Tag::of(CacheTag::PRODUCTS)),
     }
-    Ok(Loaded { bytes: found.as_ref().map_or(0, weigh), tags, value: found.map(Rendered::new) })
+    let found = found.map(|view| {
+        let bytes = weigh(&view);
+        rendered(view, bytes)
+    });
+    let (value, bytes) = found.unzip();
+    Ok(Loaded { value, tags, bytes: bytes.unwrap_or_default() })
 }
 
 impl fmt::Display for ProductName {

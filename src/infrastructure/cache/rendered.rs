@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::json;
 use super::shared_tier::Shape;
+use super::weight;
 
 /// The most forms of a value; a further one replaces the oldest.
 const MAX_FORMS: usize = 8;
@@ -73,17 +74,27 @@ pub struct Rendered<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     value: T,
-    forms: Mutex<Vec<(String, Form)>>,
+    /// The most bytes of the forms.
+    room: u32,
+    forms: Mutex<Vec<NamedForm>>,
 }
 
+type NamedForm = (String, Form);
+
 impl<T> Rendered<T> {
-    /// Returns a value that was not served yet.
+    /// Returns a value that keeps no forms.
     pub fn new(value: T) -> Self {
-        Self(Arc::new(Inner { value, forms: Mutex::default() }))
+        Self::with_forms(value, 0)
     }
 
-    /// Returns the form with a name, which `render` makes if there is none. A value keeps up to eight forms; a further
-    /// one replaces the oldest. [`Loaded::bytes`](super::Loaded::bytes) includes all of them.
+    /// Returns a value that keeps the forms in which it is served, of so many bytes at most.
+    /// [`Loaded::bytes`](super::Loaded::bytes) includes these.
+    pub fn with_forms(value: T, bytes: u32) -> Self {
+        Self(Arc::new(Inner { value, room: bytes, forms: Mutex::default() }))
+    }
+
+    /// Returns the form with a name, which `render` makes if there is none. A value keeps up to eight forms, as far as
+    /// there is room; a further one replaces the oldest. One that is larger than the room is not kept.
     ///
     /// # Errors
     ///
@@ -94,15 +105,22 @@ impl<T> Rendered<T> {
             return Ok(form.clone());
         }
         let form = render(&self.0.value)?;
+        let named = (name.to_owned(), form.clone());
+        let needed = weigh(&named);
+        if weight::capped(needed) > self.0.room {
+            return Ok(form);
+        }
         let mut forms = lock();
         // another reader may have rendered it meanwhile
         if forms.iter().any(|(known, _)| known == name) {
             return Ok(form);
         }
-        if forms.len() == MAX_FORMS {
+        while forms.len() == MAX_FORMS
+            || weight::capped(needed + forms.iter().map(weigh).sum::<usize>()) > self.0.room
+        {
             forms.remove(0);
         }
-        forms.push((name.to_owned(), form.clone()));
+        forms.push(named);
         Ok(form)
     }
 }
@@ -127,14 +145,29 @@ impl<T: fmt::Debug> fmt::Debug for Rendered<T> {
     }
 }
 
-/// As JSON.
+/// Returns the bytes of a form, about: compressed, the body is seldom longer than a half.
+fn weigh((name, Form { body, entity_tag, languages }): &NamedForm) -> usize {
+    let length = body.bytes.len();
+    let head = entity_tag.len() + languages.as_ref().map_or(0, HeaderValue::len);
+    size_of::<NamedForm>() + name.len() + head + length + length / 2
+}
+
+/// As JSON, with the room for forms.
 impl<T: Serialize + DeserializeOwned> Shape for Rendered<T> {
     fn write(&self, out: &mut Vec<u8>) {
-        json::write(&self.0.value, out);
+        json::write(&(self.0.room, &self.0.value), out);
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        json::read(bytes).map(Self::new)
+        json::read(bytes).map(|(room, value)| Self::with_forms(value, room))
+    }
+
+    /// The room is no part of the value.
+    fn is_same(&self, other: &Self) -> bool {
+        let [mut bytes, mut others] = [Vec::new(), Vec::new()];
+        json::write(&self.0.value, &mut bytes);
+        json::write(&other.0.value, &mut others);
+        bytes == others
     }
 }
 
@@ -144,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_form_is_rendered_once_and_the_number_of_forms_is_bounded() {
-        let rendered = Rendered::new(7);
+        let rendered = Rendered::with_forms(7, 10_000);
         let mut count = 0;
         let mut render = |name: &str| {
             let form = rendered.form(name, |value| {
@@ -159,5 +192,54 @@ mod tests {
             render(&name.to_string());
         }
         assert_eq!(render("de"), "7 11");
+    }
+
+    /// Asks for a form of so many bytes; adds to `count` if it is rendered.
+    fn ask(rendered: &Rendered<i32>, name: &str, length: usize, count: &mut i32) {
+        let form = rendered.form(name, |_| {
+            *count += 1;
+            let body = vec![b'x'; length].into();
+            Ok::<_, ()>(Form { body, entity_tag: HeaderValue::from_static("\"1\""), languages: None })
+        });
+        assert_eq!(form.unwrap().body.bytes().len(), length);
+    }
+
+    #[test]
+    fn the_bytes_of_the_forms_are_bounded_with_those_of_their_compressed_bodies() {
+        // two of 2500 bytes have room
+        let rendered = Rendered::with_forms(7, 10_000);
+        let mut count = 0;
+        for (name, length, expected) in [
+            ("de", 2_500, 1),
+            ("en", 2_500, 2),
+            ("de", 2_500, 2),
+            ("fr", 2_500, 3),
+            ("en", 2_500, 3),
+            ("de", 2_500, 4),
+            // it alone is too large, and replaces nothing
+            ("all", 7_000, 5),
+            ("all", 7_000, 6),
+            ("fr", 2_500, 6),
+            ("de", 2_500, 6),
+        ] {
+            ask(&rendered, name, length, &mut count);
+            assert_eq!(count, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_value_without_room_keeps_no_form_and_one_that_others_read_has_its_room() {
+        let (bare, mut count) = (Rendered::new(7), 0);
+        for _ in 0..2 {
+            ask(&bare, "de", 0, &mut count);
+        }
+        let (rendered, mut bytes) = (Rendered::with_forms(7, 10_000), Vec::new());
+        rendered.write(&mut bytes);
+        let read = <Rendered<i32> as Shape>::read(&bytes).unwrap();
+        for _ in 0..2 {
+            ask(&read, "de", 2_500, &mut count);
+        }
+        assert_eq!((*read, count), (7, 3));
+        assert!(read.is_same(&bare) && !read.is_same(&Rendered::with_forms(8, 10_000)));
     }
 }

@@ -17,7 +17,7 @@ const POLICY: Policy = Policy {
     stale: Duration::from_mins(1),
     max_bytes: 16 << 20,
     is_dear: true,
-    ..Policy::named("search", 1)
+    ..Policy::named("search", 2)
 };
 
 /// Pages of searches.
