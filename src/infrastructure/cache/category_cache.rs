@@ -4,6 +4,7 @@
 //! of before is served for half an hour at most, and says so (`Cache-Status`). So it is while the database is not
 //! available, when no other cache is used.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::OnceLock;
@@ -14,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::cached::Cached;
 use super::entry::Loaded;
 use super::policy::Policy;
-use super::rendered::Rendered;
+use super::rendered::{Form, Rendered};
 use super::tag::Tag;
 use super::tiers::Tiers;
 use super::weight::{self, texts};
 use crate::domain::category::{Category, Subtree, tree};
+use crate::domain::ids::CategoryId;
 use crate::infrastructure::repositories::{CacheTag, CategoryRepository, Database, DatabaseError};
 
 const POLICY: Policy = Policy {
@@ -46,12 +48,31 @@ pub struct Categories {
     all: Vec<Category>,
     #[serde(skip)]
     tree: OnceLock<Vec<Subtree>>,
+    /// The forms of subtrees, as far as they were served.
+    #[serde(skip)]
+    subtrees: OnceLock<HashMap<CategoryId, OnceLock<Form>>>,
 }
 
 impl Categories {
     /// Returns the tree, which is built once.
     pub fn tree(&self) -> &[Subtree] {
         self.tree.get_or_init(|| tree(self.all.clone()))
+    }
+
+    /// Returns the form of the subtree of the category with this id or slug, which `render` makes if there is none;
+    /// `None` if there is no such category.
+    pub fn subtree_form<E>(
+        &self,
+        id_or_slug: &str,
+        render: impl FnOnce(&Subtree) -> Result<Form, E>,
+    ) -> Option<Result<Form, E>> {
+        let subtree = Subtree::find(self.tree(), id_or_slug)?;
+        let empty = || self.all.iter().map(|category| (category.id, OnceLock::new())).collect();
+        let kept = self.subtrees.get_or_init(empty).get(&subtree.category.id)?;
+        Some(match kept.get() {
+            Some(form) => Ok(form.clone()),
+            None => render(subtree).map(|form| kept.get_or_init(|| form).clone()),
+        })
     }
 }
 
@@ -77,10 +98,19 @@ async fn load(database: Database) -> Result<Loaded<Rendered<Categories>>, Databa
     let all = CategoryRepository(&mut database.read().await?).tree().await?;
     let own: usize = all.iter().map(weigh).sum();
     let room = weight::capped(512 + 2 * own);
-    // in the list and in the tree
-    let bytes = weight::capped(2 * own).saturating_add(room);
-    let value = Rendered::with_forms(Categories { all, tree: OnceLock::new() }, room);
+    let categories = Categories { all, tree: OnceLock::new(), subtrees: OnceLock::new() };
+    let forms: usize = categories.tree().iter().map(|top| weigh_forms(top, 1)).sum();
+    // each is in the list and in the tree
+    let bytes = weight::capped(2 * own + forms).saturating_add(room);
+    let value = Rendered::with_forms(categories, room);
     Ok(Loaded { value: Some(value), tags: vec![Tag::of(CacheTag::CATEGORIES)], bytes })
+}
+
+/// The bytes that a category and those below it take in the forms of subtrees. The category is in `levels` of them: its
+/// own, and those of the categories above it.
+fn weigh_forms(Subtree { category, children }: &Subtree, levels: usize) -> usize {
+    let below: usize = children.iter().map(|child| weigh_forms(child, levels + 1)).sum();
+    size_of::<(CategoryId, Form)>() + levels * weigh(category) + below
 }
 
 fn weigh(Category { slug, name, translations, tax_class, .. }: &Category) -> usize {

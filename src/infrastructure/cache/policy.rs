@@ -17,8 +17,8 @@ pub struct Policy {
     /// The greatest part of `ttl` that is taken away from an entry at random, in percent: entries that were loaded
     /// together do not end together.
     pub jitter_percent: u8,
-    /// How long it is known that there is no value for a key; `None` if that is not kept. `stale` and `fail_safe` are for
-    /// values.
+    /// How long it is known that there is no value for a key; `None` if that is not kept. `stale` and `fail_safe` are
+    /// for values.
     pub negative_ttl: Option<Duration>,
     /// How long before its end an entry that is read is loaded again in the background; zero for never. Its readers get
     /// it meanwhile, so those of a key that is read all the time wait only after a drop.

@@ -1,7 +1,6 @@
 //! The category tree, as shoppers see it.
 
 use crate::application::catalogue::categories;
-use crate::domain::category::Subtree;
 use crate::infrastructure::exceptions::CategoryNotFoundException;
 use crate::presentation::http::bodies::CategoryTreeBody;
 use crate::presentation::http::cache_status::FromCache;
@@ -48,8 +47,9 @@ async fn get_category(
     from_cache: FromCache,
 ) -> HandlerResult {
     let categories = categories::all(&app.store).await?;
-    let found = Subtree::find(categories.tree(), &id_or_slug);
-    let subtree = found.ok_or_else(|| CategoryNotFoundException { category: id_or_slug.clone() })?;
-    let form = form(NO_VERSION, &CategoryTreeBody::of(subtree))?;
+    let found = categories
+        .subtree_form(&id_or_slug, |subtree| form(NO_VERSION, &CategoryTreeBody::of(subtree)))
+        .ok_or(CategoryNotFoundException { category: id_or_slug })?;
+    let form = found?;
     Ok(from_cache.respond_with(form, categories.status))
 }

@@ -243,6 +243,29 @@ async fn the_tree_is_served_while_the_database_is_away_and_says_so() {
 }
 
 #[tokio::test]
+async fn the_form_of_a_category_is_rendered_once_until_a_category_changes() {
+    let shop = Shop::on_sqlite(ShopOptions::default()).await;
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let tea = admin.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(201);
+    let (id, path) = (tea["id"].as_str().unwrap(), "/v1/categories/tea");
+    let first = guest.get(path).await;
+    assert_eq!(first.header("etag"), guest.get(&format!("/v1/categories/{id}")).await.header("etag"));
+    let known = guest.with("if-none-match", first.header("etag"));
+    assert_eq!(known.get(path).await.status, 304);
+
+    // the request rendered it, so that no further reader does
+    let categories = categories::all(&server.store).await.unwrap();
+    let kept = categories.subtree_form(id, |_| Err("it is rendered again")).unwrap().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(kept.body.bytes()).unwrap(), first.expect(200));
+    assert!(categories.subtree_form("cups", |_| Err("there is none")).is_none());
+
+    admin.post("/admin/v1/categories", json!({"name": "Green", "parent_id": id})).await.expect(201);
+    let changed = known.get(path).await.expect(200);
+    assert_eq!(changed["children"][0]["name"], "Green");
+}
+
+#[tokio::test]
 async fn the_tree_is_built_once() {
     let shop = Shop::on_sqlite(ShopOptions::default()).await;
     let admin = shop.server().await.admin().await;
