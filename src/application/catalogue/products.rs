@@ -7,7 +7,7 @@ use crate::domain::ids::ProductId;
 use crate::domain::product::{Product, ProductView};
 use crate::domain::slug;
 use crate::infrastructure::cache::{ListKey, LoadError, ProductName, Rendered, Served};
-use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
+use crate::infrastructure::exceptions::{CategoryNotFoundException, Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
     AdminProductFilter, CategoryRepository, DatabaseError, FileRepository, Page, ProductRepository,
     SaveError, SearchResults, StoredResponse, UnitOfWork,
@@ -42,7 +42,13 @@ pub async fn any_product(store: &Store, id: ProductId) -> Result<ProductView, Fa
 pub async fn browse(store: &Store, key: &ListKey) -> Result<Served<Rendered<SearchResults>>, Failure> {
     let caches = store.infrastructure.caches.current().await?;
     let cache = if key.q.is_some() { &caches.search } else { &caches.listing };
-    Ok(cache.served(key).await?)
+    match cache.served(key).await {
+        Err(LoadError::Missing) => {
+            let category = key.category.clone().unwrap_or_default();
+            Err(CategoryNotFoundException { category }.into())
+        }
+        found => Ok(found?),
+    }
 }
 
 /// Returns a page of all products, newest first.

@@ -10,8 +10,8 @@ use super::tag::Tag;
 use super::weight::{self, optional, texts};
 use crate::domain::product::{Product, ProductImage, ProductView, Variant};
 use crate::infrastructure::repositories::{
-    CacheTag, CategoryRepository, Database, DatabaseError, Facets, ListError, PageRequest, ProductFilter,
-    ProductRepository, SearchResults,
+    CacheTag, CategoryRepository, Database, Facets, ListError, PageRequest, ProductFilter, ProductRepository,
+    SearchResults,
 };
 
 /// A page of a list of products.
@@ -29,35 +29,22 @@ pub struct ListKey {
     pub cursor: Option<String>,
 }
 
-/// Why a page was not loaded.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum PageError {
-    /// There is no such category.
-    #[error("there is no category {0}")]
-    NoCategory(String),
-    /// The list failed.
-    #[error(transparent)]
-    List(#[from] ListError),
-}
-
-impl From<DatabaseError> for PageError {
-    fn from(error: DatabaseError) -> Self {
-        Self::List(error.into())
-    }
-}
-
-/// Loads a page.
+/// Loads a page; there is none if there is no such category.
 pub(super) async fn load_page(
     database: Database,
     key: ListKey,
-) -> Result<Loaded<Rendered<SearchResults>>, PageError> {
+) -> Result<Loaded<Rendered<SearchResults>>, ListError> {
     let mut connection = database.read().await?;
     let mut filter = key.filter;
     let mut tags = vec![Tag::of(CacheTag::PRODUCTS)];
     if let Some(name) = key.category {
-        tags.push(Tag::of(CacheTag::CATEGORIES));
-        let found = CategoryRepository(&mut connection).by_id_or_slug(&name).await?;
-        filter.category = Some(found.ok_or(PageError::NoCategory(name))?.id);
+        let categories = Tag::of(CacheTag::CATEGORIES);
+        let Some(found) = CategoryRepository(&mut connection).by_id_or_slug(&name).await? else {
+            // the next one that is created may have the name
+            return Ok(Loaded { value: None, tags: vec![categories], bytes: 0 });
+        };
+        tags.push(categories);
+        filter.category = Some(found.id);
     }
     let request =
         PageRequest { limit: key.limit, cursor: key.cursor.as_deref(), key: database.signing_key() };

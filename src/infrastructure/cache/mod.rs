@@ -115,7 +115,7 @@ use std::sync::Arc;
 
 pub use self::cached::{Cached, LoadError};
 pub use self::cart_cache::{CartCache, CartVersion};
-pub use self::catalogue::{ListKey, PageError};
+pub use self::catalogue::ListKey;
 pub use self::category_cache::{Categories, CategoryCache, Tree};
 pub use self::counters::Counts;
 pub use self::discount_cache::DiscountCache;

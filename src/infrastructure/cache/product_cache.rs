@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cached::Cached;
-use super::catalogue::{ListKey, PageError, load_page, product_tags, rendered, weigh};
+use super::catalogue::{ListKey, load_page, product_tags, rendered, weigh};
 use super::entry::Loaded;
 use super::policy::Policy;
 use super::rendered::Rendered;
@@ -14,7 +14,7 @@ use super::tiers::Tiers;
 use crate::domain::ids::ProductId;
 use crate::domain::product::ProductView;
 use crate::infrastructure::repositories::{
-    CacheTag, Database, DatabaseError, ProductRepository, SearchResults,
+    CacheTag, Database, DatabaseError, ListError, ProductRepository, SearchResults,
 };
 
 const POLICY: Policy = Policy {
@@ -42,8 +42,8 @@ pub enum ProductName {
 /// Products, active or not.
 pub type ProductCache = Cached<ProductName, Rendered<ProductView>, DatabaseError>;
 
-/// Pages of lists of active products.
-pub type ListingCache = Cached<ListKey, Rendered<SearchResults>, PageError>;
+/// Pages of lists of active products; none of a category that does not exist.
+pub type ListingCache = Cached<ListKey, Rendered<SearchResults>, ListError>;
 
 pub(super) fn product_cache(tiers: &Tiers, database: Database) -> ProductCache {
     tiers.cached(POLICY, move |name| load(database.clone(), name))

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use super::cached::Cached;
-use super::catalogue::{ListKey, PageError, load_page};
+use super::catalogue::{ListKey, load_page};
 use super::policy::Policy;
 use super::rendered::Rendered;
 use super::tiers::Tiers;
-use crate::infrastructure::repositories::{Database, SearchResults};
+use crate::infrastructure::repositories::{Database, ListError, SearchResults};
 
 const POLICY: Policy = Policy {
     ttl: Duration::from_mins(1),
@@ -20,8 +20,8 @@ const POLICY: Policy = Policy {
     ..Policy::named("search", 2)
 };
 
-/// Pages of searches.
-pub type SearchCache = Cached<ListKey, Rendered<SearchResults>, PageError>;
+/// Pages of searches; none of a category that does not exist.
+pub type SearchCache = Cached<ListKey, Rendered<SearchResults>, ListError>;
 
 pub(super) fn search_cache(tiers: &Tiers, database: Database) -> SearchCache {
     tiers.cached(POLICY, move |key| load_page(database.clone(), key))

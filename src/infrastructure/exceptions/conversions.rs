@@ -2,8 +2,8 @@
 //! use case that meets a new error does not compile until its conversion is decided here.
 
 use super::{
-    CategoryNotFoundException, Conflict, Failure, Fault, Location, NotReady, NotReadyReason,
-    OrderProcessingException, Technical, TechnicalKind, ValidationException,
+    Conflict, Failure, Fault, Location, NotReady, NotReadyReason, OrderProcessingException, Technical,
+    TechnicalKind, ValidationException,
 };
 use crate::{
     domain::{
@@ -18,7 +18,7 @@ use crate::{
         state::{ForbiddenTransition, State},
     },
     infrastructure::{
-        cache::{LoadError, PageError, RedisUnavailable},
+        cache::{LoadError, RedisUnavailable},
         events::transports::TransportError,
         repositories::{DatabaseError, ForeignCursor, ListError, NotLive},
     },
@@ -96,15 +96,6 @@ impl<E: Into<Failure> + std::fmt::Display> From<LoadError<E>> for Failure {
             error @ (LoadError::Panicked | LoadError::Missing) => {
                 Technical::internal(error.to_string()).into()
             }
-        }
-    }
-}
-
-impl From<PageError> for Failure {
-    fn from(error: PageError) -> Self {
-        match error {
-            PageError::NoCategory(category) => CategoryNotFoundException { category }.into(),
-            PageError::List(error) => error.into(),
         }
     }
 }

@@ -243,6 +243,27 @@ async fn the_tree_is_served_while_the_database_is_away_and_says_so() {
 }
 
 #[tokio::test]
+async fn that_there_is_no_category_is_kept_until_a_category_is_created() {
+    let shop = Shop::on_sqlite(ShopOptions::default()).await;
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    for (cache, path) in
+        [("listing", "/v1/products?category=tea"), ("search", "/v1/products?q=assam&category=tea")]
+    {
+        for _ in 0..3 {
+            assert_eq!(guest.get(path).await.problem(404), "category_not_found", "{path}");
+        }
+        let states = server.store.infrastructure.caches.states();
+        let counts = states.iter().find(|state| state.cache == cache).unwrap().counts;
+        assert_eq!((counts.loads, counts.hits), (1, 2), "{path}");
+    }
+    admin.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(201);
+    for path in ["/v1/products?category=tea", "/v1/products?q=assam&category=tea"] {
+        assert_eq!(guest.get(path).await.expect(200)["items"], json!([]), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_form_of_a_category_is_rendered_once_until_a_category_changes() {
     let shop = Shop::on_sqlite(ShopOptions::default()).await;
     let server = shop.server().await;
