@@ -63,9 +63,9 @@ pub(super) async fn load_page(
 /// Returns a value of so many bytes with room for the forms in which it is served, and the bytes of both.
 ///
 /// A form has the texts of one language and the prices of one currency: with its compressed bytes it is about as large
-/// as the value, or smaller if there are several of either.
+/// as the value, up to twice if there are many images, and smaller if there are several languages or currencies.
 pub(super) fn rendered<T>(value: T, bytes: usize) -> (Rendered<T>, u32) {
-    let forms = weight::capped(512 + 2 * bytes);
+    let forms = weight::capped(1_024 + 3 * bytes);
     (Rendered::with_forms(value, forms), weight::capped(bytes).saturating_add(forms))
 }
 
@@ -158,6 +158,6 @@ mod tests {
 
     #[test]
     fn what_is_rendered_weighs_as_much_as_its_value_with_its_forms() {
-        assert_eq!(rendered((), 1_000).1, 1_000 + 2_512);
+        assert_eq!(rendered((), 1_000).1, 1_000 + 4_024);
     }
 }
