@@ -60,7 +60,7 @@ pub(super) async fn load_page(
     Ok(Loaded { value: Some(value), tags, bytes })
 }
 
-/// Returns a value of so many bytes with room for the forms in which it is served, and the bytes of both.
+/// Returns a value of so many bytes with space for the forms in which it is served, and the bytes of both.
 ///
 /// A form has the texts of one language and the prices of one currency: with its compressed bytes it is about as large
 /// as the value, up to twice if there are many images, and smaller if there are several languages or currencies.

@@ -97,12 +97,12 @@ impl fmt::Display for Tree {
 async fn load(database: Database) -> Result<Loaded<Rendered<Categories>>, DatabaseError> {
     let all = CategoryRepository(&mut database.read().await?).tree().await?;
     let own: usize = all.iter().map(weigh).sum();
-    let room = weight::capped(512 + 2 * own);
+    let space = weight::capped(512 + 2 * own);
     let categories = Categories { all, tree: OnceLock::new(), subtrees: OnceLock::new() };
     let forms: usize = categories.tree().iter().map(|top| weigh_forms(top, 1)).sum();
     // each is in the list and in the tree
-    let bytes = weight::capped(2 * own + forms).saturating_add(room);
-    let value = Rendered::with_forms(categories, room);
+    let bytes = weight::capped(2 * own + forms).saturating_add(space);
+    let value = Rendered::with_forms(categories, space);
     Ok(Loaded { value: Some(value), tags: vec![Tag::of(CacheTag::CATEGORIES)], bytes })
 }
 

@@ -17,7 +17,7 @@ pub struct Loaded<V> {
     /// shared with other processes: it is not known which drop announces a value.
     pub tags: Vec<Tag>,
     /// The size of the value in bytes, about, for the bound of the cache. That of a [`Rendered`](super::Rendered)
-    /// includes the room for its forms.
+    /// includes the space for its forms.
     pub bytes: u32,
 }
 

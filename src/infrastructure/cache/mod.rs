@@ -72,6 +72,7 @@
 //!    read; or with keys of [`Own`] and [`Private`] values, if it belongs to a user.
 //! 2. Add its `mod` and `pub use` lines, a field of [`Members`] or [`OwnMembers`], its line in `new` there, and one in
 //!    [`Caches::states`]; and its name in `limits.rs`, by which operators set its size.
+//! 3. If processes share its values, add one to `tests/it/infrastructure/cache/shapes.rs`.
 //!
 //! In check mode ([`CacheOptions::verify`]), every entry that is served is compared with a load of the same version,
 //! for which values have [`Shape::is_same`], and caches whose keys have a version [`Tiers::cached_by_version`].

@@ -10,6 +10,7 @@ mod invalidations;
 mod loads;
 mod owners;
 mod second_tier;
+mod shapes;
 mod shoppers;
 mod times;
 
