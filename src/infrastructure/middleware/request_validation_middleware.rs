@@ -42,6 +42,14 @@ pub struct Unread {
     pub if_match: bool,
 }
 
+impl Unread {
+    /// The failure of a request with `If-Match` where it is not read.
+    pub const IF_MATCH: RejectedRequest = RejectedRequest::MalformedHeader {
+        header: "If-Match",
+        expected: "absent, since this operation compares no version",
+    };
+}
+
 /// The largest body in bytes: an extension of the request, by which routes limit what they read. The extractors of axum
 /// do not read it: for them the chain sets [`DefaultBodyLimit`] to the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +86,7 @@ impl RequestValidationMiddleware {
         }
         let unread = of_route(&self.unread, request).unwrap_or_default();
         if unread.if_match && has_if_match {
-            let expected = "absent, since this operation compares no version";
-            return Err(RejectedRequest::MalformedHeader { header: "If-Match", expected }.into());
+            return Err(Unread::IF_MATCH.into());
         }
         let mut input = ValidationException::none();
         if unread.query {

@@ -354,6 +354,9 @@ impl Described {
         if self.unread.query {
             description.fails_validation();
         }
+        if self.unread.if_match {
+            description.fails(Unread::IF_MATCH);
+        }
         for failure in (self.failures)() {
             description.fails(failure);
         }
