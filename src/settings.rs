@@ -48,7 +48,10 @@ use self::readers::{
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use self::telemetry::TelemetrySettings;
-pub use layers::{PREFIX, SettingsError, environment, load, of_flags};
+pub use layers::{SettingsError, environment, load, of_flags};
+
+/// The prefix of the environment variables; every variable with it must be a setting.
+pub const PREFIX: &str = "UNDERCROFT_";
 
 /// The example file: every key with its default.
 pub const EXAMPLE: &str = include_str!("../undercroft.example.toml");

@@ -9,13 +9,11 @@ use std::{
 use serde::de::IntoDeserializer;
 use toml::{Table, Value};
 
-use super::Settings;
+use super::{PREFIX, Settings};
 use super::explained::explained;
 
 /// The file that is read if no other is named and it exists.
 const FILE: &str = "undercroft.toml";
-/// The prefix of the environment variables; every variable with it must be a setting.
-pub const PREFIX: &str = "UNDERCROFT_";
 /// The prefix of the variables of the test suite, which are ignored.
 const TEST_PREFIX: &str = "UNDERCROFT_TEST_";
 
