@@ -9,8 +9,8 @@ use std::{
 use serde::de::IntoDeserializer;
 use toml::{Table, Value};
 
-use super::{PREFIX, Settings};
 use super::explained::explained;
+use super::{PREFIX, Settings};
 
 /// The file that is read if no other is named and it exists.
 const FILE: &str = "undercroft.toml";
