@@ -26,7 +26,8 @@ pub struct ReplaceFeatureFlag {
     /// Whether pages of the shop may evaluate the flag.
     #[serde(default)]
     pub public: bool,
-    /// The rules, of which the first that matches decides.
+    /// The rules, of which the first that matches decides. `sign_up` and `guest_checkout`, which are for guests, have
+    /// none.
     #[serde(default)]
     #[schema(max_items = 50)]
     pub rules: Vec<TargetingRule>,
@@ -60,7 +61,7 @@ pub async fn flag(store: &Store, key: String) -> Result<FeatureFlag, Failure> {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] for a key that no flag can have and a share of a feature of guests,
+/// A [`ValidationException`] for a key that no flag can have, and for rules or a share of a feature of guests,
 /// [`Conflict::TooManyFeatureFlags`], and [`Conflict::PreconditionFailed`] if the flag is not as required.
 pub async fn replace(
     store: &Store,
@@ -69,7 +70,7 @@ pub async fn replace(
     values: ReplaceFeatureFlag,
 ) -> Result<FeatureFlag, Failure> {
     check_key(&key)?;
-    check_rollout(&key, values.rollout)?;
+    check_for_guests(&key, &values)?;
     let given = (key, required, values);
     let write = store
         .database()
@@ -121,14 +122,17 @@ fn check_key(key: &str) -> Result<(), Failure> {
     Err(ValidationException::one(Location::Parameter("key".to_owned()), Fault::Invalid).into())
 }
 
-/// Checks that the flag of a feature of guests has no share of them.
-fn check_rollout(key: &str, rollout: i64) -> Result<(), Failure> {
-    let is_of_guests = Feature::OF_GUESTS.iter().any(|feature| feature.key() == key);
-    if !is_of_guests || [0, EVERYONE].contains(&rollout) {
+/// Checks that the flag of a feature of guests is for all of them or for none: nothing is known of a guest that a rule
+/// could match, and a share would not be stable.
+fn check_for_guests(key: &str, values: &ReplaceFeatureFlag) -> Result<(), Failure> {
+    if Feature::OF_GUESTS.iter().all(|feature| feature.key() != key) {
         return Ok(());
     }
+    let mut faults = ValidationException::none();
+    faults.require(values.rules.is_empty(), "/rules", Fault::TooMany { max_items: 0 });
     let allowed = vec![0.into(), EVERYONE.into()];
-    Err(ValidationException::one("/rollout", Fault::NotAllowed { allowed }).into())
+    faults.require([0, EVERYONE].contains(&values.rollout), "/rollout", Fault::NotAllowed { allowed });
+    faults.check()
 }
 
 /// Deletes a flag. A feature of the store that had it is on again.

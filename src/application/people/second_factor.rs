@@ -29,6 +29,17 @@ pub(super) struct SecondFactor {
     pub(super) recovery_code: Option<SecretString>,
 }
 
+impl SecondFactor {
+    /// Returns the second factor of a request. An empty code is none: forms send fields that were not filled in.
+    pub(super) fn of(one_time_password: Option<SecretString>, recovery_code: Option<SecretString>) -> Self {
+        let filled = |code: &SecretString| !code.expose_secret().trim().is_empty();
+        Self {
+            one_time_password: one_time_password.filter(filled),
+            recovery_code: recovery_code.filter(filled),
+        }
+    }
+}
+
 /// Why the second factor is refused. A caller commits its transaction all the same, since the failure is counted in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {

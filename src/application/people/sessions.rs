@@ -100,8 +100,7 @@ pub async fn log_in(
     let renewed = store.passwords.renewed(&request.password, &hash).await?;
     let known = client.device.as_deref().and_then(|token| known_devices::verify(store, &user, token));
     let device = known.is_none().then(|| known_devices::issue(store, user.id, &hash));
-    let factor =
-        SecondFactor { one_time_password: request.one_time_password, recovery_code: request.recovery_code };
+    let factor = SecondFactor::of(request.one_time_password, request.recovery_code);
     let client = Client { user_agent, cart_id: request.cart_id, factor, former: former.clone() };
     let given =
         (store.mailing(), store.sessions().clone(), Hashes { stored: hash, renewed }, (user.id, client));

@@ -193,7 +193,7 @@ pub fn check_same_site(parts: &Parts) -> Result<(), UnauthorizedAccessException>
 }
 
 /// Returns whether a browser states that another site caused the request. Scheme and host are those that the browser
-/// sees, also behind a trusted proxy.
+/// sees, also behind a trusted proxy; a service whose cookies browsers send by HTTPS only is reached by that.
 fn is_cross_site(parts: &Parts) -> bool {
     let headers = &parts.headers;
     if let Some(site) = headers.get("sec-fetch-site") {
@@ -201,7 +201,9 @@ fn is_cross_site(parts: &Parts) -> bool {
     }
     let Some(origin) = headers.get(ORIGIN) else { return false };
     let client = parts.extensions.get::<Client>();
-    let scheme = if client.is_some_and(|client| client.is_https) { "https" } else { "http" };
+    let is_secure = parts.extensions.get::<SessionCookie>().is_some_and(|cookie| cookie.secure);
+    let is_https = is_secure || client.is_some_and(|client| client.is_https);
+    let scheme = if is_https { "https" } else { "http" };
     let host = client.and_then(|client| client.host.as_ref()).or(headers.get(HOST));
     let own = host.and_then(|host| Url::parse(&format!("{scheme}://{}", host.to_str().ok()?)).ok());
     let stated = origin.to_str().ok().and_then(|text| Url::parse(text).ok());
@@ -303,6 +305,12 @@ mod tests {
             let (address, host) = ([192, 0, 2, 7].into(), Some(host.parse().unwrap()));
             asked.extensions.insert(Client { address, is_https, host });
             assert_eq!(Credential::of(&asked).is_ok(), is_own, "{is_https} {asked:?}");
+        }
+        for (origin, is_own) in [("https://shop.example", true), ("http://shop.example", false)] {
+            let secure = SessionCookie { secure: true, ..COOKIE };
+            let mut asked = parts(Method::POST, &[cookie, ("host", "shop.example"), ("origin", origin)]);
+            asked.extensions.insert(secure);
+            assert_eq!(Credential::of(&asked).is_ok(), is_own, "TLS ends at a proxy: {origin}");
         }
         assert!(token(Method::POST, &[cookie, host]).is_ok(), "not a browser");
         let mut named = parts(Method::POST, &[cookie, host, ("sec-fetch-site", "cross-site")]);

@@ -90,6 +90,9 @@ async fn an_enrolled_app_is_required_to_log_in_and_each_code_is_accepted_once(sh
     assert_eq!(again.problem(409), "already_exists");
 
     assert_eq!(reason(&try_log_in(server, ANN, PASSWORD).await), "one_time_password_required");
+    for empty in ["one_time_password", "recovery_code"] {
+        assert_eq!(reason(&log_in_with(server, empty, "").await), "one_time_password_required", "{empty}");
+    }
     assert_eq!(reason(&try_log_in(server, ANN, "wrong password").await), "wrong_credentials");
     assert_eq!(reason(&log_in_with(server, "one_time_password", &code).await), "wrong_one_time_password");
     next_step(shop);

@@ -85,8 +85,8 @@ async fn a_flag_is_replaced_by_its_version_and_its_key_is_checked(shop: &Shop) {
     assert_eq!(admin.get(&flag("x")).await.problem(404), "feature_flag_not_found");
 }
 
-on_both_engines!(the_features_of_guests_have_no_share);
-async fn the_features_of_guests_have_no_share(shop: &Shop) {
+on_both_engines!(the_features_of_guests_have_no_share_and_no_rules);
+async fn the_features_of_guests_have_no_share_and_no_rules(shop: &Shop) {
     let admin = shop.server().await.admin().await;
     let share = |rollout: i64| json!({"enabled": true, "rollout": rollout});
     for key in ["guest_checkout", "sign_up"] {
@@ -100,6 +100,13 @@ async fn the_features_of_guests_have_no_share(shop: &Shop) {
         }
     }
     admin.put(&flag("reviews"), share(5_000)).await.expect(200);
+
+    let rules = json!({"enabled": true, "rules": [{"countries": ["DE"], "value": false}]});
+    for key in ["guest_checkout", "sign_up"] {
+        let refused = admin.put(&flag(key), rules.clone()).await;
+        assert_eq!(refused.faults(), [("/rules".to_owned(), "too_many".to_owned())], "{key}");
+    }
+    admin.put(&flag("reviews"), rules).await.expect(200);
 }
 
 on_both_engines!(a_flag_is_created_or_replaced_as_the_preconditions_require);
