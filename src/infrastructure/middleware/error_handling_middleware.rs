@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use tokio::time::sleep;
 
+use super::rate_limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::request::RequestId;
 use super::surround::{Middleware, Next};
 use crate::domain::context::Context;
@@ -98,7 +99,7 @@ impl Middleware for ErrorHandlingMiddleware {
                 Some(recheck) if !method.is_safe() && may_be_explained(response.status()) => {
                     match (recheck.0)().await {
                         Ok(()) => response,
-                        Err(failure) => failure.into_response(),
+                        Err(failure) => in_place_of(&response, failure),
                     }
                 }
                 _ => response,
@@ -155,18 +156,29 @@ fn described(response: Response, method: &Method, is_known: bool) -> Response {
     let is_bare = response.body().is_end_stream() && response.extensions().get::<Failure>().is_none();
     match response.status() {
         StatusCode::NOT_FOUND if is_bare && !is_known => {
-            let response = Failure::from(NotFound::Route).into_response();
+            let response = in_place_of(&response, Failure::from(NotFound::Route));
             // the router removes the body from the response of a route only
             if *method == Method::HEAD { response.map(|_| Body::empty()) } else { response }
         }
         StatusCode::METHOD_NOT_ALLOWED if is_bare && *method == Method::OPTIONS => {
-            StatusCode::NO_CONTENT.into_response()
+            in_place_of(&response, StatusCode::NO_CONTENT)
         }
         StatusCode::METHOD_NOT_ALLOWED if is_bare => {
-            Failure::from(RejectedRequest::MethodNotAllowed).into_response()
+            in_place_of(&response, Failure::from(RejectedRequest::MethodNotAllowed))
         }
         _ => response,
     }
+}
+
+/// Returns a response in place of another one, with the rate limits that this one states.
+fn in_place_of(replaced: &Response, response: impl IntoResponse) -> Response {
+    let mut response = response.into_response();
+    for name in [RATE_LIMIT_POLICY, RATE_LIMIT] {
+        if let Some(value) = replaced.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
 }
 
 /// The message of a panic, for the log.

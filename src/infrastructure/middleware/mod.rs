@@ -99,12 +99,12 @@ pub struct Chain {
     pub compression: CompressionMiddleware,
     /// Says how responses are cached, and responds to conditional requests.
     pub cache: CacheMiddleware,
+    /// Makes problem documents of panics, time-outs, unknown routes and methods.
+    pub error_handling: ErrorHandlingMiddleware,
     /// Refuses malformed requests and what routes do not read, and limits bodies.
     pub request_validation: RequestValidationMiddleware,
     /// Limits the rate of requests; `None` limits none.
     pub rate_limiting: Option<RateLimitingMiddleware>,
-    /// Makes problem documents of panics, time-outs, unknown routes and methods.
-    pub error_handling: ErrorHandlingMiddleware,
     /// Lets the service read its session cookie.
     pub session: SessionMiddleware,
     /// Bounds the credential of a request.
@@ -138,12 +138,12 @@ impl Chain {
             .around(self.compression.member())
             // it reads the response as the routes made it
             .around(self.cache.member())
-            // no route and no limit sees a request that is malformed, or has what its route does not read
-            .around(self.request_validation)
-            // it counts requests that a route could read, and states the limits in every response to them
-            .around(self.rate_limiting.map(RateLimitingMiddleware::member))
             // what panics or takes too long is a handler, or the check of a request
             .around(self.error_handling)
+            // no route and no limit sees a request that is malformed, or has what its route does not read
+            .around(self.request_validation)
+            // it counts requests that a route could read
+            .around(self.rate_limiting.map(RateLimitingMiddleware::member))
             // what both say is read by the routes
             .around(self.session)
             .around(self.authentication)
@@ -176,9 +176,9 @@ mod tests {
             "localization",
             "compression",
             "cache",
+            "error_handling",
             "request_validation",
             "rate_limiting",
-            "error_handling",
             "session",
             "authentication",
         ];
