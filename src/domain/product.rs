@@ -27,6 +27,13 @@ pub struct Texts {
     pub description: String,
 }
 
+/// Returns the translations of a name. What has no description may have been stored with translations of one.
+#[must_use]
+pub fn names_only(translations: Translations) -> Translations {
+    let named = |(tag, Texts { name, .. })| (tag, Texts { name, ..Texts::default() });
+    translations.into_iter().map(named).collect()
+}
+
 states! {
     /// The kind of a product, which decides how it is delivered and charged.
     ProductKind, "product kind", {

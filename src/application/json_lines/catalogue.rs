@@ -8,7 +8,7 @@ use crate::application::active_by_default;
 use crate::application::records::identity::Identity;
 use crate::domain::category::Category;
 use crate::domain::country::Country;
-use crate::domain::product::{Texts, Translations};
+use crate::domain::product::{Translations, names_only};
 use crate::domain::shipping::{ShippingMethod, ShippingRate};
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 
@@ -38,7 +38,7 @@ impl From<Category> for CategoryLine {
             slug: Some(category.slug),
             name: category.name,
             tax_class: category.tax_class,
-            translations: names(category.translations),
+            translations: names_only(category.translations),
             created_at: Some(category.created_at),
         }
     }
@@ -55,7 +55,7 @@ impl CategoryLine {
         Ok(Category {
             parent_id: parent,
             tax_class: self.tax_class,
-            translations: self.translations,
+            translations: names_only(self.translations),
             ..Category::new(
                 category_id,
                 slug_or_derived(self.slug, &self.name)?,
@@ -64,14 +64,6 @@ impl CategoryLine {
             )
         })
     }
-}
-
-/// Returns the translations of a name, without the descriptions that the API accepted before and an import refuses.
-fn names(translations: Translations) -> Translations {
-    translations
-        .into_iter()
-        .map(|(tag, Texts { name, .. })| (tag, Texts { name, ..Texts::default() }))
-        .collect()
 }
 
 /// The line of a tax rule: the rate of a tax class in a country.
@@ -132,7 +124,7 @@ impl From<ShippingMethod> for ShippingMethodLine {
             id: method.id.to_string(),
             code: method.code,
             name: method.name,
-            translations: names(method.translations),
+            translations: names_only(method.translations),
             tax_class: method.tax_class,
             position: method.position,
             active: method.active,
@@ -153,7 +145,7 @@ impl ShippingMethodLine {
             id: id(&self.id, "/id", Identity::shipping_method)?,
             code: required(self.code, "/code")?,
             name: required(self.name, "/name")?,
-            translations: self.translations,
+            translations: names_only(self.translations),
             tax_class: self.tax_class,
             position: self.position,
             active: self.active,
@@ -168,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::CategoryId;
+    use crate::domain::product::Texts;
 
     #[test]
     fn a_description_that_a_category_was_given_before_is_not_exported() {

@@ -178,7 +178,8 @@ async fn with_both_factors(
 ) -> Result<Vec<String>, Failure> {
     let BothFactors { current_password, one_time_password, recovery_code } = request;
     let proven = profile::prove(store, (user_id, Some(session_id)), Some(&current_password)).await?;
-    let given = (store.mailing(), user_id, proven, SecondFactor::of(one_time_password, recovery_code), action);
+    let given =
+        (store.mailing(), user_id, proven, SecondFactor::of(one_time_password, recovery_code), action);
     let write = store.database().write(given, async |work, (mailing, user_id, proven, factor, action)| {
         let user = lock_proven(work, *user_id, proven).await?;
         if let Err(refusal) = second_factor::verify(work, mailing, &user, factor).await? {

@@ -75,10 +75,6 @@ pub async fn log_in(
 ) -> Result<CreatedSession, Failure> {
     // before an attempt counts, or a one-time password is used
     store.sessions().check().await?;
-    let former = match &client.session {
-        Some(token) => Some(ending_of_token(store, token.expose_secret()).await?),
-        None => None,
-    };
     let _permit = store.passwords.begin(client.address, &request.email)?;
     let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
     let user_id = found.as_ref().map(|user| user.id);
@@ -100,6 +96,10 @@ pub async fn log_in(
     let renewed = store.passwords.renewed(&request.password, &hash).await?;
     let known = client.device.as_deref().and_then(|token| known_devices::verify(store, &user, token));
     let device = known.is_none().then(|| known_devices::issue(store, user.id, &hash));
+    let former = match &client.session {
+        Some(token) => Some(ending_of_token(store, token.expose_secret()).await?),
+        None => None,
+    };
     let factor = SecondFactor::of(request.one_time_password, request.recovery_code);
     let client = Client { user_agent, cart_id: request.cart_id, factor, former: former.clone() };
     let given =
@@ -116,10 +116,10 @@ pub async fn log_in(
         record(store, SecurityAction::LogInRefused, user_id).await?;
     }
     let (begun, token, user) = created?;
+    store.sessions().keep(&begun).await?;
     if let Some(former) = &former {
         store.sessions().remove_from_redis(former).await;
     }
-    store.sessions().keep(&begun).await?;
     Ok(CreatedSession { token, session: begun.session, user, device })
 }
 

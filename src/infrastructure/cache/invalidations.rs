@@ -41,8 +41,8 @@ const LOOKS: u32 = 256;
 /// shared with other processes only once everything up to the change is known.
 const ASKED_EVERY: SignedDuration = SignedDuration::from_millis(100);
 /// The longest time of a look. A database that accepts statements and does not respond would keep all readers waiting,
-/// and none would learn why.
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
+/// and none would learn why. It is longer than the wait for a connection, whose error names the server.
+const LONGEST_LOOK: Duration = Duration::from_secs(12);
 
 /// The invalidations of a database.
 pub struct Invalidations {

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::domain::category::{Category, Subtree};
 use crate::domain::ids::CategoryId;
-use crate::domain::product::Translations;
+use crate::domain::product::{Translations, names_only};
 use crate::domain::tax::TaxClass;
 use crate::presentation::http::response::{StoredResponse, tagged};
 
@@ -68,7 +68,7 @@ impl CategoryBody {
             parent_id: category.parent_id,
             position: category.position,
             tax_class: category.tax_class.clone(),
-            translations: category.translations.clone(),
+            translations: names_only(category.translations.clone()),
             created_at: category.created_at,
             updated_at: category.updated_at,
         }
@@ -84,8 +84,28 @@ impl CategoryTreeBody {
             slug: category.slug.clone(),
             name: category.name.clone(),
             parent_id: category.parent_id,
-            translations: category.translations.clone(),
+            translations: names_only(category.translations.clone()),
             children: children.iter().map(Self::of).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::product::Texts;
+
+    #[test]
+    fn what_is_returned_can_be_sent_back_also_if_a_description_was_stored() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut category = Category::new(CategoryId(Uuid::nil()), "tea".into(), "Tea".into(), at);
+        let texts = |description: &str| Texts { name: "Tee".into(), description: description.into() };
+        category.translations.insert("de".into(), texts("Getränk"));
+        let names = Translations::from([("de".to_owned(), texts(""))]);
+        assert_eq!(CategoryBody::of(&category).translations, names);
+        let subtree = Subtree { category, children: Vec::new() };
+        assert_eq!(CategoryTreeBody::of(&subtree).translations, names);
     }
 }

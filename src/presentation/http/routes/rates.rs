@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::application::selling::rates::{self, ReplaceShippingMethods, ReplaceTaxRules};
 use crate::domain::ids::ShippingMethodId;
-use crate::domain::product::Translations;
+use crate::domain::product::{Translations, names_only};
 use crate::domain::shipping::{ShippingMethod, ShippingRate};
 use crate::domain::tax::{TaxClass, TaxRule};
 use crate::presentation::http::json::Json;
@@ -119,6 +119,7 @@ async fn replace_shipping_methods(
 impl ShippingMethodBody {
     fn of(method: ShippingMethod) -> Self {
         let ShippingMethod { id, code, name, translations, tax_class, position: _, active, rates } = method;
+        let translations = names_only(translations);
         Self { id, code, name, translations, tax_class, active, rates }
     }
 }

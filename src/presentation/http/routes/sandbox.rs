@@ -70,7 +70,13 @@ fn within_this_machine(parts: &Parts) -> bool {
     let client: Option<&Client> = parts.extensions.get();
     let is_near = client.is_some_and(|client| client.address.is_loopback());
     let host = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    is_near && host.is_some_and(|host| is_this_machine(host.host()))
+    is_near && host.is_some_and(|host| is_own_name(host.host()))
+}
+
+/// Returns whether a host is a name of this machine, also one below `localhost` (RFC 6761 section 6.3).
+fn is_own_name(host: &str) -> bool {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    is_this_machine(&name) || name.ends_with(".localhost")
 }
 
 /// The payment provider whose page this is.

@@ -209,7 +209,7 @@ async fn readers_share_the_failure_of_a_look_without_a_response() {
         waiting.spawn(async move { invalidations.catch_up().await });
     }
     // that of the first look, and that of the next one, which the others share
-    let outcomes = timeout(Duration::from_secs(25), waiting.join_all()).await.unwrap();
+    let outcomes = timeout(Duration::from_secs(30), waiting.join_all()).await.unwrap();
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(DatabaseError::Unavailable(_)))));
 
     tokio::time::resume();
