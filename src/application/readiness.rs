@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Store;
 use crate::infrastructure::exceptions::{Failure, NotReady, NotReadyReason};
@@ -13,6 +13,8 @@ use crate::infrastructure::repositories::{DatabaseError, Role, SettingsRepositor
 const SIZE: usize = 128 << 10;
 /// How long a result is returned again, so that frequent requests do not become frequent writes.
 const VALIDITY: Duration = Duration::from_secs(1);
+/// The longest time of a check: a database without a response by then cannot be written.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// Checks whether a store can write.
 #[derive(Debug, Default)]
@@ -23,22 +25,25 @@ pub struct Readiness {
 
 impl Readiness {
     /// Reads the role of the database, and writes a text to one that is live, unless that was done less than a second
-    /// ago.
+    /// ago. A check that runs already is waited for, instead of beginning another one.
     ///
     /// # Errors
     ///
-    /// [`NotReady`], with the reason why the database cannot be written.
+    /// [`NotReady`], with the reason why the database cannot be written: after two seconds without a response, that it
+    /// is not available.
     pub async fn check(&self, store: &Store) -> Result<(), Failure> {
-        Ok(self.written.get_or(write(store)).await?)
+        Ok(self.written.get_or(write_in_time(store)).await?)
     }
 
-    /// Reads whether the database is that of the store, unless that was done less than a second ago.
+    /// Reads whether the database is that of the store, unless that was done less than a second ago. It is taken for
+    /// that if there is no response in two seconds.
     ///
     /// # Errors
     ///
     /// [`NotReady`], if it is a standby or the store has moved.
     pub async fn check_live(&self, store: &Store) -> Result<(), NotReady> {
-        self.role.get_or(read_role(store)).await
+        let role = async { timeout(WAIT, read_role(store)).await.unwrap_or(Ok(())) };
+        self.role.get_or(role).await
     }
 }
 
@@ -66,17 +71,27 @@ async fn read_role(store: &Store) -> Result<(), NotReady> {
     role.ok().and_then(Role::not_live).map_or(Ok(()), |reason| Err(reason.into()))
 }
 
-async fn write(store: &Store) -> Result<(), NotReady> {
+/// Writes, and fails after [`WAIT`].
+async fn write_in_time(store: &Store) -> Result<(), NotReady> {
+    let written = timeout(WAIT, write(store)).await.unwrap_or_else(|_| {
+        let reason = format!("no response within {} seconds", WAIT.as_secs());
+        Ok(Err(DatabaseError::Unavailable(reason)))
+    });
+    written?.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
+        not_ready(&error)
+    })
+}
+
+/// Writes to a database that is live.
+async fn write(store: &Store) -> Result<Result<(), DatabaseError>, NotReady> {
     read_role(store).await?;
-    let written = store.database().write((), async |work, ()| {
+    let write = store.database().write((), async |work, ()| {
         // pages that do not change are not written
         let now = work.now().as_microsecond().to_string();
         SettingsRepository::set(work, "readiness", &now.repeat(SIZE / now.len())).await
     });
-    written.await.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
-        not_ready(&error)
-    })
+    Ok(write.await)
 }
 
 fn not_ready(error: &DatabaseError) -> NotReady {

@@ -1,6 +1,6 @@
-//! A PostgreSQL server that stops, and connections that close in the middle of a statement.
+//! A PostgreSQL server that stops or does not respond, and connections that close in the middle of a statement.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use undercroft::domain::context::Context;
@@ -8,7 +8,7 @@ use undercroft::domain::ids::CartId;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup, next_number};
 
 use crate::support::store::{store, terms};
-use crate::support::{EmptyPostgres, FaultyProxy, TestServer};
+use crate::support::{EmptyPostgres, FaultyProxy, Line, Proxy, TestServer};
 
 /// A new store behind a proxy.
 async fn behind_proxy() -> Option<(EmptyPostgres, FaultyProxy, Database)> {
@@ -16,6 +16,42 @@ async fn behind_proxy() -> Option<(EmptyPostgres, FaultyProxy, Database)> {
     let (proxy, url) = FaultyProxy::before(&schema.url).await;
     let database = Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
     Some((schema, proxy, database))
+}
+
+/// A new store behind a proxy that can be silent.
+async fn behind_silent_proxy() -> Option<(EmptyPostgres, Proxy, Database)> {
+    let schema = EmptyPostgres::new().await?;
+    let (proxy, url) = Proxy::before(&schema.url).await.unwrap();
+    let database = Database::open(&url.parse().unwrap(), Context::system(), Setup::IfEmpty).await.unwrap();
+    Some((schema, proxy, database))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_respond_makes_the_store_not_ready_within_two_seconds() {
+    let Some((_schema, proxy, database)) = behind_silent_proxy().await else { return };
+    let server = TestServer::start(store(&database, terms())).await;
+    let guest = server.guest();
+    guest.get("/health/ready").await.expect(200);
+    proxy.set(Line::Silent);
+    // the last result is returned again for a second
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let began = Instant::now();
+    let responses = tokio::join!(guest.get("/health/ready"), guest.get("/health/ready"));
+    let took = began.elapsed();
+    for response in [responses.0, responses.1] {
+        assert_eq!(response.problem(503), "not_ready", "{response}");
+        assert_eq!(response.json()["reason"], "database_unavailable", "{response}");
+    }
+    assert!(took < Duration::from_millis(3500), "the second one shares the check of the first: {took:?}");
+
+    proxy.set(Line::Open);
+    let ready = async {
+        while guest.get("/health/ready").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ready).await.expect("the server is ready in time");
+    server.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
