@@ -26,6 +26,7 @@ mod param;
 mod postgres;
 mod postgres_pool;
 mod postgres_server;
+mod postgres_silence;
 mod postgres_wake_ups;
 mod queue_wait;
 mod records;

@@ -1,6 +1,7 @@
 //! The PostgreSQL engine: a connection, whose statements are prepared once and sent together where possible.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use deadpool_postgres::Object;
 use futures_util::StreamExt;
@@ -11,11 +12,13 @@ use tokio_postgres::{Row, Statement};
 
 use super::error::DatabaseError;
 use super::param::Param;
+use super::postgres_silence::Silence;
 
 /// The most messages that are sent without waiting for the replies in between.
 const TOGETHER: usize = 30;
 
-/// A connection in use. If it is dropped inside a transaction it is closed, which rolls the transaction back.
+/// A connection in use. If it is dropped inside a transaction, or after the server did not respond, it is closed, which
+/// rolls the transaction back.
 ///
 /// Statements whose results the caller does not need are queued. They are sent together with the next statement whose
 /// result is needed, in one round trip. The server runs them in order; after one that fails, the others fail too, and
@@ -26,6 +29,10 @@ pub(crate) struct PostgresConnection {
     queue: Vec<Queued>,
     /// The replies to statements that were sent ahead.
     ahead: Vec<(Ahead, Reply)>,
+    /// Waits for the server not to respond.
+    silence: Arc<Silence>,
+    /// The error with which every statement fails since the server did not respond to one.
+    lost: Option<DatabaseError>,
     /// Held by a connection that writes until it is dropped.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -95,9 +102,10 @@ pub(crate) struct Reply {
 }
 
 impl PostgresConnection {
-    pub(super) fn new(object: Object, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(object: Object, permit: Option<OwnedSemaphorePermit>, silence: Arc<Silence>) -> Self {
         let (queue, ahead) = (Vec::new(), Vec::new());
-        Self { object: Some(object), state: State::Idle, queue, ahead, _permit: permit }
+        let (object, state) = (Some(object), State::Idle);
+        Self { object, state, queue, ahead, silence, lost: None, _permit: permit }
     }
 
     fn get(&self) -> &Object {
@@ -243,11 +251,19 @@ impl PostgresConnection {
         &mut self,
         messages: &[Message<'_>],
     ) -> Result<Vec<Result<Reply, DatabaseError>>, DatabaseError> {
+        if let Some(error) = &self.lost {
+            return Err(error.clone());
+        }
         if self.state == State::Queued {
             self.state = State::Open;
         }
         let client = self.get();
-        let prepared = join_all(messages.iter().map(|message| prepare(client, *message))).await;
+        let preparing = join_all(messages.iter().map(|message| prepare(client, *message)));
+        let prepared = tokio::select! {
+            biased;
+            prepared = preparing => prepared,
+            error = self.silence.begins() => return Err(self.lose(error)),
+        };
         let statements = match prepared.into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(statements) => statements,
             Err(error) => return self.record(Err(error)),
@@ -257,9 +273,27 @@ impl PostgresConnection {
         let pairs: Vec<_> = messages.iter().zip(&statements).collect();
         for pairs in pairs.chunks(TOGETHER) {
             let sent = pairs.iter().map(|(message, statement)| send(client, **message, statement.as_ref()));
-            replies.extend(join_all(sent).await);
+            let sending = join_all(sent);
+            tokio::select! {
+                biased;
+                sent = sending => replies.extend(sent),
+                error = self.silence.begins() => {
+                    let error = self.lose(error);
+                    // each may have been executed
+                    return Ok(messages.iter().map(|_| Err(error.clone())).collect());
+                }
+            }
         }
         Ok(replies.into_iter().map(|reply| self.record(reply)).collect())
+    }
+
+    /// Records that the server does not respond: nothing is sent on the connection any more.
+    fn lose(&mut self, error: DatabaseError) -> DatabaseError {
+        if self.state == State::Open {
+            self.state = State::Failed { retryable: false };
+        }
+        self.lost = Some(error.clone());
+        error
     }
 
     /// Records an error in the state of the transaction.
@@ -301,7 +335,7 @@ async fn send(
 
 impl Drop for PostgresConnection {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Idle | State::Queued)
+        if (self.lost.is_some() || !matches!(self.state, State::Idle | State::Queued))
             && let Some(object) = self.object.take()
         {
             drop(Object::take(object));

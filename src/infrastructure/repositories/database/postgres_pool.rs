@@ -21,6 +21,7 @@ use super::error::DatabaseError;
 use super::load::DatabaseLoad;
 use super::postgres::PostgresConnection;
 use super::postgres_server::PostgresServer;
+use super::postgres_silence::{HOST_WAIT, Silence, connection_wait, no_response};
 use super::queue_wait::QueueWait;
 use crate::domain::host::is_this_machine;
 
@@ -38,7 +39,7 @@ const READ_ONLY: &str = "-c default_transaction_read_only=on";
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 4);
 /// The longest time for which what was sent is not acknowledged, unless the URL has another one (`tcp_user_timeout`).
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(30);
-/// The longest wait for a connection, until the database is reported as unavailable.
+/// The longest wait for a connection while all are in use, until the database is reported as unavailable.
 const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 
 /// A connection whose messages are read by its owner.
@@ -54,6 +55,7 @@ pub(crate) struct PostgresDatabase {
     config: Config,
     tls: MakeRustlsConnect,
     server: Arc<PostgresServer>,
+    silence: Arc<Silence>,
     /// Whether other processes are about to be notified of a commit.
     pub(super) wake_up_due: AtomicBool,
 }
@@ -90,13 +92,21 @@ impl PostgresDatabase {
             .post_create(connected)
             .max_size(CONNECTIONS)
             .wait_timeout(Some(CONNECTION_WAIT))
-            .create_timeout(Some(CONNECTION_WAIT))
+            .create_timeout(Some(connection_wait(&config)))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| unusable(&error))?;
-        let writers = Arc::new(Semaphore::new(WRITERS));
-        let waits = [QueueWait::new(), QueueWait::new()];
-        Ok(Self { pool, writers, waits, config, tls, server, wake_up_due: AtomicBool::new(false) })
+        let silence = Silence::new(Arc::clone(&server), config.clone(), tls.clone(), pool.clone());
+        Ok(Self {
+            pool,
+            writers: Arc::new(Semaphore::new(WRITERS)),
+            waits: [QueueWait::new(), QueueWait::new()],
+            config,
+            tls,
+            server,
+            silence: Arc::new(silence),
+            wake_up_due: AtomicBool::new(false),
+        })
     }
 
     /// Returns a connection for a transaction that writes. Some connections are never used for these, so that reads
@@ -137,17 +147,23 @@ impl PostgresDatabase {
 
     /// Opens a connection that is not of the pool.
     pub(super) async fn connect(&self) -> Result<(Client, PostgresStream), DatabaseError> {
-        let connected = self.config.connect(self.tls.clone()).await;
-        connected.map_err(|error| self.not_connected(error))
+        let wait = connection_wait(&self.config);
+        match timeout(wait, self.config.connect(self.tls.clone())).await {
+            Ok(connected) => connected.map_err(|error| self.not_connected(error)),
+            Err(_) => Err(self.server.unavailable(&no_response(wait))),
+        }
     }
 
     async fn get(&self, permit: Option<OwnedSemaphorePermit>) -> Result<PostgresConnection, DatabaseError> {
         let object = self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => self.not_connected(error),
-            PoolError::Timeout(TimeoutType::Create) => self.server.unavailable(&error.to_string()),
+            PoolError::Timeout(TimeoutType::Create) => {
+                self.server.unavailable(&no_response(connection_wait(&self.config)))
+            }
+            PoolError::Timeout(TimeoutType::Wait) => self.server.refused("all connections are in use"),
             other => self.server.refused(&other.to_string()),
         })?;
-        Ok(PostgresConnection::new(object, permit))
+        Ok(PostgresConnection::new(object, permit, Arc::clone(&self.silence)))
     }
 
     /// Returns the error of a connection that was not opened.
@@ -167,7 +183,7 @@ fn configure(url: &str, read_only: bool) -> Result<Config, tokio_postgres::Error
     if !states_ssl_mode(url) {
         config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
     }
-    config.connect_timeout(CONNECTION_WAIT);
+    config.connect_timeout(HOST_WAIT);
     if config.get_keepalives_interval().is_none() {
         let (idle, interval, retries) = KEEPALIVE;
         config.keepalives_idle(idle).keepalives_interval(interval).keepalives_retries(retries);

@@ -1,5 +1,6 @@
 //! A PostgreSQL server that stops or does not respond, and connections that close in the middle of a statement.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -52,6 +53,55 @@ async fn a_server_that_does_not_respond_makes_the_store_not_ready_within_two_sec
     };
     tokio::time::timeout(Duration::from_secs(30), ready).await.expect("the server is ready in time");
     server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_respond_makes_the_store_unavailable_in_seconds() {
+    let Some((_schema, proxy, database)) = behind_silent_proxy().await else { return };
+    let read = async || -> Result<i64, DatabaseError> {
+        database.read().await?.one("SELECT COUNT(*) FROM counters", &[]).await
+    };
+    let write = async || -> Result<(), DatabaseError> {
+        let write = database.write((), async |work, ()| next_number(work, "silent").await.map(drop));
+        write.await
+    };
+    let (counted, written) = tokio::join!(read(), write());
+    assert!(counted.is_ok() && written.is_ok(), "{counted:?}, {written:?}");
+    proxy.set(Line::Silent);
+    // connections that are open first, then new ones
+    for longest in [8, 5] {
+        let began = Instant::now();
+        let (read, written) = tokio::join!(read(), write());
+        let took = began.elapsed();
+        for error in [read.unwrap_err(), written.unwrap_err()] {
+            assert!(matches!(error, DatabaseError::Unavailable(_)), "{error:?}");
+            assert!(error.to_string().contains(": no response within "), "{error}");
+        }
+        // with what a busy machine needs
+        assert!(took < Duration::from_secs(longest + 5), "{took:?}");
+    }
+    proxy.set(Line::Open);
+    read().await.unwrap();
+    write().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_long_is_not_interrupted_while_the_server_responds() {
+    let Some((_schema, _proxy, database)) = behind_silent_proxy().await else { return };
+    let sql = "SELECT CAST(1 AS BIGINT) FROM pg_sleep(7)";
+    let slept: i64 = database.read().await.unwrap().one(sql, &[]).await.unwrap();
+    assert_eq!(slept, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_to_which_the_server_does_not_respond_has_an_unknown_outcome() {
+    let Some((_schema, proxy, database)) = behind_silent_proxy().await else { return };
+    let proxy = Arc::new(proxy);
+    let write = database.write(Arc::clone(&proxy), async |work, proxy| {
+        work.script("SELECT 1").await.map(|()| proxy.set(Line::Silent))
+    });
+    let written: Result<(), DatabaseError> = write.await;
+    assert!(matches!(written, Err(DatabaseError::OutcomeUnknown(_))), "{written:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
