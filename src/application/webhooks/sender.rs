@@ -41,7 +41,7 @@ pub(crate) async fn send(store: &Store) {
     loop {
         let begun = begin(store, &endpoints).await.inspect(|_| failing.end());
         let begun = begun.unwrap_or_else(|failure| {
-            if let Some(failure) = failing.begin(failure.report()) {
+            if let Some(failure) = failing.begin(&failure) {
                 tracing::warn!(%failure, "no webhook deliveries could be read, retrying");
             }
             Vec::new()

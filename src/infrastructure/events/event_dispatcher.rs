@@ -110,7 +110,7 @@ impl EventDispatcher {
                     POLL
                 }
                 Some(failure) => {
-                    if let Some(failure) = failing.begin(failure.report()) {
+                    if let Some(failure) = failing.begin(failure) {
                         let subscriber = subscriber.name();
                         tracing::warn!(subscriber, %failure, "events were not delivered, retrying");
                     }

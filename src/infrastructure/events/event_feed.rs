@@ -102,7 +102,7 @@ impl EventFeed {
                     }
                 }
                 Err(error) => {
-                    if let Some(error) = failing.begin(error) {
+                    if let Some(error) = failing.begin(&error.into()) {
                         tracing::warn!(%error, "no events could be read for the streams, retrying");
                     }
                 }

@@ -2,17 +2,37 @@
 
 use std::fmt::Display;
 
+use super::Failure;
+
+/// The code of failures of what is away or overloaded. While it is, the texts of its errors alternate.
+const UNAVAILABLE: &str = "unavailable";
+
 /// The failures in a row of what is attempted again and again.
 #[derive(Debug, Default)]
 pub struct RepeatedFailure(Option<String>);
 
 impl RepeatedFailure {
-    /// Notes that an attempt failed. Returns the text for the log, unless the attempt before failed with the same.
-    pub fn begin(&mut self, failure: impl Display) -> Option<&str> {
-        let text = failure.to_string();
-        let is_new = self.0.as_ref() != Some(&text);
-        let kept = self.0.insert(text);
-        is_new.then_some(kept.as_str())
+    /// Notes that an attempt failed. Returns the text for the log, unless the attempt before failed with the same, or
+    /// both failed because something is unavailable.
+    pub fn begin(&mut self, failure: &Failure) -> Option<String> {
+        let text = failure.report().to_string();
+        let is_new =
+            if failure.code() == UNAVAILABLE { self.begin_as(UNAVAILABLE) } else { self.begin_as(&text) };
+        is_new.then_some(text)
+    }
+
+    /// Notes that an attempt failed with a failure of this kind. Returns whether it is for the log, because the attempt
+    /// before did not fail with one of the same kind.
+    pub fn begin_as(&mut self, kind: impl Display) -> bool {
+        let kind = Some(kind.to_string());
+        let is_new = self.0 != kind;
+        self.0 = kind;
+        is_new
+    }
+
+    /// Returns whether the last attempt failed.
+    pub fn has_begun(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Notes that an attempt succeeded.
@@ -24,15 +44,31 @@ impl RepeatedFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infrastructure::exceptions::{Technical, TechnicalKind};
 
     #[test]
     fn a_failure_is_logged_once_until_it_ends_or_becomes_another() {
-        let mut failure = RepeatedFailure::default();
-        assert_eq!(failure.begin("no route"), Some("no route"));
-        assert_eq!(failure.begin("no route"), None);
-        assert_eq!(failure.begin("the disk is full"), Some("the disk is full"));
-        assert_eq!(failure.begin("no route"), Some("no route"));
-        failure.end();
-        assert_eq!(failure.begin("no route"), Some("no route"));
+        let mut failing = RepeatedFailure::default();
+        let failure = |cause: &str| Failure::from(Technical::internal(cause.to_owned()));
+        let [first, second] = ["no key", "no table"].map(failure);
+        assert_eq!(failing.begin(&first).as_deref(), Some("internal error: no key"));
+        assert!(failing.begin(&first).is_none() && failing.has_begun());
+        assert_eq!(failing.begin(&second).as_deref(), Some("internal error: no table"));
+        assert!(failing.begin(&first).is_some());
+        failing.end();
+        assert!(!failing.has_begun() && failing.begin(&first).is_some());
+    }
+
+    #[test]
+    fn all_failures_of_what_is_unavailable_are_one() {
+        let mut failing = RepeatedFailure::default();
+        let failure =
+            |cause: &str| Failure::from(Technical::new(TechnicalKind::Unavailable, cause.to_owned()));
+        let logged = failing.begin(&failure("connection closed"));
+        assert_eq!(logged.as_deref(), Some("unavailable: connection closed"));
+        for cause in ["Connection reset by peer", "connection closed", "Connection refused"] {
+            assert_eq!(failing.begin(&failure(cause)), None, "{cause}");
+        }
+        assert!(failing.begin(&Failure::from(Technical::internal("no key"))).is_some());
     }
 }

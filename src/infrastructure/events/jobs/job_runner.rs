@@ -91,7 +91,7 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
                         scheduling.end();
                     }
                     Err(failure) => {
-                        if let Some(failure) = scheduling.begin(failure.report()) {
+                        if let Some(failure) = scheduling.begin(&failure) {
                             tracing::warn!(%failure, "no scheduled jobs could be created, retrying");
                         }
                     }
@@ -100,7 +100,7 @@ impl<C: Clone + Send + Sync + 'static> JobRunner<C> {
             match self.begin_due(stop).await {
                 Ok(()) => reading.end(),
                 Err(failure) => {
-                    if let Some(failure) = reading.begin(failure.report()) {
+                    if let Some(failure) = reading.begin(&failure) {
                         tracing::warn!(%failure, "no jobs could be read, retrying");
                     }
                 }

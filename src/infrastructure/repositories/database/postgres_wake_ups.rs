@@ -50,19 +50,32 @@ impl Database {
         let Backend::Postgres(postgres) = &*self.backend else { return pending().await };
         let mut failing = RepeatedFailure::default();
         loop {
-            let Err(error) = self.receive(postgres).await;
-            if let Some(error) = failing.begin(error) {
+            let Err(error) = self.receive(postgres, &mut failing).await;
+            let is_new = match &error {
+                // its text alternates
+                DatabaseError::Unavailable(_) => failing.begin_as("unavailable"),
+                error => failing.begin_as(error),
+            };
+            if is_new {
                 tracing::warn!(%error, "no notifications of commits by other processes: polling");
             }
             tokio::time::sleep(RECONNECT).await;
         }
     }
 
-    /// Receives notifications until the connection is lost.
-    async fn receive(&self, postgres: &PostgresDatabase) -> Result<Infallible, DatabaseError> {
+    /// Receives notifications until the connection is lost. Ends the failures before when it begins.
+    async fn receive(
+        &self,
+        postgres: &PostgresDatabase,
+        failing: &mut RepeatedFailure,
+    ) -> Result<Infallible, DatabaseError> {
         let (client, mut connection) = postgres.connect().await?;
         let listen = async {
             client.batch_execute(LISTEN).await?;
+            if failing.has_begun() {
+                tracing::info!("there are notifications of commits by other processes again");
+                failing.end();
+            }
             // of what was committed before
             self.committed.notify_waiters();
             pending().await

@@ -1,9 +1,13 @@
 //! A PostgreSQL server that stops or does not respond, and connections that close in the middle of a statement.
 
+use std::fs::read_to_string;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tempfile::NamedTempFile;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::CartId;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup, next_number};
@@ -192,4 +196,56 @@ async fn a_connection_that_closes_during_a_read_makes_the_store_unavailable() {
         assert!(matches!(lost, Err(DatabaseError::Unavailable(_))), "{lost:?}");
         read().await.unwrap();
     }
+}
+
+/// Lines that are logged on the thread of a test.
+struct Lines {
+    file: NamedTempFile,
+    _logging: DefaultGuard,
+    /// With a single subscriber, a log statement that another test reaches first is cached as disabled.
+    _second: Dispatch,
+}
+
+impl Lines {
+    fn begin() -> Self {
+        let (file, second) = (NamedTempFile::new().unwrap(), Dispatch::new(NoSubscriber::default()));
+        let lines = tracing_subscriber::fmt().with_writer(file.reopen().unwrap()).with_ansi(false);
+        Self { file, _logging: set_default(lines.finish()), _second: second }
+    }
+
+    /// The number of lines with a text.
+    fn with(&self, text: &str) -> usize {
+        read_to_string(self.file.path()).unwrap().lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_the_notifications_of_commits_has_a_line_and_its_end_another() {
+    const LOST: &str = "no notifications of commits by other processes: polling";
+    const BACK: &str = "there are notifications of commits by other processes again";
+    let Some((_schema, proxy, database)) = behind_proxy().await else { return };
+    let lines = Lines::begin();
+    let logged = async |text: &str, count| {
+        while lines.with(text) < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let outages = async {
+        for outage in 1..=2 {
+            let refused = proxy.refused();
+            proxy.refuse("57P03");
+            logged(LOST, outage).await;
+            // in the second outage, a connection that was closed failed first, with another text
+            while proxy.refused() == refused {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            proxy.let_in();
+            logged(BACK, outage).await;
+        }
+    };
+    tokio::select! {
+        () = database.listen() => {}
+        ended = tokio::time::timeout(Duration::from_secs(60), outages) => ended.expect("the lines in time"),
+    }
+    assert_eq!([LOST, BACK].map(|text| lines.with(text)), [2, 2]);
 }
