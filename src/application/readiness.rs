@@ -1,12 +1,13 @@
 //! Readiness: whether the store can write.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::Store;
-use crate::infrastructure::exceptions::{Failure, NotReady, NotReadyReason};
+use crate::infrastructure::exceptions::{Failure, NotReady, NotReadyReason, RepeatedFailure};
 use crate::infrastructure::repositories::{DatabaseError, Role, SettingsRepository};
 
 /// The bytes that are written, more than a checkout writes: on a disk that is nearly full, a smaller write may succeed.
@@ -21,6 +22,8 @@ const WAIT: Duration = Duration::from_secs(2);
 pub struct Readiness {
     written: Recent,
     role: Recent,
+    /// The failures to write, of which the log has one line for each reason.
+    failing: std::sync::Mutex<RepeatedFailure>,
 }
 
 impl Readiness {
@@ -32,7 +35,7 @@ impl Readiness {
     /// [`NotReady`], with the reason why the database cannot be written: after two seconds without a response, that it
     /// is not available.
     pub async fn check(&self, store: &Store) -> Result<(), Failure> {
-        Ok(self.written.get_or(write_in_time(store)).await?)
+        Ok(self.written.get_or(self.write(store)).await?)
     }
 
     /// Reads whether the database is that of the store, unless that was done less than a second ago. It is taken for
@@ -44,6 +47,27 @@ impl Readiness {
     pub async fn check_live(&self, store: &Store) -> Result<(), NotReady> {
         let role = async { timeout(WAIT, read_role(store)).await.unwrap_or(Ok(())) };
         self.role.get_or(role).await
+    }
+
+    /// Writes, and fails after [`WAIT`].
+    async fn write(&self, store: &Store) -> Result<(), NotReady> {
+        let written = timeout(WAIT, write(store)).await.unwrap_or_else(|_| {
+            let reason = format!("no response within {} seconds", WAIT.as_secs());
+            Ok(Err(DatabaseError::Unavailable(reason)))
+        })?;
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Err(error) = written else {
+            if failing.has_begun() {
+                tracing::info!("the database can be written again");
+                failing.end();
+            }
+            return Ok(());
+        };
+        let not_ready = not_ready(&error);
+        if failing.begin_as(format_args!("{:?}", not_ready.reason)) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
+        }
+        Err(not_ready)
     }
 }
 
@@ -69,18 +93,6 @@ impl Recent {
 async fn read_role(store: &Store) -> Result<(), NotReady> {
     let role = store.database().role().await;
     role.ok().and_then(Role::not_live).map_or(Ok(()), |reason| Err(reason.into()))
-}
-
-/// Writes, and fails after [`WAIT`].
-async fn write_in_time(store: &Store) -> Result<(), NotReady> {
-    let written = timeout(WAIT, write(store)).await.unwrap_or_else(|_| {
-        let reason = format!("no response within {} seconds", WAIT.as_secs());
-        Ok(Err(DatabaseError::Unavailable(reason)))
-    });
-    written?.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
-        not_ready(&error)
-    })
 }
 
 /// Writes to a database that is live.

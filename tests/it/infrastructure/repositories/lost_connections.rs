@@ -8,6 +8,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
+use undercroft::application::readiness::Readiness;
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::CartId;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup, next_number};
@@ -248,4 +249,24 @@ async fn an_outage_of_the_notifications_of_commits_has_a_line_and_its_end_anothe
         ended = tokio::time::timeout(Duration::from_secs(60), outages) => ended.expect("the lines in time"),
     }
     assert_eq!([LOST, BACK].map(|text| lines.with(text)), [2, 2]);
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_written_has_a_line_and_its_end_another() {
+    let Some((_schema, proxy, database)) = behind_proxy().await else { return };
+    let (store, readiness) = (store(&database, terms()), Readiness::default());
+    let lines = Lines::begin();
+    for outage in 1..=2 {
+        proxy.refuse("57P03");
+        for _ in 0..3 {
+            assert!(readiness.check(&store).await.is_err());
+            // the result is returned again for a second
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+        }
+        proxy.let_in();
+        readiness.check(&store).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert_eq!(lines.with("the database cannot be written"), outage);
+        assert_eq!(lines.with("the database can be written again"), outage);
+    }
 }
