@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderValue,
+    HeaderValue, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use serde::{Deserialize, Serialize};
@@ -168,7 +168,13 @@ pub fn with_instance(mut response: Response, instance: impl FnOnce() -> Uuid) ->
     }
     let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
     let instance = instance();
-    tracing::error!(%instance, code = failure.code(), error = %failure.report(), "request failed");
+    let (code, error) = (failure.code(), failure.report());
+    if failure.status() == StatusCode::SERVICE_UNAVAILABLE {
+        // what is away or full has a line of its own
+        tracing::warn!(%instance, code, %error, "request failed");
+    } else {
+        tracing::error!(%instance, code, %error, "request failed");
+    }
     let body = failure.problem(Some(instance.urn().to_string()));
     let (mut parts, _) = response.into_parts();
     // the router has measured the body that this one replaces
@@ -183,7 +189,6 @@ mod tests {
     use crate::infrastructure::exceptions::{
         Conflict, Fault, PaymentFailedException, TechnicalKind, ValidationException,
     };
-    use http::StatusCode;
     use http_body_util::BodyExt;
     use serde_json::json;
 
@@ -247,6 +252,23 @@ mod tests {
             "the first instance stays"
         );
         assert!(!body.to_string().contains("password"), "{body}");
+    }
+
+    #[test]
+    fn a_request_that_failed_is_a_warning_while_something_is_unavailable_and_otherwise_an_error() {
+        let lines = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_writer(lines.reopen().unwrap()).with_ansi(false);
+        // with a single subscriber, a log statement that another test reaches first is cached as disabled
+        let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
+        tracing::subscriber::with_default(subscriber.without_time().with_target(false).finish(), || {
+            for kind in TechnicalKind::ALL {
+                let failure = Failure::from(Technical::new(kind, "a cause"));
+                drop(with_instance(failure.into_response(), Uuid::nil));
+            }
+        });
+        let lines = std::fs::read_to_string(lines.path()).unwrap();
+        let levels: Vec<_> = lines.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(levels, ["ERROR", "ERROR", "WARN", "ERROR"], "{lines}");
     }
 
     #[test]
