@@ -16,8 +16,13 @@ use crate::infrastructure::events::{EventBus, LogEvent};
 use crate::settings::{LogFormat, LogSettings};
 
 /// The levels of libraries, unless `log.level` names them. All errors of `lapin` are returned to the store, which logs
-/// them if they are any: the library also logs the expected one that something is not set up.
-const LIBRARIES: [(&str, LevelFilter); 2] = [("async_nats", LevelFilter::WARN), ("lapin", LevelFilter::OFF)];
+/// them if they are any: the library also logs the expected one that something is not set up. The warnings of
+/// `deadpool.postgres` are one for each connection of an outage, which the store logs itself.
+const LIBRARIES: [(&str, LevelFilter); 3] = [
+    ("async_nats", LevelFilter::WARN),
+    ("deadpool.postgres", LevelFilter::ERROR),
+    ("lapin", LevelFilter::OFF),
+];
 
 /// The most warnings and errors that are kept until there is a bus: a command that has none logs few.
 const MOST_EARLY: usize = 64;
@@ -139,6 +144,8 @@ mod tests {
         assert!(info.would_enable("async_nats::connector", &Level::WARN));
         assert!(!info.would_enable("async_nats", &Level::INFO) && !info.would_enable("lapin", &Level::ERROR));
         assert!(!levels("error").would_enable("async_nats", &Level::WARN));
+        assert!(!info.would_enable("deadpool.postgres", &Level::WARN));
+        assert!(levels("info,deadpool.postgres=warn").would_enable("deadpool.postgres", &Level::WARN));
         assert!(levels("info,lapin::channel=debug").would_enable("lapin::channel", &Level::DEBUG));
     }
 
