@@ -1,19 +1,26 @@
-//! A failure that repeats, since what failed is attempted again every few seconds: the log has one line for it.
+//! A failure that repeats, since what failed is attempted again every few seconds: the log has one line for it, and
+//! another one every ten minutes.
 
 use std::fmt::Display;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Failure;
 
 /// The code of failures of what is away or overloaded. While it is, the texts of its errors alternate.
 const UNAVAILABLE: &str = "unavailable";
 
-/// The failures in a row of what is attempted again and again.
+/// The time after which a failure that has not ended is logged again.
+const AGAIN: Duration = Duration::from_mins(10);
+
+/// The failures in a row of what is attempted again and again: the kind of the last one, and when it was logged.
 #[derive(Debug, Default)]
-pub struct RepeatedFailure(Option<String>);
+pub struct RepeatedFailure(Option<(String, Instant)>);
 
 impl RepeatedFailure {
     /// Notes that an attempt failed. Returns the text for the log, unless the attempt before failed with the same, or
-    /// both failed because something is unavailable.
+    /// both failed because something is unavailable, and that was logged in the last ten minutes.
     pub fn begin(&mut self, failure: &Failure) -> Option<String> {
         let text = failure.report().to_string();
         let is_new =
@@ -22,12 +29,14 @@ impl RepeatedFailure {
     }
 
     /// Notes that an attempt failed with a failure of this kind. Returns whether it is for the log, because the attempt
-    /// before did not fail with one of the same kind.
+    /// before did not fail with one of the same kind, or that was logged ten minutes ago.
     pub fn begin_as(&mut self, kind: impl Display) -> bool {
-        let kind = Some(kind.to_string());
-        let is_new = self.0 != kind;
-        self.0 = kind;
-        is_new
+        let kind = kind.to_string();
+        if self.0.as_ref().is_some_and(|(known, at)| *known == kind && at.elapsed() < AGAIN) {
+            return false;
+        }
+        self.0 = Some((kind, Instant::now()));
+        true
     }
 
     /// Returns whether the last attempt failed.
@@ -57,6 +66,17 @@ mod tests {
         assert!(failing.begin(&first).is_some());
         failing.end();
         assert!(!failing.has_begun() && failing.begin(&first).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_does_not_end_is_logged_again_after_ten_minutes() {
+        let mut failing = RepeatedFailure::default();
+        assert!(failing.begin_as("no route"));
+        tokio::time::advance(AGAIN.saturating_sub(Duration::from_secs(1))).await;
+        assert!(!failing.begin_as("no route"));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(failing.begin_as("no route"));
+        assert!(!failing.begin_as("no route"));
     }
 
     #[test]
