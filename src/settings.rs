@@ -44,7 +44,7 @@ pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
     broker_name, currency_or_auto, database_url, hidden, hidden_or_none, optional_socket_address, page_url,
-    parsed, positive_seconds, public_url, socket_address,
+    parsed, parsed_url, positive_seconds, public_url, socket_address,
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use self::telemetry::TelemetrySettings;
@@ -324,7 +324,7 @@ pub struct MailSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct FileSettings {
     /// The URL of the file storage.
-    #[serde(deserialize_with = "parsed")]
+    #[serde(deserialize_with = "parsed_url")]
     pub url: FilesUrl,
     /// The largest file, in bytes.
     pub limit_bytes: NonZeroU32,

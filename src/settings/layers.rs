@@ -324,10 +324,11 @@ mod tests {
             assert_eq!(read(url).unwrap().authentication.issuer.as_deref(), Some(url));
         }
         assert_eq!(read("").unwrap().authentication.issuer, None);
-        for url in ["http://a.example", "https://a.example/?b", "http://localhost/?b", "ftp://localhost", "a"]
-        {
+        let with_user = "https://ann:hush@a.example";
+        for url in ["http://a.example", with_user, "https://a.example/?hush", "ftp://localhost", "a"] {
             let error = read(url).unwrap_err();
             assert!(error.ends_with("is neither an HTTPS URL nor an HTTP URL of this machine"), "{error}");
+            assert!(!error.contains("hush"), "{error}");
         }
     }
 

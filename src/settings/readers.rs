@@ -42,11 +42,43 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     code.parse().map_err(|error: T::Err| de::Error::custom(format!("`{code}` is {error}")))
 }
 
-/// Reads the URL of an issuer: HTTPS, or HTTP of this machine.
+/// Reads a URL from its text, which may contain a secret.
+pub(super) fn parsed_url<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    url.parse().map_err(|error: T::Err| de::Error::custom(format!("`{}` is {error}", shown(&url))))
+}
+
+/// Returns a URL as errors show it: without what may be secret, which is the text before the last `@`, and the query.
+fn shown(url: &str) -> String {
+    let is_scheme = |(scheme, _): &(&str, &str)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let (scheme, rest) = match url.split_once("://").filter(is_scheme) {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+    // with an `@` after it, the `?` may be a part of a password
+    if query.is_some_and(|query| query.contains('@')) {
+        return format!("{scheme}…");
+    }
+    let query = if query.is_some() { "?…" } else { "" };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}…@{host}{query}"),
+        None => format!("{scheme}{rest}{query}"),
+    }
+}
+
+/// Returns whether a URL has a user, and may have a password.
+fn has_user(url: &Uri) -> bool {
+    url.authority().is_some_and(|authority| authority.as_str().contains('@'))
+}
+
+/// Reads the URL of an issuer: HTTPS, or HTTP of this machine, without user and query.
 pub(super) fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     unless_empty(String::deserialize(deserializer)?, |text| {
         let url: Option<Uri> = text.parse().ok();
-        let url = url.filter(|url| url.query().is_none());
+        let url = url.filter(|url| url.query().is_none() && !has_user(url));
         let is_valid = url.is_some_and(|url| match (url.host(), url.scheme_str()) {
             (Some(_), Some("https")) => true,
             (Some(host), Some("http")) => is_this_machine(host),
@@ -55,7 +87,8 @@ pub(super) fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
         if is_valid {
             return Ok(text);
         }
-        Err(de::Error::custom(format!("`{text}` is neither an HTTPS URL nor an HTTP URL of this machine")))
+        let shown = shown(&text);
+        Err(de::Error::custom(format!("`{shown}` is neither an HTTPS URL nor an HTTP URL of this machine")))
     })
 }
 
@@ -177,7 +210,8 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
     let text = String::deserialize(deserializer)?;
     let url = text.trim_end_matches('/');
     let is_url = url.parse::<Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        is_http && uri.query().is_none() && !has_user(&uri)
     });
     if url.is_empty() {
         return Ok(String::new());
@@ -185,7 +219,8 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
     if let (true, Some((scheme, rest))) = (is_url, url.split_once(':')) {
         return Ok(format!("{}:{rest}", scheme.to_ascii_lowercase()));
     }
-    Err(de::Error::custom(format!("`{text}` is not the URL of a store, such as https://shop.example.com")))
+    let shown = shown(&text);
+    Err(de::Error::custom(format!("`{shown}` is not the URL of a store, such as https://shop.example.com")))
 }
 
 /// Reads the URL of a page of the shop, or an empty text for none.
@@ -200,7 +235,8 @@ pub(super) fn page_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
             return Ok(text);
         }
         Err(de::Error::custom(format!(
-            "`{text}` is not the URL of a page with `{{token}}`, such as https://shop.example.com/reset#{{token}}"
+            "`{}` is not the URL of a page with `{{token}}`, such as https://shop.example.com/reset#{{token}}",
+            shown(&text)
         )))
     })
 }
@@ -231,4 +267,25 @@ pub(super) fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ta
         }
     }
     text.parse().map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_url_is_shown_without_user_and_query() {
+        for (url, expected) in [
+            ("https://shop.example/a", "https://shop.example/a"),
+            ("s3://KEY:hush@bucket", "s3://…@bucket"),
+            ("https://ann:hush@hush@shop.example:8443/a?b=hush", "https://…@shop.example:8443/a?…"),
+            ("https://ann:hush/hush@shop.example", "https://…@shop.example"),
+            ("https://ann:hush?hush@shop.example", "https://…"),
+            ("https://shop.example?token=hush", "https://shop.example?…"),
+            ("ann:hush://hush@shop.example", "…@shop.example"),
+            ("shop.example", "shop.example"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
+    }
 }

@@ -38,7 +38,9 @@ impl PostgresServer {
         if hosts.is_empty() {
             hosts.extend(config.get_hostaddrs().iter().map(ToString::to_string));
         }
-        let shown = format!("{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default());
+        let server = format!("{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default());
+        // for the parser, a password ends at its first `@` that is not encoded, and the rest belongs to the hosts
+        let shown = server.rsplit_once('@').map_or(server.as_str(), |(_, shown)| shown).to_owned();
         Self { shown, state: AtomicU8::new(UNKNOWN) }
     }
 
@@ -84,6 +86,9 @@ mod tests {
             ("postgres://ann@[::1]/shop", "[::1]:5432/shop"),
             ("postgres://ann@%2Frun%2Fpostgresql/shop", "/run/postgresql:5432/shop"),
             ("postgres:///shop?user=ann&hostaddr=10.0.0.5", "10.0.0.5/shop"),
+            ("postgres://ann:hush@more@db.example:5433/shop", "db.example:5433/shop"),
+            ("postgres://ann:hush@mo,re@db.example/shop", "db.example:5432/shop"),
+            ("postgres://ann:hush@mo/re@db.example/shop", "db.example/shop"),
         ] {
             assert_eq!(server(url).shown, shown, "{url}");
             let error = server(url).unavailable("no route").to_string();

@@ -273,11 +273,11 @@ fn a_folder_for_files_that_is_not_absolute_is_beside_the_database() {
     assert!(text.contains(&format!("file:{} has 0 files", files.display())), "{text}");
 
     let mut command = undercroft(folder.path(), &["doctor", "--database", "sqlite:shop.db"]);
-    let refused = command.env("UNDERCROFT_FILES__URL", "s3://bucket").output().unwrap();
+    let refused = command.env("UNDERCROFT_FILES__URL", "s3://KEY:hush@bucket").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     let errors = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        errors.contains("UNDERCROFT_FILES__URL: files.url: `s3://bucket` is not `file:FOLDER`"),
+        errors.contains("UNDERCROFT_FILES__URL: files.url: `s3://…@bucket` is not `file:FOLDER`"),
         "{errors}"
     );
 }

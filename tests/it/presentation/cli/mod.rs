@@ -261,11 +261,17 @@ fn a_malformed_address_is_refused_with_an_example() {
 
 #[test]
 fn a_malformed_public_url_is_refused_with_an_example() {
-    for url in ["shop.example.com", "ftp://shop.example.com", "https://shop.example.com/?a=1", "https://"] {
+    for (url, shown) in [
+        ("shop.example.com", "shop.example.com"),
+        ("ftp://shop.example.com", "ftp://shop.example.com"),
+        ("https://shop.example.com/?a=1", "https://shop.example.com/?…"),
+        ("https://ann:hush@shop.example.com", "https://…@shop.example.com"),
+        ("https://", "https://"),
+    ] {
         let output =
             undercroft(Path::new("."), &["doctor"]).env("UNDERCROFT_PUBLIC_URL", url).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        let expected = format!("`{url}` is not the URL of a store, such as https://shop.example.com");
+        let expected = format!("`{shown}` is not the URL of a store, such as https://shop.example.com");
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(errors, format!("undercroft: UNDERCROFT_PUBLIC_URL: public_url: {expected}\n"));
     }
