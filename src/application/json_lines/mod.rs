@@ -56,6 +56,13 @@ impl LineType {
     }
 }
 
+/// Returns the message of an error with its column; to the JSON parser, each line is the first.
+pub(super) fn described(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    format!("{message} (column {})", error.column())
+}
+
 /// Returns the id of a text: a hyphenated UUID is the id itself, from any other text one is derived.
 fn id<T: From<Uuid>>(text: &str, pointer: &str, derive: fn(Identity, &str) -> T) -> Result<T, String> {
     const HYPHENATED: usize = 36;

@@ -22,6 +22,7 @@ use super::skus::Skus;
 use crate::application::import::line::{Fields, Reason, SourceLine};
 use crate::application::json_lines::{
     CategoryLine, CustomerLine, DiscountLine, LineType, ProductLine, ShippingMethodLine, TaxRuleLine,
+    described,
 };
 use crate::application::records::Record;
 use crate::application::schema::pointer;
@@ -132,13 +133,6 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         .map_err(|error| format!("{}: {}", pointer::of_path(error.path()), described(error.inner())))?;
     json.end().map_err(|error| format!(": {}", described(&error)))?;
     Ok(value)
-}
-
-/// Returns the message of an error with its column; to the JSON parser, each record is line 1.
-fn described(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-    format!("{message} (column {})", error.column())
 }
 
 /// The type of a line, which is read before the rest.

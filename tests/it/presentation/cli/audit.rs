@@ -98,6 +98,7 @@ async fn an_export_is_written_whole_and_verified_without_the_store() {
     let (code, _, errors) = verify(&lines[..lines.len() - 20], &[]);
     let expected = "undercroft: log.jsonl: line 4 is no entry of an audit log: ";
     assert!(code == Some(1) && errors.starts_with(expected), "{errors}");
+    assert!(errors.contains(" (column ") && !errors.contains("at line"), "{errors}");
     let cut = &lines[..=lines.trim_end().rfind('\n').unwrap()];
     assert_eq!(verify(cut, &[]).0, Some(0), "nothing says where the log ends");
     let (code, _, errors) = verify(cut, &["--entry", last.trim_end()]);
@@ -108,4 +109,37 @@ async fn an_export_is_written_whole_and_verified_without_the_store() {
         "{errors}"
     );
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "no store was created");
+}
+
+#[test]
+fn what_the_hashes_of_an_export_do_not_cover_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
+    assert_eq!(admin(folder.path(), &create, "battery staple").0, Some(0));
+    let (_, lines, _) = run(folder.path(), &["audit", "export"]);
+    let verify = |text: &str| {
+        fs::write(folder.path().join("log.jsonl"), text).unwrap();
+        run(folder.path(), &["audit", "verify", "--file", "log.jsonl"])
+    };
+    assert_eq!(verify(lines.trim_end()).0, Some(0), "the last line feed may be missing");
+    let first = lines.lines().next().unwrap();
+    let entry: Value = serde_json::from_str(first).unwrap();
+    let time = entry["occurred_at"].as_str().unwrap();
+    let (seconds, _) = time.split_once(['.', 'Z']).unwrap();
+    let micros = time[seconds.len()..].trim_matches(['.', 'Z']);
+    for changed in [
+        first.replacen('{', r#"{"approved_by":"ann","#, 1),
+        first.replacen(r#""table""#, r#""note":"ann","table""#, 1),
+        first.replacen(r#""api_key_id":null,"#, "", 1),
+        first.replacen(time, &time.replace('Z', "+00:00"), 1),
+        first.replacen(time, &format!("{seconds}.{micros:0<6}789Z"), 1),
+        first.replacen(':', ": ", 1),
+        format!("{first}\r"),
+    ] {
+        assert_ne!(changed, first);
+        let (code, output, errors) = verify(&lines.replacen(first, &changed, 1));
+        let expected =
+            "undercroft: log.jsonl: line 1 is no entry of an audit log: an export writes it in another way\n";
+        assert_eq!((code, output.as_str(), errors.as_str()), (Some(1), "", expected), "{changed}");
+    }
 }
