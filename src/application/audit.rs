@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::audit::{ActorKind, AuditChange, AuditEntry, BrokenChain, ChainCheck, bytes_of_hex, hex};
+use crate::domain::audit::{
+    ActorKind, AuditChange, AuditEntry, BrokenChain, ChainCheck, FIRST_ENTRY, bytes_of_hex, hex,
+};
 use crate::domain::ids::{ApiKeyId, SessionId, UserId};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{AuditFilter, AuditRepository, Connection, DatabaseError, Page};
@@ -100,6 +102,9 @@ pub enum AuditFileError {
     /// It cannot be read.
     #[error("the file cannot be read")]
     Read(#[from] io::Error),
+    /// It is empty: nothing shows that it is an export.
+    #[error("the file has no entries")]
+    Empty,
     /// A line is no entry, or is written in another way than by an export.
     #[error("line {line} is no entry of an audit log: {reason}")]
     Line {
@@ -121,7 +126,8 @@ pub enum AuditExportError {
     Database(#[from] DatabaseError),
 }
 
-/// A number of an entry and its hash, as they were noted outside of the store.
+/// A number of an entry and its hash, as they were noted outside of the store; of an empty log, those before the first
+/// entry, which each log has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotedEntry {
     /// The number.
@@ -203,8 +209,9 @@ async fn verify_all(
 ///
 /// # Errors
 ///
-/// A line that is no entry, such as one that was not written to its end, and one that an export writes in another way:
-/// what its hash does not cover, such as a member that is not known, would be changed without being found.
+/// An empty file; a line that is no entry, such as one that was not written to its end; and one that an export writes
+/// in another way: what its hash does not cover, such as a member that is not known, would be changed without being
+/// found.
 pub fn verify_export(
     mut lines: impl BufRead,
     noted: Option<&NotedEntry>,
@@ -220,6 +227,9 @@ pub fn verify_export(
         if let Err(broken) = check_next(&mut check, &entry, noted) {
             return Ok((check, Some(broken)));
         }
+    }
+    if check.number < FIRST_ENTRY {
+        return Err(AuditFileError::Empty);
     }
     let broken = check_end(check.number, noted).err();
     Ok((check, broken))

@@ -16,7 +16,7 @@ use super::{
 use crate::application::audit::{
     AuditExportError, AuditFileError, NotedEntry, export, verify, verify_export,
 };
-use crate::domain::audit::hex;
+use crate::domain::audit::{ChainCheck, hex};
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
 
@@ -33,7 +33,8 @@ enum AuditCommand {
     Export(Export),
     /// Verify that no entry was changed, removed or moved, and print the number and the hash of the last one
     ///
-    /// Standard output has NUMBER:HASH alone, as `--entry` takes it; standard error says what was verified.
+    /// Standard output has NUMBER:HASH alone, as `--entry` takes it (of an empty log, zeros); standard error says what
+    /// was verified.
     Verify(Verify),
 }
 
@@ -58,10 +59,13 @@ struct Verify {
 }
 
 fn noted(text: &str) -> Result<NotedEntry, &'static str> {
-    let parsed = text.split_once(':').and_then(|(number, hash)| Some((number.parse().ok()?, hash)));
+    let parsed = text.split_once(':').and_then(|(number, hash)| Some((number.parse::<i64>().ok()?, hash)));
     let (number, hash) = parsed.ok_or("not a number and a hash")?;
     let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_hash || number < 1 {
+    // of an empty log, the number is 0, and so is its hash
+    let empty = ChainCheck::default();
+    let is_entry = number > empty.number || (number == empty.number && hash == hex(&empty.hash));
+    if !is_hash || !is_entry {
         return Err("not a number and a hash of 64 hexadecimal digits");
     }
     Ok(NotedEntry { number, hash: hash.to_ascii_lowercase() })

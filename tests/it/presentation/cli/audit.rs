@@ -112,6 +112,27 @@ async fn an_export_is_written_whole_and_verified_without_the_store() {
 }
 
 #[test]
+fn an_empty_log_has_the_hash_before_the_first_entry_and_an_empty_file_is_refused() {
+    let folder = TempDir::new().unwrap();
+    assert_eq!(run(folder.path(), &["migrate"]).0, Some(0));
+    let zeros = format!("0:{}", "0".repeat(64));
+    let expected = (Some(0), format!("{zeros}\n"), "0 entries, none was changed\n".to_owned());
+    assert_eq!(run(folder.path(), &["audit", "verify"]), expected);
+    assert_eq!(run(folder.path(), &["audit", "verify", "--entry", &zeros]), expected);
+    for entry in [format!("0:{}", "1".repeat(64)), format!("-1:{}", "0".repeat(64))] {
+        assert_eq!(run(folder.path(), &["audit", "verify", &format!("--entry={entry}")]).0, Some(2));
+    }
+    fs::write(folder.path().join("log.jsonl"), "").unwrap();
+    let none: &[&str] = &[];
+    for options in [none, &["--entry", &zeros]] {
+        let arguments = [&["audit", "verify", "--file", "log.jsonl"][..], options].concat();
+        let (code, output, errors) = run(folder.path(), &arguments);
+        let expected = "undercroft: log.jsonl: the file has no entries\n";
+        assert_eq!((code, output.as_str(), errors.as_str()), (Some(1), "", expected));
+    }
+}
+
+#[test]
 fn what_the_hashes_of_an_export_do_not_cover_is_refused() {
     let folder = TempDir::new().unwrap();
     let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
