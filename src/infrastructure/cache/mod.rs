@@ -132,7 +132,7 @@ pub use self::policy::Policy;
 pub use self::private::Private;
 pub use self::product_cache::{ListingCache, ProductCache, ProductName};
 pub use self::read::{Lookup, Outcome, ReadStatus, Served};
-pub use self::redis::{Patience, Redis, RedisUnavailable};
+pub use self::redis::{Patience, Redis, RedisCheckError, RedisUnavailable};
 pub use self::redis_store::EntriesInRedis;
 pub use self::rendered::{Form, KeptBody, Rendered};
 pub use self::search_cache::SearchCache;

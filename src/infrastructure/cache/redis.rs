@@ -45,6 +45,14 @@ impl Default for Patience {
 #[error("Redis is not available")]
 pub struct RedisUnavailable;
 
+/// Why a Redis that was checked cannot be used. It names the server, without user and password.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("Redis at {server} cannot be used: {error}")]
+pub struct RedisCheckError {
+    server: String,
+    error: RedisError,
+}
+
 /// A connection that is opened by the first command, and again after it was lost.
 pub struct Redis {
     connection: ConnectionManager,
@@ -125,12 +133,17 @@ impl Redis {
         self.within_time(|mut connection| async move { command.query_async(&mut connection).await }).await
     }
 
-    /// Checks whether Redis responds, also one that did not, and waits as long as a connection may take.
+    /// Checks whether Redis responds, also one that did not, and waits as long as a connection may take. Nothing is
+    /// logged.
     ///
     /// # Errors
     ///
     /// That of the connection or of the command, such as one that requires a password.
-    pub async fn check(&self) -> Result<(), RedisError> {
+    pub async fn check(&self) -> Result<(), RedisCheckError> {
+        self.ping().await.map_err(|error| RedisCheckError { server: self.shown.server.clone(), error })
+    }
+
+    async fn ping(&self) -> Result<(), RedisError> {
         let mut connection = self.connection.clone();
         let pong =
             timeout(CONNECT + self.patience.response, cmd("PING").query_async::<String>(&mut connection))
@@ -141,7 +154,7 @@ impl Redis {
     /// Checks whether Redis responds, as [`Redis::check`] does, and logs it if it does not: at the start of a service,
     /// before a request needs it.
     pub async fn ask(&self) {
-        match self.check().await {
+        match self.ping().await {
             Ok(()) => {}
             Err(error) if is_response(&error) => self.log_response(&error),
             Err(error) => self.leave(&error.to_string()),

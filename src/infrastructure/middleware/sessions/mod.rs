@@ -25,7 +25,7 @@ use self::sealed_session::KnownSession;
 pub use self::url::{InvalidSessionsUrl, SessionsUrl};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::{Session, session_id};
-use crate::infrastructure::cache::RedisUnavailable;
+use crate::infrastructure::cache::{RedisCheckError, RedisUnavailable};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{
     Database, DatabaseError, EndedSession, EndedSessions, KeptSession, SessionRepository, UnitOfWork,
@@ -88,7 +88,7 @@ impl SessionStore {
     }
 
     /// Returns what Redis does when its memory is full; `None` if the sessions are in the database.
-    pub async fn eviction(&self) -> Option<Result<Eviction, RedisUnavailable>> {
+    pub async fn eviction(&self) -> Option<Result<Eviction, RedisCheckError>> {
         match &self.redis {
             Some(redis) => Some(redis.eviction().await),
             None => None,

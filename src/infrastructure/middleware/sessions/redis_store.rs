@@ -14,7 +14,7 @@ use super::sealed_session::KnownSession;
 use crate::domain::digest::first_u64;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::Session;
-use crate::infrastructure::cache::{Patience, Redis, RedisUnavailable};
+use crate::infrastructure::cache::{Patience, Redis, RedisCheckError, RedisUnavailable};
 use crate::infrastructure::repositories::SigningKey;
 
 /// A request that waits for longer fails. Each command may be run twice.
@@ -103,10 +103,10 @@ impl SessionsInRedis {
         self.redis.command(&cmd("PING")).await
     }
 
-    pub(super) async fn eviction(&self) -> Result<Eviction, RedisUnavailable> {
+    pub(super) async fn eviction(&self) -> Result<Eviction, RedisCheckError> {
         let mut info = cmd("INFO");
         info.arg("memory");
-        self.ping().await?;
+        self.redis.check().await?;
         // it may be forbidden
         let text: String = self.redis.command(&info).await.unwrap_or_default();
         let policy = text.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(str::trim);

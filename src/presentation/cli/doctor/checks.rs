@@ -120,7 +120,7 @@ async fn cache(settings: &Settings) -> Option<Finding> {
         Ok(()) => Finding::ok("cache", "Redis responds"),
         Err(error) => Finding::warning(
             "cache",
-            format!("Redis does not respond: {error}"),
+            error.to_string(),
             "start it, or correct `cache` in the settings; until then each server keeps entries and counts limits \
              for itself",
         ),
