@@ -8,7 +8,7 @@ use crate::domain::user::{Session, token_hash};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::guards::{Credentials, Means, Principal};
 
-use crate::infrastructure::middleware::jwt::stated_issuer;
+use crate::infrastructure::middleware::jwt::{InvalidToken, stated_issuer};
 use crate::infrastructure::repositories::StaffRoleRepository;
 
 use super::{access_tokens, api_keys, identities, sessions};
@@ -93,10 +93,16 @@ fn valid(store: &Store, found: Option<Principal>) -> Credentials {
 
 /// Returns the user of a token of the store, or of the issuer that it states if the store trusts that.
 async fn by_signed_token(store: &Store, text: &str) -> Result<Option<Principal>, Failure> {
-    let issuer = store.infrastructure.issuer.as_ref();
-    match issuer.filter(|issuer| stated_issuer(text).is_some_and(|stated| stated == issuer.name())) {
-        Some(issuer) => identities::by_text(store, issuer, text).await,
-        None => access_tokens::by_text(store, text).await,
+    let Some(issuer) = store.infrastructure.issuer.as_ref() else {
+        return access_tokens::by_text(store, text).await;
+    };
+    match stated_issuer(text) {
+        Some(stated) if stated == issuer.name() => identities::by_text(store, issuer, text).await,
+        Some(stated) if stated != store.terms.issuer => {
+            identities::log_refusal(&InvalidToken::Issuer);
+            Ok(None)
+        }
+        _ => access_tokens::by_text(store, text).await,
     }
 }
 

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Server, create_cart, get, run, signal, undercroft};
+use super::{SERVE, Server, create_cart, get, run, send, signal, undercroft};
+use crate::support::issuer::Issuer;
 use crate::support::redis::redis_url;
 
 /// Returns the events of ends, oldest first.
@@ -187,6 +189,42 @@ fn a_redis_that_is_away_at_the_start_is_named_in_the_log_with_its_setting() {
         assert!(!line.contains("hush") && !line.contains("ottilie"), "{line}");
         server.stop();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_why_a_token_of_the_issuer_was_refused() {
+    let (folder, issuer) = (TempDir::new().unwrap(), Issuer::start().await);
+    let mut command = undercroft(folder.path(), &SERVE);
+    command.env("UNDERCROFT_AUTHENTICATION__ISSUER", &issuer.url);
+    command.env("UNDERCROFT_AUTHENTICATION__AUDIENCE", "shop");
+    command.env("UNDERCROFT_AUTHENTICATION__ALGORITHMS", r#"["EdDSA"]"#);
+    command.env("UNDERCROFT_AUTHENTICATION__LINK_BY_EMAIL", "true");
+    let (mut server, address) = Server::start(&mut command);
+    let now = Timestamp::now().as_second();
+    let valid = json!({"iss": issuer.url, "aud": "shop", "sub": "ottilie", "iat": now - 1, "exp": now + 3600,
+                       "email": "ottilie@example.org", "email_verified": true});
+    for (changed, reason) in [
+        (json!({"iss": format!("{}/", issuer.url)}), "another issuer"),
+        (json!({"aud": "other"}), "another audience"),
+        (json!({"exp": now - 3600}), "not valid at this time"),
+        (json!({"email": null}), "its subject is not linked, and it has no `email`"),
+        (
+            json!({"email_verified": false}),
+            "its subject is not linked, and its `email_verified` is not `true`",
+        ),
+        (json!({}), "no user has its e-mail address, and `create_users` is off"),
+    ] {
+        let mut claims = valid.clone();
+        claims.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+        let token = issuer.signer.sign("JWT", &claims).unwrap();
+        let head = format!("GET /v1/me HTTP/1.1\r\nhost: shop\r\nauthorization: Bearer {token}\r\n");
+        let response = send(&address, &format!("{head}connection: close\r\n\r\n"));
+        assert!(response.starts_with("HTTP/1.1 401 ") && !response.contains(reason), "{response}");
+        let line = server.wait_for_log("a token of an identity provider was refused");
+        assert!(line.contains(" INFO ") && line.contains(&format!("reason={reason}")), "{line}");
+        assert!(line.contains("trace_id=") && !line.contains("ottilie") && !line.contains(&token), "{line}");
+    }
+    server.stop();
 }
 
 /// Waits until a metric is at least 1.
