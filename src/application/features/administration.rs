@@ -119,7 +119,7 @@ fn check_key(key: &str) -> Result<(), Failure> {
     if is_path_name(key) {
         return Ok(());
     }
-    Err(ValidationException::one(Location::Parameter("key".to_owned()), Fault::Invalid).into())
+    Err(ValidationException::one(Location::Parameter("key".to_owned()), Fault::FeatureFlagKey).into())
 }
 
 /// Checks that the flag of a feature of guests is for all of them or for none: nothing is known of a guest that a rule

@@ -158,6 +158,7 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::EmptyCart,
         F::TooManyPieces { maximum: 100 },
         F::RoleName,
+        F::FeatureFlagKey,
         F::AdministratorsOnly,
         F::NotAllowed { allowed: Vec::new() },
         F::AmountTooLarge,

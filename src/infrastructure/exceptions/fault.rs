@@ -158,6 +158,8 @@ pub enum Fault {
     AlreadySet,
     /// The text cannot be the name of a role of the staff.
     RoleName,
+    /// The text cannot be the key of a feature flag.
+    FeatureFlagKey,
     /// The user is no administrator, and only administrators have a role of the staff.
     AdministratorsOnly,
     /// The value is invalid, and no other fault is more precise.
@@ -202,6 +204,7 @@ impl Fault {
             Self::InvalidCursor => "invalid_cursor",
             Self::AlreadySet => "already_set",
             Self::RoleName => "role_name",
+            Self::FeatureFlagKey => "feature_flag_key",
             Self::AdministratorsOnly => "administrators_only",
             Self::Invalid => "invalid",
         }
@@ -246,6 +249,7 @@ impl Fault {
             | Self::InvalidCursor
             | Self::AlreadySet
             | Self::RoleName
+            | Self::FeatureFlagKey
             | Self::AdministratorsOnly
             | Self::Invalid => Map::new(),
         }
