@@ -106,8 +106,8 @@ async fn load(database: Database) -> Result<Loaded<Rendered<Categories>>, Databa
     Ok(Loaded { value: Some(value), tags: vec![Tag::of(CacheTag::CATEGORIES)], bytes })
 }
 
-/// The bytes of a category and those below it in the forms of subtrees. The category is in `levels` of them: its own, and
-/// those of the categories above it.
+/// The bytes of a category and those below it in the forms of subtrees. The category is in `levels` of them: its own,
+/// and those of the categories above it.
 fn weigh_forms(Subtree { category, children }: &Subtree, levels: usize) -> usize {
     let below: usize = children.iter().map(|child| weigh_forms(child, levels + 1)).sum();
     size_of::<(CategoryId, Form)>() + levels * weigh(category) + below

@@ -44,8 +44,9 @@ struct KeySetBody {
 ///
 /// Returns a JSON Web Token (RFC 9068) that is valid for ten minutes, by which another service knows the user: it
 /// verifies the signature by the keys at `/.well-known/jwks.json`, the issuer and the audience, which both are the
-/// URL of the store, or a name of it if its settings have no URL. `expires_in` is less than ten minutes if the session expires before. At this store, the token is
-/// also refused once its session has ended, and is not enough for what requires a session or is for administrators.
+/// URL of the store, or a name of it if its settings have no URL. `expires_in` is less than ten minutes if the session
+/// expires before. At this store, the token is also refused once its session has ended, and is not enough for what
+/// requires a session or is for administrators.
 #[utoipa::path(post, path = "/v1/sessions/token", tag = "sessions", responses((status = 200, body = AccessTokenBody)))]
 async fn create_access_token(
     principal: WithSession,
