@@ -85,7 +85,8 @@ async fn run_tasks(store: &Store, stop: &CancellationToken) {
 async fn run_broker(store: &Store, dispatcher: EventDispatcher, stop: &CancellationToken) {
     let Some(broker) = store.infrastructure.broker.clone() else { return };
     let tasks = BrokerTasks::new(dispatcher, broker);
-    stop.run_until_cancelled(tasks.run(stop)).await;
+    // boxed for the size of the future
+    stop.run_until_cancelled(Box::pin(tasks.run(stop))).await;
     tasks.end().await;
 }
 
