@@ -219,13 +219,13 @@ async fn a_resumed_request_does_not_repeat_a_settled_operation(shop: &Shop) {
 on_both_engines!(a_late_notice_does_not_undo_a_refund);
 async fn a_late_notice_does_not_undo_a_refund(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;
-    apply_after_cancellation(&sale, ChargeStatus::Captured, 1000).await;
+    Box::pin(apply_after_cancellation(&sale, ChargeStatus::Captured, 1000)).await;
 }
 
 on_both_engines!(a_late_notice_does_not_undo_a_void, ShopOptions::default().terms(manual_capture()));
 async fn a_late_notice_does_not_undo_a_void(shop: &Shop) {
     let sale = Sale::begin(shop, 1, "tok_ok").await;
-    apply_after_cancellation(&sale, ChargeStatus::Authorized, 0).await;
+    Box::pin(apply_after_cancellation(&sale, ChargeStatus::Authorized, 0)).await;
     assert_eq!(sale.payment().await.status, PaymentStatus::Voided);
     assert_eq!(sale.operations(OperationKind::Void).await.len(), 1);
 }

@@ -246,7 +246,7 @@ async fn an_outage_of_the_notifications_of_commits_has_a_line_and_its_end_anothe
     };
     tokio::select! {
         () = database.listen() => {}
-        ended = tokio::time::timeout(Duration::from_secs(60), outages) => ended.expect("the lines in time"),
+        ended = tokio::time::timeout(Duration::from_mins(1), outages) => ended.expect("the lines in time"),
     }
     assert_eq!([LOST, BACK].map(|text| lines.with(text)), [2, 2]);
 }

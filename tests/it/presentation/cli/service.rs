@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use undercroft::domain::context::Context;
 
 use super::{SERVE, Server, create_cart, get, run, send, signal, undercroft};
 use crate::support::issuer::Issuer;
@@ -200,7 +200,7 @@ async fn the_log_says_why_a_token_of_the_issuer_was_refused() {
     command.env("UNDERCROFT_AUTHENTICATION__ALGORITHMS", r#"["EdDSA"]"#);
     command.env("UNDERCROFT_AUTHENTICATION__LINK_BY_EMAIL", "true");
     let (mut server, address) = Server::start(&mut command);
-    let now = Timestamp::now().as_second();
+    let now = Context::system().clock.now().as_second();
     let valid = json!({"iss": issuer.url, "aud": "shop", "sub": "ottilie", "iat": now - 1, "exp": now + 3600,
                        "email": "ottilie@example.org", "email_verified": true});
     for (changed, reason) in [
