@@ -39,6 +39,13 @@ async fn a_user_is_found_by_any_spelling_of_the_address(shop: &Shop) {
     assert!(by_email(shop, "ann@example.com").await.is_none());
 }
 
+/// Inserts a user unless the address is taken; returns whether it was inserted.
+async fn insert_unique(shop: &Shop, user: User) -> bool {
+    let write =
+        shop.database.write(user, async |work, user| UserRepository::insert_unique_email(work, user).await);
+    write.await.unwrap()
+}
+
 on_both_engines!(an_address_is_unique_in_every_spelling);
 async fn an_address_is_unique_in_every_spelling(shop: &Shop) {
     let added = concurrently(shop, 16, |shop, number| async move {
@@ -46,11 +53,7 @@ async fn an_address_is_unique_in_every_spelling(shop: &Shop) {
         if number % 2 == 0 {
             ann.email = "ANN@EXAMPLE.COM".into();
         }
-        let inserted = shop
-            .database
-            .write(ann, async |work, ann| UserRepository::insert_unique_email(work, ann).await)
-            .await;
-        inserted.unwrap()
+        insert_unique(&shop, ann).await
     })
     .await;
     assert_eq!(added, 1);
@@ -65,11 +68,7 @@ async fn two_spellings_of_a_domain_that_are_registered_at_once_are_one_account(s
         let added = concurrently(shop, 16, |shop, number| async move {
             let domain = if number % 2 == 0 { "münchen.example" } else { "xn--mnchen-3ya.example" };
             let ann = user(u32::try_from(round * 16 + number).unwrap(), &format!("ann{round}@{domain}"));
-            let inserted = shop
-                .database
-                .write(ann, async |work, ann| UserRepository::insert_unique_email(work, ann).await)
-                .await;
-            inserted.unwrap()
+            insert_unique(&shop, ann).await
         })
         .await;
         assert_eq!(added, 1, "round {round}");
