@@ -11,7 +11,9 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use tokio_util::sync::CancellationToken;
 use undercroft::domain::context::Context;
-use undercroft::infrastructure::middleware::{Chain, OverloadLimiter, OverloadMiddleware, Priority};
+use undercroft::infrastructure::middleware::{
+    Chain, LoggingMiddleware, OverloadLimiter, OverloadMiddleware, Priority,
+};
 use undercroft::presentation::http::server;
 use undercroft::settings::HttpSettings;
 
@@ -32,7 +34,8 @@ pub(crate) async fn refuse() -> Outcome<()> {
     // nothing is served in time, so that the limit is the lowest one
     let limiter = OverloadLimiter::new(Duration::ZERO, Some(Arc::new(|| Some(Duration::from_secs(1)))));
     let overload = OverloadMiddleware { limiter, priority: |_, _| Priority::Normal };
-    let chain = Chain { overload: Some(overload), ..Chain::default() };
+    let logging = Some(LoggingMiddleware::default());
+    let chain = Chain { overload: Some(overload), logging, ..Chain::default() };
     let router = Router::new().route("/v1/products/{id}", get(|| async { "never" }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use http::header::LOCATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -21,7 +21,6 @@ use crate::infrastructure::events::{ApiRequestReceivedEvent, EventBus};
 use crate::infrastructure::exceptions::ProblemCode;
 use crate::infrastructure::repositories::in_trace;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header with the trace that a request belongs to (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
 
@@ -59,10 +58,7 @@ impl Middleware for LoggingMiddleware {
 
         let mut response = in_trace(Some(progress.trace), next.run(request)).await;
 
-        let mut text = Uuid::encode_buffer();
-        if let Ok(value) = HeaderValue::from_str(progress.id.hyphenated().encode_lower(&mut text)) {
-            response.headers_mut().insert(REQUEST_ID, value);
-        }
+        RequestId(progress.id).describe(response.headers_mut());
         progress.end(Some(&response));
         response
     }

@@ -124,8 +124,11 @@ impl Chain {
     /// The members, outermost first.
     fn members(self) -> impl Middleware {
         let origins = self.cors.named();
-        // a request that is refused costs as little as it can, and pages can read that it was
-        (self.overload.map(|overload| overload.member(origins.clone())))
+        let (headers, languages) = (self.security_headers.headers(), &self.localization.languages);
+        let logged = self.logging.as_ref().map(|logging| (logging.context.clone(), logging.bus.clone()));
+        let overload = |it: OverloadMiddleware| it.member(origins.clone(), &headers, languages, logged);
+        // a request that is refused costs as little as it can: its response has what the members below would add
+        (self.overload.map(overload))
             // every other response has an id and a line in the log, also one that another member makes
             .around(self.logging)
             // every response has them

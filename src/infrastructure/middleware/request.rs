@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{MatchedPath, Request};
-use http::{Extensions, Method};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 
 use crate::domain::ids::{ApiKeyId, SessionId, UserId};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is known of routes, by their paths of the router and their methods.
 pub type ByRoute<T> = HashMap<String, Vec<(Method, T)>>;
@@ -24,6 +26,17 @@ pub(super) fn of_route<T: Copy>(known: &ByRoute<T>, request: &Request) -> Option
 /// The id of a request, which its response has as `x-request-id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Uuid);
+
+impl RequestId {
+    /// Adds the header to the response.
+    pub(super) fn describe(self, headers: &mut HeaderMap) {
+        let mut text = Uuid::encode_buffer();
+        // an id is always valid in a header
+        if let Ok(value) = HeaderValue::from_str(self.0.hyphenated().encode_lower(&mut text)) {
+            headers.insert(REQUEST_ID, value);
+        }
+    }
+}
 
 /// The user of a request, whom the extractors of principals find.
 #[derive(Clone, Debug, Default)]

@@ -53,7 +53,8 @@ impl SecurityHeadersMiddleware {
         Headers(self.headers())
     }
 
-    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+    /// Returns the headers of each response.
+    pub(super) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers: Vec<_> = [
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (CONTENT_SECURITY_POLICY, self.content_security_policy),

@@ -13,7 +13,7 @@ use axum::routing::Route;
 use tower::{Service, ServiceExt, layer::layer_fn, service_fn};
 
 /// The headers that the members of the store add to a response, about: so many are allocated at once.
-const HEADERS: usize = 16;
+pub(super) const HEADERS: usize = 16;
 
 /// What a member of the chain does with a request.
 pub trait Middleware: Send + Sync + 'static {

@@ -12,12 +12,15 @@ use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY_AFTER};
+use http::header::{ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY_AFTER};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
+use undercroft::infrastructure::events::{ApiRequestReceivedEvent, EventBus, Subscription};
+use undercroft::infrastructure::exceptions::ProblemCode;
 use undercroft::infrastructure::middleware::{
-    Chain, CorsMiddleware, InProgress, LeastWait, OverloadLimiter, OverloadMiddleware, Priority, Probe,
+    Chain, CorsMiddleware, InProgress, LeastWait, LoggingMiddleware, OverloadLimiter, OverloadMiddleware,
+    Priority, Probe,
 };
 
 use super::{send, text};
@@ -231,6 +234,11 @@ fn a_queue_of_the_service_counts_too() {
 
 /// Routes with this limiter.
 fn routes(limiter: OverloadLimiter) -> Router {
+    routes_with_signals(limiter).0
+}
+
+/// Routes with this limiter, and the signals of their requests.
+fn routes_with_signals(limiter: OverloadLimiter) -> (Router, Subscription<ApiRequestReceivedEvent>) {
     let overload = OverloadMiddleware {
         limiter,
         priority: |_: &Method, route| match route {
@@ -249,7 +257,10 @@ fn routes(limiter: OverloadLimiter) -> Router {
         methods: vec![Method::POST],
         ..CorsMiddleware::default()
     };
-    Chain { overload: Some(overload), cors, ..Chain::default() }.apply(routes)
+    let bus = EventBus::default();
+    let requests = bus.subscribe();
+    let logging = Some(LoggingMiddleware { bus, ..LoggingMiddleware::default() });
+    (Chain { overload: Some(overload), logging, cors, ..Chain::default() }.apply(routes), requests)
 }
 
 #[tokio::test]
@@ -261,7 +272,7 @@ async fn a_request_beyond_the_limit_is_refused_at_once() {
     assert_eq!(refused.status(), 503);
     assert_eq!(text(refused.headers(), "retry-after"), "1");
     assert_eq!(text(refused.headers(), "content-type"), "application/problem+json");
-    assert_eq!(text(refused.headers(), "x-content-type-options"), "nosniff");
+    assert_eq!(text(refused.headers(), "content-language"), "en");
     let document = refused.into_body().collect().await.unwrap().to_bytes();
     let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
     assert_eq!(document["code"], "unavailable");
@@ -271,6 +282,40 @@ async fn a_request_beyond_the_limit_is_refused_at_once() {
     while create(&routes).await.status() != 200 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_headers_of_other_responses_the_language_of_its_client_and_a_signal() {
+    let waits: LeastWait = Arc::new(|| Some(Duration::from_secs(1)));
+    let (routes, mut requests) = routes_with_signals(OverloadLimiter::new(TARGET, Some(waits)));
+    first_refused(&routes).await;
+    let health = send(&routes, Request::get("/health").body(Body::empty()).unwrap()).await;
+    requests.take_all();
+    // what is of low priority is refused for long
+    let list = Request::get("/lists").header(ACCEPT_LANGUAGE, "fr, de-AT;q=0.9");
+    let refused = send(&routes, list.body(Body::empty()).unwrap()).await;
+
+    assert_eq!((refused.status().as_u16(), text(refused.headers(), "content-language")), (503, "de"));
+    assert_eq!(text(refused.headers(), "cache-control"), "no-store");
+    for name in [
+        "content-security-policy",
+        "x-content-type-options",
+        "referrer-policy",
+        "cross-origin-opener-policy",
+        "cross-origin-resource-policy",
+    ] {
+        let of_others = text(health.headers(), name);
+        assert!(!of_others.is_empty() && text(refused.headers(), name) == of_others, "{name}");
+    }
+    let signal = requests.next().await;
+    assert_eq!(text(refused.headers(), "x-request-id"), signal.request_id.to_string());
+    assert_eq!((signal.method, signal.route.as_deref()), (Method::GET, Some("/lists")));
+    assert_eq!(signal.status.map(|status| status.as_u16()), Some(503));
+    assert_eq!(signal.problem, Some(ProblemCode("unavailable".into())));
+    assert!(requests.take().is_none(), "once");
+    let document = refused.into_body().collect().await.unwrap().to_bytes();
+    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    assert_eq!((&document["code"], &document["title"]), (&"unavailable".into(), &"Nicht verfügbar".into()));
 }
 
 /// A body of ten bytes, none of which arrives.
@@ -336,7 +381,9 @@ async fn a_page_of_a_named_origin_reads_that_it_was_refused_and_what_it_may_send
     assert_eq!(text(refused.headers(), "access-control-allow-origin"), PAGE);
     assert_eq!(text(refused.headers(), "access-control-expose-headers"), "retry-after");
     let foreign = list(Method::GET, "https://other.example").await;
-    assert_eq!((foreign.status().as_u16(), text(foreign.headers(), "vary")), (503, "origin"));
+    assert_eq!(foreign.status(), 503);
+    let vary: Vec<_> = foreign.headers().get_all("vary").iter().collect();
+    assert_eq!(vary, ["accept-language", "origin"]);
     assert!(!foreign.headers().contains_key("access-control-allow-origin"));
 
     let so_far = limiter.load().refused;
