@@ -2,7 +2,8 @@
 //! a strong entity tag, and a client that has it gets 304 (RFC 9110 section 13).
 //!
 //! A response is not stored by anyone unless a handler or a route says otherwise: by `Cache-Control`, or by the
-//! extension [`PublicResponse`], whose times are those of the settings.
+//! extension [`PublicResponse`], whose times are those of the settings. One that shared caches may store does not say
+//! what its client has left of rate limits, since others get it, too.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sha2::{Digest, Sha256};
 
 use super::entity_tags::{client_has, if_none_match};
+use super::rate_limits::RATE_LIMIT;
 use super::surround::{Middleware, Next};
 use crate::domain::digest::first_u128;
 
@@ -75,6 +77,9 @@ impl Middleware for Control {
         if is_public && response.status() == StatusCode::OK && !response.headers().contains_key(ETAG) {
             response = with_entity_tag(response).await;
         }
+        if may_be_shared(response.headers()) {
+            response.headers_mut().remove(RATE_LIMIT);
+        }
 
         match response.headers().get(ETAG) {
             Some(tag) if reads && response.status() == StatusCode::OK && client_has(&conditions, tag) => {
@@ -83,6 +88,12 @@ impl Middleware for Control {
             _ => response,
         }
     }
+}
+
+/// Returns whether shared caches may store a response with these headers (RFC 9111 section 3).
+fn may_be_shared(headers: &HeaderMap) -> bool {
+    let control = headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok()).unwrap_or_default();
+    !control.contains("no-store") && !control.contains("private")
 }
 
 /// Adds the digest of the body as the entity tag, if the body is in memory.

@@ -2,7 +2,8 @@
 //!
 //! Every request is counted for the address of its client. A class of routes, such as that of log-ins, has a limit
 //! of its own beside that, and so has each user. A response has `RateLimit` and `RateLimit-Policy` with the limits
-//! that its request was counted for (draft-ietf-httpapi-ratelimit-headers-10), and status 429 has `Retry-After`.
+//! that its request was counted for (draft-ietf-httpapi-ratelimit-headers-10), and status 429 has `Retry-After`. One
+//! that shared caches may store has only the policy: the middleware of caching removes what one client has left.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,12 +1,18 @@
 //! HTTP caching: who may store a response, its entity tag, and conditional requests.
 
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::routing::get;
 use http::{HeaderMap, Method, Request, StatusCode};
-use undercroft::infrastructure::middleware::{CacheMiddleware, Chain, PublicResponse};
+use undercroft::domain::context::Context;
+use undercroft::infrastructure::middleware::{
+    CacheMiddleware, Chain, PublicResponse, RateLimiter, RateLimitingMiddleware,
+};
 
 use super::{send, text};
 
@@ -29,11 +35,20 @@ fn router(stale: u64) -> Router {
         .route("/plain", get(async || "secret"));
     let stale_while_revalidate = Duration::from_secs(stale);
     let cache = CacheMiddleware { max_age: Duration::from_secs(30), stale_while_revalidate };
-    Chain { cache, ..Chain::default() }.apply(routes)
+    let rate_limiting = Some(RateLimitingMiddleware {
+        limiter: RateLimiter::in_process(Context::system().clock),
+        general: Some("100/hour".parse().unwrap()),
+        user: None,
+        named: BTreeMap::new(),
+        classes: HashMap::new(),
+    });
+    Chain { cache, rate_limiting, ..Chain::default() }.apply(routes)
 }
 
 async fn read(method: Method, path: &str, condition: &str) -> (u16, HeaderMap, usize) {
-    let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let peer = ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 50_000)));
+    let request = Request::builder().method(method).uri(path).extension(peer);
+    let mut request = request.body(Body::empty()).unwrap();
     if !condition.is_empty() {
         request.headers_mut().insert("if-none-match", condition.parse().unwrap());
     }
@@ -106,4 +121,20 @@ async fn a_client_that_has_the_response_gets_no_body() {
     assert_eq!((text(&headers, "cache-control"), vary), (PUBLIC, vec!["accept-language", "accept-encoding"]));
     let (created, ..) = read(Method::POST, "/list", "*").await;
     assert_eq!(created, 200, "a change is made");
+}
+
+#[tokio::test]
+async fn what_a_client_has_left_is_in_no_response_that_shared_caches_may_store() {
+    for (path, condition, status, is_shared) in [
+        ("/list", "", 200, true),
+        ("/product", "\"7\"", 304, true),
+        ("/own", "", 200, true),
+        ("/order", "", 200, false),
+        ("/order", "\"7\"", 304, false),
+        ("/gone", "", 410, false),
+    ] {
+        let (found, headers, _) = read(Method::GET, path, condition).await;
+        assert_eq!((found, headers.contains_key("ratelimit")), (status, !is_shared), "{path}");
+        assert_eq!(text(&headers, "ratelimit-policy"), "\"general\";q=100;w=3600", "{path}");
+    }
 }
