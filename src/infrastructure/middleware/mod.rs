@@ -75,7 +75,9 @@ pub use self::rate_limits::{
     RedisStore,
 };
 pub use self::request::{ActingUser, ByRoute, RequestId, RequestUser};
-pub use self::request_validation_middleware::{BodyLimit, RequestValidationMiddleware, Unread};
+pub use self::request_validation_middleware::{
+    BodyLimit, RequestValidationMiddleware, Unread, UnreadConditions,
+};
 pub use self::security_headers_middleware::SecurityHeadersMiddleware;
 pub use self::session_middleware::SessionMiddleware;
 pub use self::sessions::{BegunSession, Ending, Eviction, InvalidSessionsUrl, SessionStore, SessionsUrl};

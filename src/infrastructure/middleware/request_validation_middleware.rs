@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MATCH, TRANSFER_ENCODING};
-use http::{HeaderValue, Version};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use url::form_urlencoded;
 
 use super::host::is_host;
@@ -38,16 +40,47 @@ pub struct RequestValidationMiddleware {
 pub struct Unread {
     /// Parameters of the query.
     pub query: bool,
-    /// `If-Match`: a change would be made although its client requires a version.
-    pub if_match: bool,
+    /// The conditions of a change. A request whose method is safe may have any.
+    pub conditions: UnreadConditions,
 }
 
-impl Unread {
-    /// The failure of a request with `If-Match` where it is not read.
-    pub const IF_MATCH: RejectedRequest = RejectedRequest::MalformedHeader {
-        header: "If-Match",
-        expected: "absent, since this operation compares no version",
-    };
+/// The conditions of a change that a route does not compare (RFC 9110 section 13.1): it would make the change although
+/// the client requires a version, that there is no resource, or that it was not changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnreadConditions {
+    /// `If-Match` with entity tags.
+    pub if_match: bool,
+    /// `If-None-Match` with entity tags, or `*` for no resource.
+    pub if_none_match: bool,
+    /// `If-Unmodified-Since` with a time. It is ignored beside `If-Match`, as section 13.1.4 requires.
+    pub if_unmodified_since: bool,
+}
+
+impl UnreadConditions {
+    /// Returns the headers that are not read, each with the failure of a request that has it.
+    pub fn failures(self) -> impl Iterator<Item = (HeaderName, RejectedRequest)> {
+        let (no_version, no_time) = (
+            "absent, since this operation compares no version",
+            "absent, since this operation compares no time",
+        );
+        let all = [
+            (self.if_match, IF_MATCH, "If-Match", no_version),
+            (self.if_none_match, IF_NONE_MATCH, "If-None-Match", no_version),
+            (self.if_unmodified_since, IF_UNMODIFIED_SINCE, "If-Unmodified-Since", no_time),
+        ];
+        let unread = all.into_iter().filter(|(is_unread, ..)| *is_unread);
+        unread
+            .map(|(_, name, header, expected)| (name, RejectedRequest::MalformedHeader { header, expected }))
+    }
+
+    /// Checks that a request has none of them.
+    fn check(self, headers: &HeaderMap) -> Result<(), RejectedRequest> {
+        let has_version = headers.contains_key(IF_MATCH);
+        let is_stated =
+            |name: &HeaderName| headers.contains_key(name) && !(has_version && *name == IF_UNMODIFIED_SINCE);
+        let mut stated = self.failures().filter(|(name, _)| is_stated(name));
+        stated.next().map_or(Ok(()), |(_, rejected)| Err(rejected))
+    }
 }
 
 /// The largest body in bytes: an extension of the request, by which routes limit what they read. The extractors of axum
@@ -79,14 +112,16 @@ impl Middleware for RequestValidationMiddleware {
 impl RequestValidationMiddleware {
     /// Checks that a request has nothing that its route does not read.
     fn check_unread(&self, request: &Request) -> Result<(), Failure> {
-        let query = request.uri().query().unwrap_or_default();
-        let has_if_match = request.headers().contains_key(IF_MATCH);
-        if query.is_empty() && !has_if_match {
+        let (query, headers) = (request.uri().query().unwrap_or_default(), request.headers());
+        let conditions = [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE];
+        let is_conditional =
+            !request.method().is_safe() && conditions.iter().any(|it| headers.contains_key(it));
+        if query.is_empty() && !is_conditional {
             return Ok(());
         }
         let unread = of_route(&self.unread, request).unwrap_or_default();
-        if unread.if_match && has_if_match {
-            return Err(Unread::IF_MATCH.into());
+        if is_conditional {
+            unread.conditions.check(headers)?;
         }
         let mut input = ValidationException::none();
         if unread.query {

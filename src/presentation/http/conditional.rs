@@ -44,8 +44,14 @@ const ENTITY_TAGS: RejectedRequest = RejectedRequest::MalformedHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IfMatch(pub Option<i64>);
 
+/// The value of `If-None-Match` of a change.
+const NOT_NONE: RejectedRequest = RejectedRequest::MalformedHeader {
+    header: "If-None-Match",
+    expected: "`*`, by which this operation only creates",
+};
+
 /// What a change that creates the resource if there is none requires of it, by `If-Match` and `If-None-Match`. As an
-/// extractor it fails as [`IfMatch`] does.
+/// extractor it fails as [`IfMatch`] does, and with 400 for an `If-None-Match` with entity tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequiredState(pub Precondition);
 
@@ -114,9 +120,10 @@ impl Argument for IfMatch {
 impl Argument for RequiredState {
     fn describe(operation: &mut OperationDescription<'_>) {
         IfMatch::describe(operation);
-        let description = "`*` creates the resource: the request fails with 412 if there is one. Entity tags are \
-                           ignored.";
-        operation.request_header("If-None-Match", description);
+        let description = "`*` creates the resource: the request fails with 412 if there is one.";
+        let bounds = ObjectBuilder::new().pattern(Some(r"^\*$"));
+        operation.request_header_of("If-None-Match", description, bounds);
+        operation.fails(NOT_NONE);
     }
 }
 
@@ -134,7 +141,10 @@ impl<S: Sync> FromRequestParts<S> for RequiredState {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let IfMatch(version) = IfMatch::from_request_parts(parts, state).await?;
         let requires_one = parts.headers.contains_key(IF_MATCH);
-        let requires_none = parts.headers.get_all(IF_NONE_MATCH).iter().any(|value| value == "*");
+        let requires_none = parts.headers.contains_key(IF_NONE_MATCH);
+        if parts.headers.get_all(IF_NONE_MATCH).iter().any(|value| value != "*") {
+            return Err(NOT_NONE.into());
+        }
         match (version, requires_one, requires_none) {
             (_, true, true) => Err(Conflict::PreconditionFailed.into()),
             (Some(version), ..) => Ok(Self(Precondition::Version(version))),
@@ -213,13 +223,16 @@ mod tests {
             (&[(IF_MATCH, "*")], Precondition::Exists),
             (&[(IF_MATCH, "\"7-0\"")], Precondition::Version(7)),
             (&[(IF_NONE_MATCH, "*")], Precondition::Missing),
-            (&[(IF_NONE_MATCH, "\"7-0\"")], Precondition::None),
         ] {
             assert_eq!(extract(headers).await.unwrap(), expected, "{headers:?}");
         }
         for one in ["*", "\"7-0\""] {
             let failure = extract(&[(IF_MATCH, one), (IF_NONE_MATCH, "*")]).await.unwrap_err();
             assert_eq!(failure.status(), StatusCode::PRECONDITION_FAILED, "{one}");
+        }
+        for other in ["\"7-0\"", "W/\"7-0\"", "", "*, \"7-0\""] {
+            let failure = extract(&[(IF_NONE_MATCH, other)]).await.unwrap_err();
+            assert_eq!(failure.details()["header"], "If-None-Match", "{other}");
         }
     }
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use http::StatusCode;
-use http::header::IF_MATCH;
+use http::header::{IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+use http::{HeaderName, StatusCode};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
@@ -18,7 +18,7 @@ use crate::domain::user::Role;
 use crate::infrastructure::exceptions::{
     Conflict, Exception, Failure, Fault, RejectedRequest, ValidationException, failure_examples,
 };
-use crate::infrastructure::middleware::Unread;
+use crate::infrastructure::middleware::{Unread, UnreadConditions};
 
 /// The body is not coded as its head says.
 pub(super) const NOT_CODED: RejectedRequest = RejectedRequest::MalformedHeader {
@@ -123,16 +123,26 @@ impl<'a> OperationDescription<'a> {
     }
 
     /// Returns what the operation does not read and would have to, by the parameters that were added. One that only
-    /// reads may ignore `If-Match`.
+    /// reads may ignore the conditions of changes.
     pub(super) fn unread(&self) -> Unread {
-        let (mut reads_query, mut reads_if_match) = (self.ignores_query, self.is_safe);
-        for parameter in self.operation.parameters.iter().flatten() {
-            if let RefOr::T(Parameter { name, parameter_in, .. }) = parameter {
-                reads_query |= *parameter_in == ParameterIn::Query;
-                reads_if_match |= *parameter_in == ParameterIn::Header && IF_MATCH == name.as_str();
-            }
-        }
-        Unread { query: !reads_query, if_match: !reads_if_match }
+        let reads_query = self.has_parameter(|it| it.parameter_in == ParameterIn::Query);
+        let is_unread = |header: &HeaderName| {
+            let is_header = |it: &Parameter| it.parameter_in == ParameterIn::Header;
+            let reads = self.has_parameter(|it| is_header(it) && *header == it.name.as_str());
+            !self.is_safe && !reads
+        };
+        let conditions = UnreadConditions {
+            if_match: is_unread(&IF_MATCH),
+            if_none_match: is_unread(&IF_NONE_MATCH),
+            if_unmodified_since: is_unread(&IF_UNMODIFIED_SINCE),
+        };
+        Unread { query: !self.ignores_query && !reads_query, conditions }
+    }
+
+    /// Returns whether a parameter was added for which this is true.
+    fn has_parameter(&self, is_true: impl Fn(&Parameter) -> bool) -> bool {
+        let mut parameters = self.operation.parameters.iter().flatten();
+        parameters.any(|parameter| matches!(parameter, RefOr::T(parameter) if is_true(parameter)))
     }
 
     /// Adds an optional header of the request.

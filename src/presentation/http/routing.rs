@@ -354,8 +354,8 @@ impl Described {
         if self.unread.query {
             description.fails_validation();
         }
-        if self.unread.if_match {
-            description.fails(Unread::IF_MATCH);
+        for (_, failure) in self.unread.conditions.failures() {
+            description.fails(failure);
         }
         for failure in (self.failures)() {
             description.fails(failure);

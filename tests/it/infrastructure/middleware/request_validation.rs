@@ -5,22 +5,34 @@ use std::collections::HashMap;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Extension};
-use axum::routing::post;
+use axum::routing::{get, post, put};
 use http::{Method, Request, Version};
 use serde_json::Value;
-use undercroft::infrastructure::middleware::{BodyLimit, Chain, RequestValidationMiddleware, Unread};
+use undercroft::infrastructure::middleware::{
+    BodyLimit, Chain, RequestValidationMiddleware, Unread, UnreadConditions,
+};
 
 use super::send_as_it_is;
 
 fn router() -> Router {
     let limit = async |Extension(BodyLimit(limit)): Extension<BodyLimit>| limit.to_string();
-    let unread =
-        HashMap::from([("/text".to_owned(), vec![(Method::POST, Unread { query: true, if_match: true })])]);
+    let conditions = UnreadConditions { if_match: true, if_none_match: true, if_unmodified_since: true };
+    let version = UnreadConditions { if_match: false, ..conditions };
+    let of = |path: &str, method, query, conditions| {
+        (path.to_owned(), vec![(method, Unread { query, conditions })])
+    };
+    let unread = HashMap::from([
+        of("/text", Method::POST, true, conditions),
+        of("/version", Method::PUT, false, version),
+        of("/read", Method::GET, false, conditions),
+    ]);
     let request_validation = RequestValidationMiddleware { body_limit: BodyLimit(7), unread };
     let length = async |body: String| body.len().to_string();
     let routes = Router::new()
         .route("/", post(limit))
         .route("/text", post(length))
+        .route("/version", put(async || "changed"))
+        .route("/read", get(async || "read"))
         .route("/long-text", post(length).layer(DefaultBodyLimit::max(9)));
     Chain { request_validation, ..Chain::default() }.apply(routes)
 }
@@ -110,12 +122,36 @@ async fn parameters_of_the_query_that_a_route_does_not_read_are_refused() {
 }
 
 #[tokio::test]
-async fn a_version_that_a_route_does_not_compare_is_refused() {
-    for (path, status) in [("/text", 400), ("/long-text", 200)] {
-        for versions in ["*", "\"7-0\"", "7"] {
-            let request = Request::post(path).header("host", "shop.example").header("if-match", versions);
-            let response = send_as_it_is(&router(), request.body(Body::empty()).unwrap()).await;
-            assert_eq!(response.status(), status, "{path} {versions}");
+async fn a_condition_that_a_route_does_not_compare_is_refused() {
+    const TIME: &str = "Sat, 29 Oct 1994 19:43:31 GMT";
+    let (version, none, time) = ("If-Match", "If-None-Match", "If-Unmodified-Since");
+    for (method, path, headers, refused) in [
+        ("POST", "/text", &[(version, "*")][..], Some(version)),
+        ("POST", "/text", &[(version, "\"7-0\"")], Some(version)),
+        ("POST", "/text", &[(version, "7")], Some(version)),
+        ("POST", "/text", &[(none, "*")], Some(none)),
+        ("POST", "/text", &[(none, "\"7-0\"")], Some(none)),
+        ("POST", "/text", &[(time, TIME)], Some(time)),
+        ("POST", "/text", &[(time, TIME), (version, "*")], Some(version)),
+        ("PUT", "/version", &[(version, "*")], None),
+        ("PUT", "/version", &[(none, "*")], Some(none)),
+        ("PUT", "/version", &[(time, TIME)], Some(time)),
+        // RFC 9110 section 13.1.4
+        ("PUT", "/version", &[(time, TIME), (version, "*")], None),
+        ("PUT", "/version", &[("If-Modified-Since", TIME)], None),
+        ("GET", "/read", &[(version, "*"), (none, "\"7-0\""), (time, TIME)], None),
+        ("HEAD", "/read", &[(time, TIME)], None),
+        ("POST", "/long-text", &[(version, "*"), (none, "*"), (time, TIME)], None),
+    ] {
+        let mut request = Request::builder().method(method).uri(path).header("host", "shop.example");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
+        let response = send_as_it_is(&router(), request.body(Body::empty()).unwrap()).await;
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let expected = (if refused.is_some() { 400 } else { 200 }, refused);
+        assert_eq!((status, problem["header"].as_str()), expected, "{method} {path} {headers:?}");
     }
 }

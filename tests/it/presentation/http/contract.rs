@@ -110,25 +110,27 @@ async fn parameters_of_the_query_are_refused_by_operations_that_have_none(shop: 
     assert!(accepting == WITH_ANY_QUERY.len() && refusing > 50, "{accepting} and {refusing}");
 }
 
-on_both_engines!(a_version_is_refused_by_operations_that_change_something_and_compare_none);
-async fn a_version_is_refused_by_operations_that_change_something_and_compare_none(shop: &Shop) {
+on_both_engines!(a_condition_is_refused_by_operations_that_change_something_and_do_not_compare_it);
+async fn a_condition_is_refused_by_operations_that_change_something_and_do_not_compare_it(shop: &Shop) {
     let server = shop.server().await;
     let (clients, document) = (Clients::of(server).await, document());
     let mut refusing = 0;
-    for operation in operations(&document) {
-        if operation.method == Method::GET
-            || operation.parameters("header").any(|one| one["name"] == "If-Match")
-        {
-            continue;
-        }
+    let conditions =
+        [("If-Match", "*"), ("If-None-Match", "*"), ("If-Unmodified-Since", "Sat, 29 Oct 1994 19:43:31 GMT")];
+    for operation in operations(&document).iter().filter(|operation| operation.method != Method::GET) {
         let path = operation.path_to_missing(&document);
-        let client = clients.allowed(&operation).with("if-match", "*");
-        let refused = client.send(operation.method.clone(), &path, None).await;
-        assert_eq!(refused.problem(400), "malformed_header", "{operation}");
-        assert_eq!(refused.json()["header"], "If-Match", "{operation}");
-        refusing += 1;
+        for (header, value) in conditions {
+            if operation.parameters("header").any(|one| one["name"] == header) {
+                continue;
+            }
+            let client = clients.allowed(operation).with(header, value);
+            let refused = client.send(operation.method.clone(), &path, None).await;
+            assert_eq!(refused.problem(400), "malformed_header", "{operation}: {header}");
+            assert_eq!(refused.json()["header"], header, "{operation}");
+            refusing += 1;
+        }
     }
-    assert!(refusing > 30, "{refusing}");
+    assert!(refusing > 90, "{refusing}");
     let read = clients.customer.with("if-match", "\"7-0\"").get("/v1/me").await;
     read.expect(200);
 }

@@ -125,6 +125,9 @@ async fn a_flag_is_created_or_replaced_as_the_preconditions_require(shop: &Shop)
     assert_eq!(existing.put(&flag("new"), off).await.expect(200)["enabled"], false);
     let both = existing.with("if-none-match", "*").put(&flag("new"), on.clone()).await;
     assert_eq!(both.problem(412), "precondition_failed");
+    let tagged = admin.with("if-none-match", "\"7-0\"").put(&flag("new"), on).await;
+    assert_eq!(tagged.problem(400), "malformed_header");
+    assert_eq!(tagged.json()["header"], "If-None-Match");
 }
 
 on_both_engines!(
