@@ -15,7 +15,8 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::{
     HeaderValue, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, DATE, HOST, TRANSFER_ENCODING},
+    request::Parts,
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -158,6 +159,7 @@ impl Connections {
         // with a length beside the coding, which the library may have removed, a proxy could see another end of the
         // body
         let is_ambiguous = head.headers.contains_key(TRANSFER_ENCODING);
+        apply_target(&mut head);
         head.extensions.insert(Client::of(&head.headers, peer, &self.settings.trusted_proxies));
         let body = if hyper::body::Body::is_end_stream(&body) {
             Body::empty()
@@ -181,6 +183,16 @@ impl Connections {
         response.headers_mut().insert(DATE, self.date.at(self.context.clock.now()));
         self.served.fetch_add(1, Ordering::Relaxed);
         Ok(response.map(|body| entry.respond_with(body)))
+    }
+}
+
+/// Puts the host of an absolute target in place of `Host`, which does not count beside it (RFC 9112 section 3.2.2).
+fn apply_target(head: &mut Parts) {
+    let authority = head.uri.authority().filter(|_| head.uri.scheme().is_some());
+    let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    // a request without the header, or with two of them, is refused by the middleware
+    if let (Some(host), Some(stated)) = (host, head.headers.get_mut(HOST)) {
+        *stated = host;
     }
 }
 

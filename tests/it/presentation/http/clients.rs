@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::Extension;
 use axum::Router;
 use axum::routing::get;
-use http::HeaderValue;
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,8 @@ async fn start() -> SocketAddr {
         let host = client.host.as_ref().map_or("-", |host| host.to_str().unwrap());
         format!("{} {} {host}", client.address, if client.is_https { "https" } else { "http" })
     };
-    let router = Router::new().route("/", get(show));
+    let hosts = async |headers: HeaderMap| format!("{:?}", headers.get_all(HOST).iter().collect::<Vec<_>>());
+    let router = Router::new().route("/", get(show)).route("/hosts", get(hosts));
     tokio::spawn(async move {
         let (chain, context) = (Chain::default(), Context::system());
         serve(listener, router, chain, &settings(), context, CancellationToken::new()).await
@@ -40,11 +42,15 @@ async fn start() -> SocketAddr {
 
 /// Sends a request with these lines in its head from an address of this machine; returns the body of the response.
 async fn client(server: SocketAddr, from: [u8; 4], lines: &str) -> String {
+    send(server, from, &format!("GET / HTTP/1.1\r\nhost: inner:8080\r\n{lines}")).await
+}
+
+/// Sends a head with this beginning from an address of this machine; returns the body of the response.
+async fn send(server: SocketAddr, from: [u8; 4], head: &str) -> String {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((IpAddr::from(from), 0).into()).unwrap();
     let mut stream = socket.connect(server).await.unwrap();
-    let request = format!("GET / HTTP/1.1\r\nhost: inner:8080\r\nconnection: close\r\n{lines}\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text.split_once("\r\n\r\n").unwrap().1.to_owned()
@@ -79,6 +85,33 @@ async fn malformed_reports_leave_the_address_of_the_peer() {
     }
     let many = format!("x-forwarded-for: {}\r\n", "10.0.0.1,".repeat(4_000));
     assert_eq!(client(server, proxy, &many).await, "127.0.0.1 http inner:8080");
+}
+
+#[tokio::test]
+async fn the_host_of_an_absolute_target_counts_and_not_the_header() {
+    let (server, other) = (start().await, [127, 0, 0, 2]);
+    for (target, host, expected) in [
+        ("http://shop.example/", "host: inner:8080\r\n", "127.0.0.2 http shop.example"),
+        ("http://shop.example:8080/", "host: shop/x\r\n", "127.0.0.2 http shop.example:8080"),
+        ("https://shop.example/", "host: shop.example\r\n", "127.0.0.2 http shop.example"),
+        ("http://shop.example/hosts", "host: inner:8080\r\n", "[\"shop.example\"]"),
+        ("/hosts", "host: inner:8080\r\n", "[\"inner:8080\"]"),
+    ] {
+        let body = send(server, other, &format!("GET {target} HTTP/1.1\r\n{host}")).await;
+        assert_eq!(body, expected, "{target} {host}");
+    }
+    for (target, host, code) in [
+        ("http://user@shop.example/", "host: shop.example\r\n", "malformed_header"),
+        ("http://shop.example/", "", "not_one_host"),
+        ("http://shop.example/", "host: shop.example\r\nhost: shop.example\r\n", "not_one_host"),
+    ] {
+        let body = send(server, other, &format!("GET {target} HTTP/1.1\r\n{host}")).await;
+        assert!(body.contains(&format!("\"code\":\"{code}\"")), "{target} {host} → {body}");
+    }
+    // a trusted proxy still reports another one
+    let reported =
+        "GET http://inner:8080/ HTTP/1.1\r\nhost: inner:8080\r\nx-forwarded-host: shop.example\r\n";
+    assert_eq!(send(server, [127, 0, 0, 1], reported).await, "127.0.0.1 http shop.example");
 }
 
 #[test]
