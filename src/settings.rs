@@ -44,7 +44,7 @@ pub use self::overload::OverloadSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
     broker_name, currency_or_auto, database_url, hidden, hidden_or_none, optional_socket_address, page_url,
-    parsed, parsed_url, positive_seconds, public_url, socket_address,
+    parsed, parsed_url, positive_seconds, public_url, section, socket_address,
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use self::telemetry::TelemetrySettings;
@@ -76,38 +76,55 @@ pub struct Settings {
     #[serde(deserialize_with = "hidden")]
     pub sessions: SessionsUrl,
     /// The caches.
+    #[serde(deserialize_with = "section")]
     pub caches: CacheSettings,
     /// The terms of the store.
+    #[serde(deserialize_with = "section")]
     pub store: StoreSettings,
     /// What the store requires of carts and users.
+    #[serde(deserialize_with = "section")]
     pub requirements: RequirementSettings,
     /// What buyers may hold at once with orders that are not paid.
+    #[serde(deserialize_with = "section")]
     pub holds: HoldSettings,
     /// The pages of the shop to which e-mails lead.
+    #[serde(deserialize_with = "section")]
     pub pages: PageSettings,
     /// The limits of calls to payment providers.
+    #[serde(deserialize_with = "section")]
     pub payments: PaymentSettings,
     /// The broker that carries events.
+    #[serde(deserialize_with = "section")]
     pub events: EventSettings,
     /// The mail server.
+    #[serde(deserialize_with = "section")]
     pub mail: MailSettings,
     /// The file storage.
+    #[serde(deserialize_with = "section")]
     pub files: FileSettings,
     /// Which webhook endpoints are allowed.
+    #[serde(deserialize_with = "section")]
     pub webhooks: WebhookSettings,
     /// The limits of the HTTP server.
+    #[serde(deserialize_with = "section")]
     pub http: HttpSettings,
     /// By whom users are authenticated beside the store.
+    #[serde(deserialize_with = "section")]
     pub authentication: AuthenticationSettings,
     /// How often something may be done.
+    #[serde(deserialize_with = "section")]
     pub rate_limits: RateLimitSettings,
     /// What happens to requests when there are too many.
+    #[serde(deserialize_with = "section")]
     pub overload: OverloadSettings,
     /// The metrics.
+    #[serde(deserialize_with = "section")]
     pub metrics: MetricsSettings,
     /// The collector of traces and metrics.
+    #[serde(deserialize_with = "section")]
     pub telemetry: TelemetrySettings,
     /// The log.
+    #[serde(deserialize_with = "section")]
     pub log: LogSettings,
 }
 

@@ -2,16 +2,20 @@
 
 use std::io::Write;
 
-use crate::settings::load;
+use toml::Table;
+
+use crate::settings::{EXAMPLE, load};
+
+/// Returns the error of a settings file with this text.
+fn error(text: &str) -> String {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let error = load(Some(file.path()), [], &[]).unwrap_err().to_string();
+    error.replace(&file.path().display().to_string(), "FILE")
+}
 
 #[test]
 fn a_value_of_another_type_is_refused_with_what_is_expected_and_its_variable() {
-    let error = |text: &str| {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        let error = load(Some(file.path()), [], &[]).unwrap_err().to_string();
-        error.replace(&file.path().display().to_string(), "FILE")
-    };
     assert_eq!(
         error("caches = \"redis://:hush@cache\""),
         "FILE:1:10: caches: it is a text, and a section is expected, with the keys `limit_bytes`, `verify` (as a \
@@ -38,6 +42,25 @@ fn a_value_of_another_type_is_refused_with_what_is_expected_and_its_variable() {
         assert!(error.contains(&format!(" {key}: it is ")) && error.contains(expected), "{error}");
         assert!(error.ends_with(&format!("(as a variable: UNDERCROFT_{name})")), "{error}");
     }
+}
+
+#[test]
+fn a_list_is_no_section() {
+    let example: Table = EXAMPLE.parse().unwrap();
+    let sections: Vec<_> =
+        example.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name).collect();
+    assert!(sections.len() > 10, "{sections:?}");
+    for name in sections {
+        let expected = format!("{name}: it is a list, and a section is expected, with the keys `");
+        let text = error(&format!("{name} = []"));
+        assert!(text.starts_with(&format!("FILE:1:{}: {expected}", name.len() + 4)), "{text}");
+        let text = error(&format!("[[{name}]]"));
+        assert!(text.starts_with("FILE:1:") && text.contains(&expected), "{text}");
+    }
+    let variables = [("UNDERCROFT_RATE_LIMITS".into(), "[]".into())];
+    let error = load(Some(std::path::Path::new("/dev/null")), variables, &[]).unwrap_err().to_string();
+    let expected = "UNDERCROFT_RATE_LIMITS: rate_limits: it is a list, and a section is expected";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]
