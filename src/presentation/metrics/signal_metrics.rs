@@ -16,8 +16,8 @@ use tokio::time::sleep;
 use super::registry;
 use super::state_metrics::SubscriberLabels;
 use crate::infrastructure::events::{
-    ApiRequestReceivedEvent, EventBus, HandlerFailure, LogEvent, MessageQueueEvent, Subscription,
-    ThirdPartyApiResponseEvent,
+    ApiRequestReceivedEvent, EventBus, HandlerFailure, LogEvent, MessageQueueEvent, RefusedHeadEvent,
+    Subscription, ThirdPartyApiResponseEvent,
 };
 use crate::infrastructure::exceptions::ProblemCode;
 use crate::infrastructure::repositories::EndedWork;
@@ -35,6 +35,7 @@ pub(super) struct SignalMetrics {
     subscriptions: Mutex<Subscriptions>,
     requests: Durations<RequestLabels>,
     problems: Family<ProblemLabels, Counter>,
+    refused_heads: Family<HeadLabels, Counter>,
     published: Family<EventLabels, Counter>,
     calls: Durations<CallLabels>,
     messages: Family<MessageLabels, Counter>,
@@ -45,6 +46,7 @@ pub(super) struct SignalMetrics {
 /// The subscriptions whose signals are counted.
 struct Subscriptions {
     requests: Subscription<ApiRequestReceivedEvent>,
+    heads: Subscription<RefusedHeadEvent>,
     calls: Subscription<ThirdPartyApiResponseEvent>,
     messages: Subscription<MessageQueueEvent>,
     failures: Subscription<HandlerFailure>,
@@ -65,6 +67,11 @@ struct RequestLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProblemLabels {
     code: Cow<'static, str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HeadLabels {
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -96,6 +103,7 @@ impl SignalMetrics {
     pub(super) fn new(bus: &EventBus) -> Self {
         let subscriptions = Subscriptions {
             requests: bus.subscribe(),
+            heads: bus.subscribe(),
             calls: bus.subscribe(),
             messages: bus.subscribe(),
             failures: bus.subscribe(),
@@ -107,6 +115,7 @@ impl SignalMetrics {
             subscriptions: Mutex::new(subscriptions),
             requests: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             problems: Family::default(),
+            refused_heads: Family::default(),
             published: Family::default(),
             calls: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             messages: Family::default(),
@@ -121,7 +130,18 @@ impl SignalMetrics {
     }
 
     fn register(&mut self) {
-        let Self { registry, requests, problems, published, calls, messages, failures, lines, .. } = self;
+        let Self {
+            registry,
+            requests,
+            problems,
+            refused_heads,
+            published,
+            calls,
+            messages,
+            failures,
+            lines,
+            ..
+        } = self;
         registry.register_with_unit(
             "http_request_duration",
             "The time from the head of a request to that of its response",
@@ -132,6 +152,11 @@ impl SignalMetrics {
             "http_problems",
             "The responses that are problem documents, by their code, such as product_out_of_stock",
             problems.clone(),
+        );
+        registry.register(
+            "http_refused_heads",
+            "The requests whose head was malformed or too large, so that they have no route",
+            refused_heads.clone(),
         );
         registry.register(
             "events_published",
@@ -165,7 +190,7 @@ impl SignalMetrics {
     /// Counts signals. Does not end.
     pub(super) async fn count(&self) {
         let mut subscriptions = self.subscriptions.lock().await;
-        let Subscriptions { requests, calls, messages, failures, lines, works } = &mut *subscriptions;
+        let Subscriptions { requests, heads, calls, messages, failures, lines, works } = &mut *subscriptions;
         tokio::join!(
             async {
                 loop {
@@ -175,6 +200,13 @@ impl SignalMetrics {
                     }
                     // to be woken for each request would cost more than to count it
                     sleep(PAUSE).await;
+                }
+            },
+            async {
+                loop {
+                    let RefusedHeadEvent { is_too_large } = heads.next().await;
+                    let reason = if is_too_large { "too_large" } else { "malformed" };
+                    self.refused_heads.get_or_create(&HeadLabels { reason }).inc();
                 }
             },
             async {

@@ -31,6 +31,7 @@ use super::deadline::Deadline;
 use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
 use super::registry::{Entry, Registry, ResponseBody};
 use crate::domain::context::Context;
+use crate::infrastructure::events::{EventBus, RefusedHeadEvent};
 use crate::infrastructure::middleware::{Chain, Client, TimeLimit};
 use crate::settings::HttpSettings;
 
@@ -45,6 +46,8 @@ pub(super) struct Connections {
     router: Router,
     pub(super) settings: HttpSettings,
     context: Context,
+    /// Where the signals of requests are emitted, if they are.
+    bus: Option<EventBus>,
     date: Date,
     /// Whether each response ends its connection.
     closing: AtomicBool,
@@ -57,11 +60,12 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(router: Router, chain: Chain, settings: HttpSettings, context: Context) -> Self {
+        let bus = chain.logging.as_ref().map(|logging| logging.bus.clone());
         let router = chain.apply(router);
         let (closing, stopping, served) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
         let (stop, registry) = (Notify::new(), Registry::new());
         let date = Date::new();
-        Self { router, settings, context, date, closing, stopping, stop, served, registry }
+        Self { router, settings, context, bus, date, closing, stopping, stop, served, registry }
     }
 
     /// Ends each connection after its next response.
@@ -110,6 +114,9 @@ impl Connections {
                 match connection.as_mut().poll(cx) {
                     Poll::Ready(Ok(())) => return Poll::Ready(true),
                     Poll::Ready(Err(error)) => {
+                        if let Some(bus) = self.bus.as_ref().filter(|_| error.is_parse()) {
+                            bus.emit(&RefusedHeadEvent { is_too_large: error.is_parse_too_large() });
+                        }
                         tracing::debug!(error = &error as &dyn std::error::Error, "connection failed");
                         return Poll::Ready(false);
                     }

@@ -39,6 +39,7 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
     let arguments = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
     let (server, address, metrics) = start(&mut undercroft(folder.path(), &arguments));
     assert!(create_cart(&address).starts_with("HTTP/1.1 201 "));
+    assert!(send(&address, "GET / HTTP/9.9\r\n\r\n").starts_with("HTTP/1.1 400 "));
     let job = r#"{"subscriber": "webhooks"}"#;
     let run = ["jobs", "run", "retry_dead_letters", "--arguments", job, "--due-at", "2100-01-01T00:00:00Z"];
     let (code, _, errors) = super::run(folder.path(), &run);
@@ -47,10 +48,11 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
 
     let carts =
         "undercroft_http_request_duration_seconds_count{method=\"POST\",route=\"/v1/carts\",status=\"2xx\"}";
+    let malformed = "undercroft_http_refused_heads_total{reason=\"malformed\"}";
     let deadline = Instant::now() + Duration::from_mins(1);
     let text = loop {
         let text = get(&metrics, "/metrics");
-        if metric(&text, carts) == Some(1.0) {
+        if [carts, malformed].map(|name| metric(&text, name)) == [Some(1.0); 2] {
             break text;
         }
         assert!(Instant::now() < deadline, "{text}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use undercroft::infrastructure::events::{ApiRequestReceivedEvent, RefusedHeadEvent};
 use undercroft::settings::HttpSettings;
 
 use crate::support::{Shop, TestServer};
@@ -171,6 +172,28 @@ async fn a_malformed_head_is_refused(shop: &Shop) {
     let first = NEXT.replace("connection: close\r\n", "");
     let received = exchange(&server, (first + NEXT).replace("\r\n", "\n").as_bytes()).await;
     assert_eq!(statuses(&received), [200, 200], "{received}");
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_has_a_signal_and_others_have_that_of_their_request() {
+    let shop = Shop::on_sqlite(crate::support::ShopOptions::default()).await;
+    let server = server(&shop).await;
+    let bus = &server.store.infrastructure.bus;
+    let (mut heads, mut requests) =
+        (bus.subscribe::<RefusedHeadEvent>(), bus.subscribe::<ApiRequestReceivedEvent>());
+    let long = format!("GET /{} HTTP/1.1\r\nhost: shop\r\n\r\n", "x".repeat(1 << 20));
+    let many = format!("GET / HTTP/1.1\r\nhost: shop\r\nx: {}\r\n\r\n", "x".repeat(1 << 20));
+    for (request, is_too_large) in
+        [("GET / HTTP/9.9\r\n\r\n", false), ("G@T / HTTP/1.1\r\n\r\n", false), (&long, true), (&many, true)]
+    {
+        exchange(&server, request.as_bytes()).await;
+        let head = timeout(PATIENCE, heads.next()).await.expect("a signal");
+        assert_eq!(head, RefusedHeadEvent { is_too_large }, "{}", &request[..10]);
+    }
+    assert!(requests.take().is_none());
+    exchange(&server, NEXT.as_bytes()).await;
+    timeout(PATIENCE, requests.next()).await.expect("a signal");
+    assert!(heads.take().is_none());
 }
 
 on_both_engines!(a_path_is_what_it_says);
