@@ -40,7 +40,7 @@ pub struct HttpSettings {
     /// The longest time to receive the head of a request.
     #[serde(rename = "header_timeout_seconds", deserialize_with = "positive_seconds")]
     pub header_timeout: Duration,
-    /// The longest time to receive the body of a request.
+    /// The longest time to receive the body of a request, and a second more for each 16,000 bytes of it.
     #[serde(rename = "body_timeout_seconds", deserialize_with = "positive_seconds")]
     pub body_timeout: Duration,
     /// The longest time in which a client reads nothing of a response that is sent to it.
@@ -49,7 +49,8 @@ pub struct HttpSettings {
     /// The longest time between two requests on a connection.
     #[serde(rename = "idle_timeout_seconds", deserialize_with = "positive_seconds")]
     pub idle_timeout: Duration,
-    /// The longest time from a request to the start of its response.
+    /// The longest time from a request to the start of its response, and a second more for each 16,000 bytes of its
+    /// body.
     #[serde(rename = "request_timeout_seconds", deserialize_with = "positive_seconds")]
     pub request_timeout: Duration,
     /// The most open connections.

@@ -10,12 +10,16 @@ use crate::settings::HttpSettings;
 /// The bytes of a body that must arrive in each second, after the time for a head has passed.
 const LEAST_RATE: u64 = 1000;
 
+/// The bytes of a body for which it, and the response to it, have a second more: a large file may arrive over a slow
+/// line, if it arrives steadily.
+const STEADY_RATE: u64 = 16_000;
+
 /// The time by which a connection must have left its phase.
 pub(super) struct Deadline<'a> {
     settings: &'a HttpSettings,
     snapshot: Snapshot,
     at: Instant,
-    /// The time by which the request of `snapshot` must have its response.
+    /// The time by which the request of `snapshot` must have its response, if its body is small.
     respond_by: Instant,
     /// When the server began to wait for the body of that request.
     body_began: Option<Instant>,
@@ -38,6 +42,8 @@ impl<'a> Deadline<'a> {
                 self.body_began = None;
             }
             self.snapshot = snapshot;
+            let more = Duration::from_secs(received / STEADY_RATE);
+            let respond_by = self.respond_by + more;
             self.at = match snapshot.phase() {
                 Phase::Head | Phase::Closing => now + self.settings.header_timeout,
                 // late requests have their response by now, and the client reads it
@@ -48,9 +54,9 @@ impl<'a> Deadline<'a> {
                 Phase::Body => {
                     let began = *self.body_began.get_or_insert(now);
                     let earned = self.settings.header_timeout + Duration::from_secs(received / LEAST_RATE);
-                    self.respond_by.min(began + earned.min(self.settings.body_timeout))
+                    respond_by.min(began + earned.min(self.settings.body_timeout + more))
                 }
-                Phase::Handler => self.respond_by,
+                Phase::Handler => respond_by,
             };
         }
         self.at

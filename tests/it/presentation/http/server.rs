@@ -227,6 +227,24 @@ async fn a_slow_body_leads_to_status_408_and_the_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn a_large_body_that_arrives_steadily_has_more_time_than_the_settings_give_a_small_one() {
+    let server = Running::start(router(&Gate::new()), |http| {
+        http.body_timeout = 4 * SHORT;
+        http.request_timeout = 4 * SHORT;
+    })
+    .await;
+    let mut client = server.connect().await;
+    let part = "x".repeat(16_000);
+    client.send(&format!("POST /length HTTP/1.1\r\nhost: shop\r\ncontent-length: 64000\r\n\r\n{part}")).await;
+    for _ in 0..3 {
+        tokio::time::sleep(5 * SHORT).await;
+        client.send(&part).await;
+    }
+    let response = client.response().await;
+    assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("64000"), "{response}");
+}
+
+#[tokio::test]
 async fn a_slow_handler_leads_to_status_504_and_the_connection_stays_open() {
     let server = Running::start(router(&Gate::new()), |http| {
         http.request_timeout = SHORT;
