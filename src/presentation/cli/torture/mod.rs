@@ -2,7 +2,8 @@
 //!
 //! It sets up a store in a new SQLite file or in an empty PostgreSQL database, starts the server as a separate process
 //! with the default settings, sends the requests of many shoppers at once, kills the server in the crash test, and
-//! finally checks the invariants of the store. The SQLite file is removed unless the test failed.
+//! finally checks the invariants of the store. The SQLite file is removed unless the test failed. A signal ends the
+//! test and the processes that it started.
 
 mod balancer;
 mod cache_watch;
@@ -31,7 +32,7 @@ use serde_json::{Map, Value, json};
 use self::cache_watch::{ByCache, Counted};
 pub(super) use self::error::TortureError;
 use self::test_store::{TestStore, Watching};
-use super::{CliError, counted, unquoted::Unquoted};
+use super::{CliError, counted, signals::interruptible, unquoted::Unquoted};
 use crate::application::consistency::{Violation, check, check_rules};
 use crate::infrastructure::adapters::SANDBOX_RULES;
 use crate::infrastructure::repositories::DatabaseUrl;
@@ -94,38 +95,56 @@ struct Outcome {
 impl Torture {
     /// Runs the test with the default settings. Fails if a promise of the store is broken.
     pub async fn run(self) -> Result<(), CliError> {
-        if let Test::Process(process) = &self.test {
+        let Self { on, folder, json, verify_caches, test } = self;
+        if let Test::Process(process) = &test {
             return Box::pin(process.run()).await;
         }
-        let watching = match &self.test {
+        let watching = match &test {
             Test::Caches(caches) if !caches.unchecked => Watching::Checks,
-            _ if self.verify_caches => Watching::Pages,
+            _ if verify_caches => Watching::Pages,
             Test::Caches(_) | Test::CacheStore(_) | Test::Mix(_) => Watching::Counts,
             _ => Watching::No,
         };
-        let store = TestStore::open(self.on, &self.folder).await?.watching(watching);
-        let Outcome { mut counts, error } = match self.test {
-            Test::Races(races) => races.run(&store).await?,
-            Test::Crashes(crashes) => crashes.run(&store).await?,
-            Test::Events(events) => events.run(&store).await?,
-            Test::Overload(overload) => overload.run(&store).await?,
-            Test::SlowClients(slow) => slow.run(&store).await?,
-            Test::Restarts(restarts) => restarts.run(&store).await?,
-            Test::Caches(caches) => caches.run(&store).await?,
-            Test::CacheStore(faults) => faults.run(&store).await?,
-            Test::Mix(mix) => mix.run(&store).await?,
-            Test::Process(_) => return Ok(()),
+        let store = TestStore::open(on, &folder).await?.watching(watching);
+        let tested = interruptible(async |stop| {
+            // the processes that the test started are killed when it is dropped
+            let test = Box::pin(test.run(&store, json));
+            let interrupted = || Err(CliError::Interrupted("before the end of the test".into()));
+            stop.run_until_cancelled(test).await.unwrap_or_else(interrupted)
+        });
+        let tested = tested.await;
+        if matches!(tested, Ok(()) | Err(CliError::Interrupted(_))) {
+            store.remove()?;
+        }
+        tested
+    }
+}
+
+impl Test {
+    /// Runs the test and checks the store after it.
+    async fn run(&self, store: &TestStore, json: bool) -> Result<(), CliError> {
+        let Outcome { mut counts, error } = match self {
+            Self::Races(races) => races.run(store).await?,
+            Self::Crashes(crashes) => crashes.run(store).await?,
+            Self::Events(events) => events.run(store).await?,
+            Self::Overload(overload) => overload.run(store).await?,
+            Self::SlowClients(slow) => slow.run(store).await?,
+            Self::Restarts(restarts) => restarts.run(store).await?,
+            Self::Caches(caches) => caches.run(store).await?,
+            Self::CacheStore(faults) => faults.run(store).await?,
+            Self::Mix(mix) => mix.run(store).await?,
+            Self::Process(_) => return Ok(()),
         };
         let by_cache = store.by_cache();
         let Counted { checks, stale_hits, .. } = Counted::sum(by_cache.values());
-        if matches!(watching, Watching::Checks | Watching::Pages) {
+        if store.verifies_caches() {
             counts.extend([("checked_entries", checks), ("stale_hits", stale_hits)]);
         }
         let mut violations = check(store.database(), true).await.map_err(CliError::Store)?;
         violations.extend(check_rules(store.database(), SANDBOX_RULES).await.map_err(CliError::Store)?);
 
-        let text = if self.json {
-            json(&counts, &by_cache, &violations)
+        let text = if json {
+            self::json(&counts, &by_cache, &violations)
         } else {
             lines(&counts, &by_cache, &violations)
         };
@@ -139,7 +158,7 @@ impl Torture {
         if stale_hits > 0 {
             return Err(TortureError::StaleHits(stale_hits).into());
         }
-        store.remove()
+        Ok(())
     }
 }
 

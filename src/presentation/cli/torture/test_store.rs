@@ -86,6 +86,11 @@ impl TestStore {
         Self { watching, ..self }
     }
 
+    /// Returns whether the servers compare what they serve from caches with the database.
+    pub(super) fn verifies_caches(&self) -> bool {
+        matches!(self.watching, Watching::Pages | Watching::Checks)
+    }
+
     /// Returns what the caches of all servers counted, by their names; nothing if they are not watched.
     pub(super) fn by_cache(&self) -> ByCache {
         let mut sums = ByCache::new();
@@ -138,7 +143,7 @@ impl TestStore {
     pub(super) async fn run(&self, arguments: &[&OsStr]) -> Result<(), CliError> {
         let program = std::env::current_exe().map_err(TortureError::Child)?;
         let mut command = Command::new(program);
-        self.without_settings(&mut command).args(arguments).stdout(Stdio::null());
+        self.without_settings(&mut command).args(arguments).stdout(Stdio::null()).kill_on_drop(true);
         let ended = command.status().await.map_err(TortureError::Child)?;
         if ended.success() { Ok(()) } else { Err(TortureError::Command.into()) }
     }
@@ -200,14 +205,13 @@ impl TestStore {
         if let Some(processor) = processor {
             command.args(["-c", &processor.to_string()]).arg(&program);
         }
-        let verifies = matches!(self.watching, Watching::Pages | Watching::Checks);
         let mut child = self
             .without_settings(&mut command)
             .args(["serve", "--no-demo", "--listen", "127.0.0.1:0", "--log-level", "error"])
             .env(format!("{PREFIX}RATE_LIMITS__ENABLED"), "false")
             .env(format!("{PREFIX}HOLDS__ENABLED"), "false")
             .env(format!("{PREFIX}OVERLOAD__ENABLED"), "false")
-            .env(format!("{PREFIX}CACHES__VERIFY"), verifies.to_string())
+            .env(format!("{PREFIX}CACHES__VERIFY"), self.verifies_caches().to_string())
             .envs(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

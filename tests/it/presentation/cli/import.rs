@@ -195,8 +195,13 @@ fn records_that_are_not_imported_are_named_in_the_report_and_the_exit_code() {
 
 /// Returns the number of committed orders in the folder's store, which is 0 before it is set up.
 pub(super) fn orders_in(folder: &Path) -> i64 {
+    orders_of(&folder.join("undercroft.db"))
+}
+
+/// Returns the number of orders in the file of a store; 0 before it is set up.
+pub(super) fn orders_of(file: &Path) -> i64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let database = rusqlite::Connection::open_with_flags(folder.join("undercroft.db"), flags);
+    let database = rusqlite::Connection::open_with_flags(file, flags);
     database
         .and_then(|database| database.query_row("SELECT COUNT(*) FROM orders", [], |row| row.get(0)))
         .unwrap_or(0)

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::import::{export, folder_with, import, orders_in, sales};
+use super::import::{export, folder_with, import, orders_in, orders_of, sales};
 use super::{run, signal, undercroft};
 
 #[test]
@@ -62,4 +63,32 @@ fn an_export_that_was_interrupted_says_that_the_output_is_incomplete() {
     assert_eq!(output.status.code(), Some(130), "{errors}");
     let expected = "undercroft: interrupted before the end of the output; the same command begins again\n";
     assert_eq!(errors, expected);
+}
+
+#[test]
+fn a_torture_test_that_was_interrupted_leaves_no_process_and_no_file() {
+    for name in ["INT", "TERM"] {
+        let folder = TempDir::new().unwrap();
+        let mut command = undercroft(folder.path(), &["torture", "races", "--rounds", "1000000"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let orders = || {
+            let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+            let stores = files.filter(|file| file.extension().is_some_and(|end| end == "db"));
+            stores.map(|file| orders_of(&file)).sum::<i64>()
+        };
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while orders() == 0 {
+            assert!(Instant::now() < deadline, "no order is placed");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        signal(&child, name);
+        // its server has the same standard error, which the last process closes
+        let (sender, receiver) = sync_channel(1);
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let output = receiver.recv_timeout(Duration::from_mins(1)).expect("a process is left").unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.status.signal()), (Some(130), None), "{errors}");
+        assert!(errors.ends_with("undercroft: interrupted before the end of the test\n"), "{errors}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }
