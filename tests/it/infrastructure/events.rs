@@ -23,7 +23,7 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Param, S
 use uuid::Uuid;
 
 use crate::support::store::{execute, value};
-use crate::support::{Shop, ShopOptions};
+use crate::support::{Shop, ShopOptions, eventually};
 
 async fn publish(database: &Database, available: i64) {
     publish_about(database, VariantId(Uuid::from_u128(1 + u128::from(available.unsigned_abs()))), available)
@@ -125,9 +125,11 @@ async fn an_event_that_fails_is_retried_before_later_ones_of_its_subject_and_bec
     let dispatcher = dispatcher(database, Subscriber::new("fails").on(note_but_3));
     deliver_up_to(&dispatcher, database, 3).await;
     for attempt in 1..8 {
-        while attempts(database).await < attempt {
+        eventually("a further attempt", async || {
             dispatcher.deliver(&CancellationToken::new()).await.unwrap();
-        }
+            attempts(database).await >= attempt
+        })
+        .await;
         assert_eq!(notes(database).await, 3);
         shop.clock().advance(SignedDuration::from_hours(1));
     }

@@ -26,7 +26,7 @@ use undercroft::settings::{RateLimitSettings, Settings, TelemetrySettings};
 
 use crate::support::http::order_of;
 use crate::support::store::value;
-use crate::support::{Shop, TestServer};
+use crate::support::{Shop, TestServer, eventually};
 
 /// Whether the worker has begun to send e-mails.
 const EMAILS_BEGAN: &str = "SELECT COUNT(*) FROM store_settings WHERE key = 'emails_since'";
@@ -269,9 +269,8 @@ async fn e_mails_and_webhooks_are_in_the_trace_of_their_cause_and_jobs_in_one_of
     // nothing listens there
     let endpoint = json!({"url": "http://127.0.0.1:9/hook", "event_types": ["order.paid"]});
     server.admin().await.post("/admin/v1/webhook-endpoints", endpoint).await.expect(201);
-    while value::<i64>(&shop.database, EMAILS_BEGAN, &[]).await == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let has_begun = async || value::<i64>(&shop.database, EMAILS_BEGAN, &[]).await > 0;
+    eventually("an attempt of an e-mail", has_begun).await;
     let (user, verification) = (server.customer().await, "POST /v1/me/email-verification");
     let caused = user.with("traceparent", CAUSE);
     caused.post("/v1/me/email-verification", json!({})).await.expect(202);
@@ -326,9 +325,8 @@ async fn metrics_are_exported_and_what_a_collector_refuses_is_counted() {
     order_of(&user, shop.product().create().await).await;
     user.get("/v1/products/none").await.problem(404);
 
-    while collector.refused.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let has_refused = async || collector.refused.load(Ordering::SeqCst) > 0;
+    eventually("a request that the collector refused", has_refused).await;
     collector.status.store(200, Ordering::SeqCst);
     let lost = |metric: &Metric| {
         let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };

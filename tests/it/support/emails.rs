@@ -1,8 +1,6 @@
 //! E-mails, as the sandbox shows them.
 
-use std::time::Duration;
-
-use super::TestServer;
+use super::{TestServer, awaited};
 
 /// The last e-mails to an address, newest first: the kind and the text of each.
 pub async fn emails_to(server: &TestServer, address: &str) -> Vec<(String, String)> {
@@ -19,14 +17,11 @@ pub async fn emails_to(server: &TestServer, address: &str) -> Vec<(String, Strin
 
 /// Waits for an e-mail with a token; returns the token of the newest.
 pub async fn token_to(server: &TestServer, address: &str) -> String {
-    for _ in 0..600 {
+    awaited("an e-mail with a token", async || {
         let emails = emails_to(server, address).await;
-        if let Some(token) = emails.iter().find_map(|(_, body)| token_in(body)) {
-            return token;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no e-mail with a token");
+        emails.iter().find_map(|(_, body)| token_in(body))
+    })
+    .await
 }
 
 /// The token in the text of an e-mail.

@@ -10,6 +10,7 @@ mod server;
 mod shop;
 #[path = "../../../src/presentation/cli/torture/proxy.rs"]
 mod proxy;
+mod waits;
 
 #[macro_use]
 pub mod brokers;
@@ -38,6 +39,7 @@ pub(crate) use proxy::{Line, Proxy};
 pub use round_trips::RoundTrips;
 pub use server::{TestClient, TestResponse, TestServer};
 pub use shop::{Shop, ShopOptions};
+pub use waits::{awaited, eventually};
 
 /// The URL of PostgreSQL unless `UNDERCROFT_TEST_POSTGRES` is set.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";

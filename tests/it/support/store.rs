@@ -26,6 +26,8 @@ use undercroft::infrastructure::repositories::{
     Database, DatabaseError, Engine, Field, Param, StoredResponse,
 };
 
+use super::eventually;
+
 /// More than a test holds.
 const MANY: HoldLimit = HoldLimit { orders: 10_000, pieces: 1_000_000 };
 
@@ -247,7 +249,7 @@ async fn lock_and_write(
 pub async fn wait_for_lock(database: &Database) {
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
                    AND application_name = current_setting('application_name')";
-    while database.engine() == Engine::Postgres && value::<i64>(database, waiting, &[]).await == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let waits =
+        async || database.engine() == Engine::Sqlite || value::<i64>(database, waiting, &[]).await > 0;
+    eventually("a transaction that waits for a lock", waits).await;
 }

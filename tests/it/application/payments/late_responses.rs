@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio::time::timeout;
 use undercroft::application::consistency::check;
 use undercroft::application::payments::apply_payment::apply_payment;
 use undercroft::application::selling::queries;
@@ -15,7 +16,7 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine};
 use super::START;
 use crate::support::orders::{Sale, assert_consistent, check_out, eur, key, recover_payments, run};
 use crate::support::store::{cart, execute, manual_capture, store, terms, value};
-use crate::support::{Shop, ShopOptions};
+use crate::support::{Shop, ShopOptions, eventually};
 
 /// Cancels an order while the provider authorizes its payment, and recovers the payment before the charge exists.
 async fn cancelled_during_checkout(shop: &Shop) -> Sale {
@@ -26,9 +27,8 @@ async fn cancelled_during_checkout(shop: &Shop) -> Sale {
         let store = store.clone();
         tokio::spawn(async move { check_out(&store, cart, "tok_slow").await })
     };
-    while value::<i64>(&shop.database, "SELECT COUNT(*) FROM orders", &[]).await == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_placed = async || value::<i64>(&shop.database, "SELECT COUNT(*) FROM orders", &[]).await > 0;
+    eventually("the order", is_placed).await;
     let id = value(&shop.database, "SELECT id FROM orders", &[]).await;
     let sale = Sale { store: store.clone(), variant, id };
     sale.cancel().await;
@@ -153,7 +153,10 @@ async fn an_operation_begun_during_a_recovery_is_recovered_too(shop: &Shop) {
             tokio::spawn(async move { recover_payments(&store, now).await.unwrap() })
         };
         let claimed = "SELECT attempts FROM payments WHERE id = $1";
-        while value::<i64>(&shop.database, claimed, &[payment_id.into()]).await == 0 {}
+        // without a pause, in which the recovery could end
+        let looking =
+            async { while value::<i64>(&shop.database, claimed, &[payment_id.into()]).await == 0 {} };
+        timeout(Duration::from_mins(1), looking).await.expect("the recovery of the payment");
         let begun: Result<(), Failure> = shop
             .database
             .write(payment_id, async |work, &payment_id| {

@@ -9,7 +9,7 @@ use super::{PASSWORD, bearer, erase, log_in, new_key, newcomer, register, try_lo
 use crate::support::emails::{emails_to, token_in};
 use crate::support::http::{created, faults};
 use crate::support::store::{sandbox_emails, value};
-use crate::support::{Shop, ShopOptions};
+use crate::support::{Shop, ShopOptions, awaited};
 
 on_both_engines!(an_account_is_what_was_registered_without_the_password);
 async fn an_account_is_what_was_registered_without_the_password(shop: &Shop) {
@@ -104,13 +104,12 @@ async fn a_password_that_is_guessed_first_is_refused_wherever_one_is_set(shop: &
     let expected = faults([("/password", "password_too_common")]);
     let ann = newcomer(server, "ann.smith@example.org").await;
     server.guest().post("/v1/password-resets", json!({"email": "ann.smith@example.org"})).await.expect(202);
-    let reset = loop {
+    let sent = async || {
         let emails = emails_to(server, "ann.smith@example.org").await;
-        if let Some((_, body)) = emails.iter().find(|email| email.0 == "password_reset") {
-            break token_in(body).unwrap();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let (_, body) = emails.iter().find(|(kind, _)| kind == "password_reset")?;
+        token_in(body)
     };
+    let reset = awaited("an e-mail to reset the password", sent).await;
     for password in ["password1", "Iloveyou2", "ann.smith", "ANN.SMITH@example.org", "        "] {
         let new = json!({"email": "ann.smith@example.org", "password": password});
         let change = json!({"password": password, "current_password": PASSWORD});

@@ -8,7 +8,7 @@ use undercroft::settings::HttpSettings;
 use super::{PASSWORD, device, newcomer, register};
 use crate::support::emails::{emails_to, token_in};
 use crate::support::store::sandbox_emails;
-use crate::support::{Shop, ShopOptions, TestResponse, TestServer};
+use crate::support::{Shop, ShopOptions, TestResponse, TestServer, awaited};
 
 /// Starts a server behind a proxy, where few log-ins may fail.
 async fn limited(shop: &Shop) -> TestServer {
@@ -149,14 +149,12 @@ async fn a_new_password_ends_known_devices_and_a_reset_makes_one(shop: &Shop) {
 
     let guest = server.guest();
     guest.post("/v1/password-resets", json!({"email": ann})).await.expect(202);
-    let token = loop {
+    let sent = async || {
         let emails = emails_to(&server, ann).await;
-        let reset = emails.iter().find(|(kind, _)| kind == "password_reset");
-        if let Some((_, body)) = reset {
-            break token_in(body).unwrap();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let (_, body) = emails.iter().find(|(kind, _)| kind == "password_reset")?;
+        token_in(body)
     };
+    let token = awaited("an e-mail to reset the password", sent).await;
     let reset = guest.post("/v1/password-resets/confirm", json!({"token": token, "password": new})).await;
     assert_eq!(reset.status, 204, "{reset}");
     let own = device(&reset);

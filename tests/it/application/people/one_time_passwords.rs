@@ -8,7 +8,7 @@ use super::{PASSWORD, log_in, newcomer, try_log_in};
 use crate::support::emails::{emails_to, token_in};
 use crate::support::store::{execute, sandbox_emails, value};
 use crate::support::totp::{code_at, enrol};
-use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer};
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, awaited};
 
 const ANN: &str = "ann@example.org";
 
@@ -248,12 +248,8 @@ async fn reset_token(server: &TestServer) -> String {
     };
     let before = resets().await;
     server.guest().post("/v1/password-resets", json!({"email": ANN})).await.expect(202);
-    loop {
-        if let Some(new) = resets().await.iter().find(|body| !before.contains(body)) {
-            return token_in(new).unwrap();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let new = async || token_in(resets().await.iter().find(|body| !before.contains(body))?);
+    awaited("an e-mail to reset the password", new).await
 }
 
 on_both_engines!(one_time_passwords_end_with_both_factors, options());

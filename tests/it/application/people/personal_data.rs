@@ -6,7 +6,7 @@ use undercroft::infrastructure::repositories::Engine;
 use super::{PASSWORD, bearer, erase, newcomer};
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
 use crate::support::store::{address, sandbox_emails, value};
-use crate::support::{Shop, ShopOptions, TestClient};
+use crate::support::{Shop, ShopOptions, TestClient, eventually};
 
 /// The beginning of each text by which the personal data of the test is recognized.
 const CANARY: &str = "canary";
@@ -107,9 +107,8 @@ async fn fill(shop: &Shop, admin: &TestClient) -> TestClient {
         work.execute(sql, &[(*id).into()]).await
     });
     write.await.unwrap();
-    while ann.get("/v1/notifications").await.expect(200)["items"].as_array().unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let is_notified = async || ann.get("/v1/notifications").await.expect(200)["items"] != json!([]);
+    eventually("a notification", is_notified).await;
     ann
 }
 

@@ -14,7 +14,7 @@ use super::{lose_what_followed_the_last_invalidation, publish_others};
 use crate::support::http::order_of;
 use crate::support::redis::redis_url;
 use crate::support::store::{execute, store, terms, value};
-use crate::support::{FaultyProxy, Shop, ShopOptions, TestClient};
+use crate::support::{FaultyProxy, Shop, ShopOptions, TestClient, eventually};
 
 /// The name and the first price and number of pieces of a product, from each page that shows it.
 async fn shown(client: &TestClient, id: &str) -> Vec<Value> {
@@ -138,9 +138,10 @@ async fn process(shop: &Shop, shared: &SharedTier) -> Store {
 async fn until_shared(shared: &SharedTier, redis: &str) {
     let mut redis = redis::Client::open(redis).unwrap().get_multiplexed_async_connection().await.unwrap();
     let pattern = format!("{}*", shared.prefix());
-    while redis::AsyncCommands::keys::<_, Vec<String>>(&mut redis, &pattern).await.unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    eventually("an entry at Redis", async || {
+        !redis::AsyncCommands::keys::<_, Vec<String>>(&mut redis, &pattern).await.unwrap().is_empty()
+    })
+    .await;
 }
 
 on_both_engines!(nothing_that_was_kept_before_the_database_was_restored_is_shown_after_it);

@@ -50,9 +50,7 @@ async fn a_second_load_of_one_reader_is_not_a_second_read() {
     node.drops.drop_tags([Tag::of("tea")], Position(1));
     // it waits for the load that began before the drop, and then for one of its own
     let later = node.reader("tea");
-    while node.counts().waits < 1 {
-        tokio::task::yield_now().await;
-    }
+    node.until_waiting(2).await;
     node.source.gate.add_permits(2);
     assert_eq!((slow.await.unwrap(), later.await.unwrap()), (1, 1));
     let counts = node.counts();

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use undercroft::infrastructure::cache::{LoadError, Loaded, Lookup, Policy, Position, Rendered, Tag};
 
 use super::{Answer, Node, POLICY, Source};
+use crate::support::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_concurrent_misses_are_one_load() {
@@ -16,9 +17,7 @@ async fn a_thousand_concurrent_misses_are_one_load() {
     let readers = (0..1_000).map(|_| node.reader("tea"));
     let readers: Vec<_> = readers.collect();
     node.until_loads(1).await;
-    while node.counts().waits + node.counts().loads < 1_000 {
-        tokio::task::yield_now().await;
-    }
+    node.until_waiting(1_000).await;
     node.source.gate.add_permits(1);
     assert!(join_all(readers).await.into_iter().all(|value| value.unwrap() == 1));
     assert_eq!(node.source.loads(), 1);
@@ -48,9 +47,7 @@ async fn a_load_whose_readers_are_all_gone_ends_and_its_value_is_kept() {
     reader.abort();
     assert!(reader.await.is_err());
     node.source.gate.add_permits(1);
-    while node.cache.state().entries == 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("an entry", async || node.cache.state().entries > 0).await;
     assert_eq!((node.get("tea").await, node.source.loads()), (Ok((Some(1), Lookup::Hit)), 1));
 }
 
@@ -91,9 +88,7 @@ async fn a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_
     node.until_loads(1).await;
     node.write(2, "tea");
     let later: Vec<_> = (0..10).map(|_| node.reader("tea")).collect();
-    while node.counts().waits < 10 {
-        tokio::task::yield_now().await;
-    }
+    node.until_waiting(11).await;
     node.source.gate.add_permits(2);
     assert_eq!(slow.await.unwrap(), 1);
     assert!(join_all(later).await.into_iter().all(|value| value.unwrap() == 2));
@@ -110,9 +105,7 @@ async fn a_reader_that_comes_after_a_write_gets_neither_the_error_nor_the_absenc
         node.until_loads(1).await;
         node.write(2, "tea");
         let later = node.reader("tea");
-        while node.counts().waits < 1 {
-            tokio::task::yield_now().await;
-        }
+        node.until_waiting(2).await;
 
         node.source.gate.add_permits(1);
         node.until_loads(2).await;

@@ -27,6 +27,7 @@ use undercroft::infrastructure::cache::{
 };
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine};
 
+use crate::support::eventually;
 use crate::support::store::execute;
 
 /// What a load of the tests does.
@@ -154,11 +155,21 @@ impl Node {
         self.cache.state().counts
     }
 
+    /// Waits until an entry is found in memory, and is fresh.
+    async fn until_hit(&self, key: &str) {
+        let is_hit = async || self.get(key).await.unwrap().1 == Lookup::Hit;
+        eventually("a fresh entry", is_hit).await;
+    }
+
+    /// Waits until this many readers have begun a load or wait for one.
+    async fn until_waiting(&self, readers: u64) {
+        let waiting = async || self.counts().waits + self.counts().loads >= readers;
+        eventually("readers that wait", waiting).await;
+    }
+
     /// Waits until the source has begun this many loads.
     async fn until_loads(&self, loads: usize) {
-        while self.source.loads() < loads {
-            tokio::task::yield_now().await;
-        }
+        eventually("loads that began", async || self.source.loads() >= loads).await;
     }
 }
 

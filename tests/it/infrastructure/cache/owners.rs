@@ -19,7 +19,7 @@ use super::shoppers::counts;
 use crate::application::people::newcomer;
 use crate::support::http::{cart_of, ids, new_cart, order_of};
 use crate::support::store::{stale_hits, value};
-use crate::support::{Shop, TestClient};
+use crate::support::{Shop, TestClient, awaited};
 
 /// The sum of the versions of the data of all users, each of which a change increases.
 async fn versions(database: &Database) -> i64 {
@@ -73,12 +73,8 @@ async fn a_row_that_is_removed_ends_what_is_kept_of_it(shop: &Shop) {
     let variant = shop.product().stock(9).create().await;
     order_of(&ann, variant).await;
     let read = async || ann.get("/v1/notifications").await.expect(200);
-    let id = loop {
-        match read().await["items"][0]["id"].as_str() {
-            Some(id) => break NotificationId(id.parse().unwrap()),
-            None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-        }
-    };
+    let newest = async || Some(NotificationId(read().await["items"][0]["id"].as_str()?.parse().unwrap()));
+    let id = awaited("a notification", newest).await;
     let removed: Result<bool, DatabaseError> =
         shop.database.write(id, async |work, id| work.remove::<Notification>(*id).await).await;
     assert!(removed.unwrap());

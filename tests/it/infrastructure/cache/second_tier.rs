@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use redis::AsyncCommands;
-use tokio::time::timeout;
 use undercroft::infrastructure::cache::{
     EntriesInRedis, Lookup, Policy, Position, Redis, SharedStore, SharedTier, Tag,
 };
 
 use super::{Node, POLICY, Source};
 use crate::support::redis::redis_url;
-use crate::support::{Line, Proxy};
+use crate::support::{Line, Proxy, awaited, eventually};
 
 /// A tier of a store that no other test uses; `None` without Redis.
 pub(super) async fn tier() -> Option<SharedTier> {
@@ -36,13 +35,11 @@ fn policy() -> Policy {
 /// Waits until an entry of a policy is at Redis, which happens after its reader has it; returns its key.
 async fn key_of(redis: &mut redis::aio::MultiplexedConnection, policy: &Policy) -> String {
     let pattern = format!("undercroft:cache:*:{}:*", policy.name);
-    loop {
+    awaited("an entry at Redis", async || {
         let keys: Vec<String> = redis.keys(&pattern).await.unwrap();
-        if let Some(key) = keys.into_iter().next() {
-            return key;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        keys.into_iter().next()
+    })
+    .await
 }
 
 /// Waits until an entry of a policy is at Redis.
@@ -82,9 +79,7 @@ async fn what_is_loaded_again_before_its_end_is_not_the_same_entry_of_redis() {
     node.source.value.store(2, SeqCst);
     node.wait(40);
     assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
-    while node.value("tea").await == 1 {
-        tokio::task::yield_now().await;
-    }
+    eventually("the new value", async || node.value("tea").await == 2).await;
     let counts = node.counts();
     assert_eq!((node.source.loads(), counts.refreshes, counts.shared, counts.rejected), (2, 1, 0, 1));
 }
@@ -148,9 +143,8 @@ async fn a_damaged_entry_is_a_miss() {
         let counts = node.counts();
         assert_eq!((counts.shared, counts.rejected), (u64::from(is_read), u64::from(!is_read)), "{bytes:?}");
         // what was loaded takes its place
-        while !is_read && redis.get::<_, Vec<u8>>(&key).await.unwrap() == bytes {
-            tokio::task::yield_now().await;
-        }
+        let is_replaced = async || is_read || redis.get::<_, Vec<u8>>(&key).await.unwrap() != bytes;
+        eventually("the entry that was loaded", is_replaced).await;
     }
 }
 
@@ -177,12 +171,13 @@ async fn without_redis_each_process_loads_for_itself_and_uses_it_again_later() {
         assert_eq!(node.value("tea").await, 1);
     }
     proxy.set(Line::Open);
-    while node.counts().shared == 0 {
+    eventually("an entry from Redis", async || {
         // what is put into Redis first, the next read brings from it
         node.value("tea").await;
         node.cache.remove(&"tea".to_owned());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        node.counts().shared > 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -199,14 +194,12 @@ async fn a_redis_with_any_fault_delays_at_most_one_read_and_is_used_when_it_is_b
             began.elapsed()
         };
         let until_used = async || {
-            let found = node.counts().shared;
-            let used = async {
-                while node.counts().shared == found {
-                    read().await;
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            timeout(Duration::from_secs(20), used).await.unwrap_or_else(|_| panic!("{line:?} is over"));
+            let before = node.counts().shared;
+            eventually(&format!("an entry from a Redis without {line:?}"), async || {
+                read().await;
+                node.counts().shared > before
+            })
+            .await;
         };
         until_used().await;
 
@@ -274,11 +267,8 @@ async fn the_entries_of_a_store_are_counted_without_those_of_others() {
     }
     let entries = EntriesInRedis(Arc::new(Redis::new(&url).unwrap()));
     for (tier, expected) in tiers.iter().zip([1, 2]) {
-        let counted = async {
-            while entries.by_cache(tier.prefix()).await.unwrap().get(policy.name) != Some(&expected) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(Duration::from_secs(20), counted).await.unwrap();
+        let counted =
+            async || entries.by_cache(tier.prefix()).await.unwrap().get(policy.name) == Some(&expected);
+        eventually("all entries at Redis", counted).await;
     }
 }

@@ -7,7 +7,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::Method;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::cache::{CacheOptions, Caches, Counts, SharedStore, SharedTier};
 use undercroft::infrastructure::repositories::{Database, Setup};
@@ -15,7 +14,7 @@ use undercroft::infrastructure::repositories::{Database, Setup};
 use crate::application::people::newcomer;
 use crate::support::http::{cart_of, ids, new_cart, order_of};
 use crate::support::store::{execute, store, terms, value};
-use crate::support::{Shop, TestClient, TestServer};
+use crate::support::{Shop, TestClient, TestServer, eventually};
 
 /// The members that are kept for one shopper.
 const OWN: [&str; 5] = ["user", "user_preference", "order", "notification", "cart"];
@@ -50,12 +49,8 @@ async fn shown(client: &TestClient) -> Value {
 
 /// Waits until this number of notifications is unread.
 async fn until_unread(client: &TestClient, unread: i64) {
-    let wait = async {
-        while client.get("/v1/notifications").await.expect(200)["unread"] != unread {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), wait).await.expect("the notifications are delivered");
+    let delivered = async || client.get("/v1/notifications").await.expect(200)["unread"] == unread;
+    eventually("the delivery of notifications", delivered).await;
 }
 
 /// A client with an access token in place of the session.
@@ -137,23 +132,23 @@ async fn what_did_not_change_is_not_loaded_again(shop: &Shop) {
         let sql = "SELECT CAST(SUM(version) AS BIGINT) FROM user_data_versions";
         value::<i64>(&shop.database, sql, &[]).await
     };
-    // until nothing changes any more by what follows an order
-    loop {
+    eventually("an end of the changes that follow an order", async || {
         let (before, first) = (version().await, read().await);
         let counted: Vec<_> = names.iter().map(|name| counts(server, name)).collect();
         for _ in 0..5 {
             read().await;
         }
         if version().await != before {
-            continue;
+            return false;
         }
         assert_eq!(read().await, first);
         for (name, Counts { hits, loads: once, .. }) in names.iter().zip(counted) {
             assert_eq!(loads(name), once, "{name} is not loaded again");
             assert!(counts(server, name).hits >= hits + 5, "{name} is used");
         }
-        break;
-    }
+        true
+    })
+    .await;
     assert_eq!(loads("cart"), 0, "a change puts the cart where the next read finds it");
 }
 
@@ -280,12 +275,7 @@ async fn what_belongs_to_one_shopper_stays_in_the_process(shop: &Shop) {
     execute(&shop.database, &["UPDATE carts SET version = version + 1"]).await;
     token.get(&cart).await.expect(200);
 
-    let wait = async {
-        while recorded.0.lock().unwrap().is_empty() {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), wait).await.unwrap();
+    eventually("a shared entry", async || !recorded.0.lock().unwrap().is_empty()).await;
     let keys = recorded.0.lock().unwrap().clone();
     assert!(keys.iter().all(|key| key.contains(":inventory:")), "{keys:?}");
     for name in OWN.iter().chain(&["discount"]) {

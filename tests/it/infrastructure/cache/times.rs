@@ -5,6 +5,7 @@ use std::time::Duration;
 use undercroft::infrastructure::cache::{LoadError, Lookup, Policy};
 
 use super::{Answer, Node, POLICY, Source};
+use crate::support::eventually;
 
 #[tokio::test]
 async fn an_entry_ends_and_is_loaded_again() {
@@ -56,9 +57,7 @@ async fn an_entry_that_ended_is_served_while_it_is_loaded_again_unless_it_was_dr
     node.source.value.store(2, std::sync::atomic::Ordering::SeqCst);
     node.wait(89);
     assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Stale)));
-    while node.get("tea").await.unwrap().1 != Lookup::Hit {
-        tokio::task::yield_now().await;
-    }
+    node.until_hit("tea").await;
     assert_eq!((node.value("tea").await, node.source.loads()), (2, 2));
 
     node.wait(70);
@@ -85,9 +84,7 @@ async fn an_entry_that_is_read_shortly_before_its_end_is_loaded_again_while_it_i
     }
     node.until_loads(2).await;
     node.source.gate.add_permits(1);
-    while node.value("tea").await == 1 {
-        tokio::task::yield_now().await;
-    }
+    eventually("the new value", async || node.value("tea").await == 2).await;
     // at the end of the first entry
     node.wait(5);
     assert_eq!(node.get("tea").await, Ok((Some(2), Lookup::Hit)));
@@ -142,13 +139,9 @@ async fn a_load_that_is_too_slow_is_not_waited_for_and_updates_the_entry_later()
     node.wait(60);
     assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Stale)), "after the soft time-out");
     source.gate.add_permits(1);
-    while node.get("tea").await.unwrap().1 != Lookup::Hit {
-        tokio::task::yield_now().await;
-    }
+    node.until_hit("tea").await;
     assert_eq!((node.value("tea").await, source.loads()), (2, 2), "it is the same load");
 
     assert_eq!(node.get("cups").await, Err(LoadError::TimedOut), "after the hard time-out");
-    while node.counts().failures == 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("a load that failed", async || node.counts().failures == 1).await;
 }

@@ -5,8 +5,8 @@ use undercroft::infrastructure::repositories::Database;
 use uuid::Uuid;
 
 use super::publish;
-use crate::support::Shop;
 use crate::support::store::execute;
+use crate::support::{Shop, awaited};
 
 /// The position up to which events can be read.
 async fn readable(database: &Database) -> i64 {
@@ -16,15 +16,11 @@ async fn readable(database: &Database) -> i64 {
 
 /// Waits for events after a position, in the feed or in the log; returns the position up to which they are read.
 async fn reach(follower: &mut Follower, database: &Database, position: i64) -> i64 {
-    loop {
-        if let Some(part) = follower.next(position).await {
-            return part.reached();
-        }
-        let readable = readable(database).await;
-        if readable > position {
-            return readable;
-        }
-    }
+    awaited("events after a position", async || match follower.next(position).await {
+        Some(part) => Some(part.reached()),
+        None => Some(readable(database).await).filter(|readable| *readable > position),
+    })
+    .await
 }
 
 fn ids(part: &Part, position: i64) -> Vec<Uuid> {

@@ -24,6 +24,7 @@ use undercroft::infrastructure::middleware::{
 };
 
 use super::{send, text};
+use crate::support::eventually;
 
 const STEP: Duration = Duration::from_micros(100);
 const SERVICE: Duration = Duration::from_millis(1);
@@ -279,9 +280,7 @@ async fn a_request_beyond_the_limit_is_refused_at_once() {
     let health = Request::get("/health").body(Body::empty()).unwrap();
     assert_eq!(send(&routes, health).await.status(), 200);
 
-    while create(&routes).await.status() != 200 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("an accepted request", async || create(&routes).await.status() == 200).await;
 }
 
 #[tokio::test]
@@ -350,13 +349,16 @@ async fn a_refused_request_does_not_wait_for_its_body() {
 
 /// Creates carts until one is refused; returns that response.
 async fn first_refused(routes: &Router) -> Response {
-    loop {
-        let response = create(routes).await;
-        if response.status() != 200 {
-            return response;
+    let creating = async {
+        loop {
+            let response = create(routes).await;
+            if response.status() != 200 {
+                return response;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(Duration::from_mins(1), creating).await.expect("a refused request")
 }
 
 async fn create(routes: &Router) -> Response {

@@ -26,9 +26,9 @@ use super::copy::{Target, fill, tables_of_the_migrations};
 use crate::support::import::{ONLINE_RETAIL, import_all};
 use crate::support::orders::Sale;
 use crate::support::store::{execute, value, write_until_committed};
-use crate::support::{FaultyProxy, Shop, ShopOptions};
+use crate::support::{FaultyProxy, Shop, ShopOptions, eventually};
 
-/// The longest wait for a condition.
+/// The longest wait for an error.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Counts the rounds, and panics after some pages of the first copy, as if the process was killed.
@@ -107,7 +107,8 @@ impl Running {
     /// Waits for some further rounds.
     async fn rounds(&mut self, further: i64) {
         let until = self.rounds.load(Ordering::SeqCst) + further;
-        eventually(async || self.rounds.load(Ordering::SeqCst) >= until || self.task.is_finished()).await;
+        let done = async || self.rounds.load(Ordering::SeqCst) >= until || self.task.is_finished();
+        eventually("further rounds", done).await;
         assert!(!self.task.is_finished(), "the replication has ended: {:?}", (&mut self.task).await);
     }
 
@@ -135,16 +136,6 @@ async fn through_proxy(shop: &Shop, target: &Target) -> (FaultyProxy, String, St
             (proxy, shop.url.clone(), to)
         }
     }
-}
-
-/// Waits for a condition.
-async fn eventually(condition: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the condition in time");
 }
 
 /// Opens a standby for reading.
@@ -297,7 +288,8 @@ async fn a_replication_waits_for_a_postgres_that_is_away(shop: &Shop) {
     let mut running = Running::start(&from, &to).await;
     for away in 1..3 {
         proxy.refuse("57P03");
-        eventually(async || running.interruptions.load(Ordering::SeqCst) >= away).await;
+        let interrupted = async || running.interruptions.load(Ordering::SeqCst) >= away;
+        eventually("an interruption", interrupted).await;
         Sale::begin(shop, 5, "tok_ok").await;
         proxy.let_in();
         running.rounds(3).await;
@@ -306,8 +298,8 @@ async fn a_replication_waits_for_a_postgres_that_is_away(shop: &Shop) {
         Sale::begin(shop, 5, "tok_ok").await;
         running.rounds(3).await;
         let standby = open(&target.url).await;
-        eventually(async || value::<i64>(&standby, "SELECT COUNT(*) FROM orders", &[]).await == 2 * away)
-            .await;
+        let orders = async || value::<i64>(&standby, "SELECT COUNT(*) FROM orders", &[]).await;
+        eventually("all orders at the standby", async || orders().await == 2 * away).await;
     }
     running.stop().await;
     assert_eq!(verified(&shop.url, &target.url).await, all_tables(shop).await);

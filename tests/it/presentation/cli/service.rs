@@ -137,8 +137,10 @@ fn a_second_signal_ends_a_worker_that_records_its_end() {
     // it has begun to run jobs when they are scheduled
     let database = rusqlite::Connection::open(folder.path().join("undercroft.db")).unwrap();
     let scheduled = "SELECT EXISTS (SELECT 1 FROM jobs)";
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !database.query_row(scheduled, [], |row| row.get::<_, bool>(0)).unwrap() {
         assert!(worker.try_wait().unwrap().is_none(), "the worker ended");
+        assert!(Instant::now() < deadline, "no job is scheduled");
         std::thread::sleep(Duration::from_millis(10));
     }
     // the record of the end waits for another writer

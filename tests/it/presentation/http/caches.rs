@@ -1,7 +1,6 @@
 //! The caches, as clients and administrators see them: `Cache-Status`, the list, and what clears and warms them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use undercroft::infrastructure::cache::{CACHES, CacheLimits};
@@ -9,7 +8,7 @@ use undercroft::infrastructure::cache::{CACHES, CacheLimits};
 use super::examples::document;
 use crate::support::http::{assert_for_administrators, order_of};
 use crate::support::store::manual_capture;
-use crate::support::{Shop, ShopOptions, TestClient, TestResponse};
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse, eventually};
 
 /// The parameters of the only member of `Cache-Status`, whose name must be that of the store: a list of structured
 /// fields (RFC 9651) with one token and its parameters. A parameter without a value is `?1`.
@@ -186,12 +185,8 @@ async fn a_job_loads_what_shoppers_read_first(shop: &Shop) {
     let job = admin.post("/admin/v1/caches/warm", json!({})).await.expect(202);
     assert_eq!(job["name"], "warm_caches");
     let path = format!("/admin/v1/jobs/{}", job["id"].as_str().unwrap());
-    let ended = async {
-        while admin.get(&path).await.expect(200)["status"] != "succeeded" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    let has_ended = async || admin.get(&path).await.expect(200)["status"] == "succeeded";
+    eventually("the end of the job", has_ended).await;
     let processed = admin.get(&path).await.expect(200)["processed"].clone();
     assert_eq!(processed, 5, "the tree, a list, that of the category, and the product by id and slug");
 

@@ -1,7 +1,5 @@
 //! Rules for every operation of the API document: bodies, parameters, and resources that are missing.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 use undercroft::domain::ids::VariantId;
@@ -9,7 +7,7 @@ use undercroft::domain::ids::VariantId;
 use super::examples::{Operation, document, example, operations};
 
 use crate::support::http::{faults, order_of};
-use crate::support::{Shop, TestClient, TestResponse, TestServer};
+use crate::support::{Shop, TestClient, TestResponse, TestServer, awaited};
 
 /// The operations that accept any parameters of the query.
 const WITH_ANY_QUERY: [&str; 6] = [
@@ -285,13 +283,8 @@ pub async fn resources_of(server: &TestServer, owner: &TestClient) -> Vec<(&'sta
     let checkout = format!("/v1/carts/{}/checkout", make_cart().await);
     let order = owner.post(&checkout, purchase).await.expect(201);
     let subscription = owner.get("/v1/subscriptions").await.expect(200)["items"][0].clone();
-    let notification = loop {
-        let list = owner.get("/v1/notifications").await.expect(200);
-        if let Some(notification) = list["items"].get(0) {
-            break notification.clone();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let newest = async || owner.get("/v1/notifications").await.expect(200)["items"].get(0).cloned();
+    let notification = awaited("a notification", newest).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     vec![
         ("carts", make_cart().await),

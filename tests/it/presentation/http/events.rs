@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::http::faults;
 use crate::support::orders::Sale;
-use crate::support::{Shop, TestClient};
+use crate::support::{Shop, TestClient, eventually};
 
 on_both_engines!(administrators_list_events_newest_first);
 async fn administrators_list_events_newest_first(shop: &Shop) {
@@ -97,13 +97,11 @@ async fn administrators_replay_events_to_a_subscriber(shop: &Shop) {
 }
 
 async fn wait_for_notifications(user: &TestClient, count: usize) {
-    loop {
+    eventually("notifications", async || {
         let list = user.get("/v1/notifications").await.expect(200);
-        if list["items"].as_array().unwrap().len() >= count {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        list["items"].as_array().unwrap().len() >= count
+    })
+    .await;
 }
 
 fn text(value: &Value) -> &str {

@@ -1,7 +1,6 @@
 //! Files are stored as a whole or not at all, and no file runs in a browser.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +17,7 @@ use undercroft::infrastructure::repositories::{DatabaseError, FileRepository};
 use uuid::Uuid;
 
 use crate::support::store::value;
-use crate::support::{Shop, ShopOptions, TestClient, TestResponse};
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse, eventually};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n, and what follows";
 const CUP: &str = "/admin/v1/files?name=cup.png";
@@ -187,24 +186,14 @@ async fn of_a_client_that_disconnects_nothing_remains(shop: &Shop) {
         let chunk = if framing.ends_with("chunked") { "100\r\n" } else { "" };
         stream.write_all(chunk.as_bytes()).await.unwrap();
         stream.write_all(&PNG[..20]).await.unwrap();
-        until(async || count(shop, "unused_files").await == 1 && stored(shop).len() == 1).await;
+        let is_begun = async || count(shop, "unused_files").await == 1 && stored(shop).len() == 1;
+        eventually("a part of a content", is_begun).await;
         let [part] = &stored(shop)[..] else { panic!("one content") };
         assert_eq!(part.extension().unwrap(), "part");
         drop(stream);
-        until(async || count(shop, "unused_files").await == 0).await;
+        eventually("its removal", async || count(shop, "unused_files").await == 0).await;
         assert_empty(shop, framing).await;
     }
-}
-
-/// Waits until a condition holds.
-async fn until(condition: impl AsyncFn() -> bool) {
-    for _ in 0..1200 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("the condition does not hold");
 }
 
 on_both_engines!(two_uploads_with_one_key_are_one_file);
@@ -292,7 +281,7 @@ async fn contents_that_no_file_uses_are_removed(shop: &Shop) {
     storage.put(recent, &mut Bytes(Some(PNG))).await.unwrap();
     record(shop, recent).await;
     undercroft::application::jobs::job_queue(&shop.store).run("clean_files", json!({}), None).await.unwrap();
-    until(async || count(shop, "unused_files").await == 1).await;
+    eventually("an unused file", async || count(shop, "unused_files").await == 1).await;
     let mut names: Vec<_> =
         stored(shop).iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     names.sort_unstable();

@@ -3,8 +3,6 @@
 mod location;
 mod media_type;
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 use undercroft::application::Terms;
@@ -14,7 +12,7 @@ use crate::support::emails::token_to;
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
 use crate::support::store::{execute, fail_placed_orders, manual_capture, value};
 use crate::support::totp::{code_at, enrol, set_password};
-use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, unique};
+use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, awaited, unique};
 
 const PASSWORD: &str = "correct horse";
 
@@ -376,13 +374,11 @@ impl Resources<'_> {
     /// Waits for the notification of an order.
     async fn notification(&self) -> String {
         self.bought().await;
-        loop {
+        awaited("a notification", async || {
             let list = self.user.get("/v1/notifications").await.expect(200);
-            if let Some(notification) = list["items"].get(0) {
-                break text(&notification["id"]);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            list["items"].get(0).map(|notification| text(&notification["id"]))
+        })
+        .await
     }
 }
 

@@ -21,7 +21,7 @@ use undercroft::infrastructure::repositories::{DatabaseError, WebhookAttempt, We
 
 use crate::support::http::{faults, order_of};
 use crate::support::store::value;
-use crate::support::{Shop, ShopOptions, TestClient};
+use crate::support::{Shop, ShopOptions, TestClient, eventually};
 
 const ENDPOINTS: &str = "/admin/v1/webhook-endpoints";
 
@@ -190,9 +190,8 @@ async fn an_endpoint_that_fails_for_days_is_deactivated(shop: &Shop) {
     assert_eq!(admin.post(&retry, json!({})).await.expect(202)["attempts"], 0);
     receiver.wait_for(21).await;
     let path = format!("/admin/v1/webhook-deliveries/{}", dead["id"].as_str().unwrap());
-    while admin.get(&path).await.expect(200)["status"] != "delivered" {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let is_delivered = async || admin.get(&path).await.expect(200)["status"] == "delivered";
+    eventually("the delivery", is_delivered).await;
     let unknown = "/admin/v1/webhook-deliveries/01890000-0000-7000-8000-000000000000";
     assert_eq!(admin.get(unknown).await.problem(404), "webhook_delivery_not_found");
     assert_eq!(
@@ -208,9 +207,8 @@ async fn fail_every_attempt(shop: &Shop, receiver: &Receiver, received: usize) {
         [SignedDuration::from_secs(6), minutes(6), minutes(35), hours(3), hours(6), hours(12), hours(16)];
     for (attempt, wait) in (1..).zip(waits.into_iter().chain([hours(23), hours(27)])) {
         receiver.wait_for(received + attempt).await;
-        while value::<i64>(&shop.database, UNRECORDED, &[]).await > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let is_recorded = async || value::<i64>(&shop.database, UNRECORDED, &[]).await == 0;
+        eventually("the outcome of an attempt", is_recorded).await;
         shop.clock().advance(wait);
     }
     receiver.wait_for(received + 10).await;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp, civil::time};
+use jiff::{SignedDuration, civil::time};
 use undercroft::domain::context::{Clock, ManualClock, SystemIds};
 use undercroft::domain::job::JobStatus;
 use undercroft::infrastructure::events::jobs::{JobQueue, JobType, Schedule};
 use undercroft::infrastructure::repositories::{Database, JobFilter, Setup};
 
 use super::{Context, Running, count, hold, named, record, until, until_count};
-use crate::support::{Shop, ShopOptions};
+use crate::support::{Shop, ShopOptions, awaited};
 
 const HOURLY: Schedule = Schedule::Every(SignedDuration::from_hours(1));
 const AT_THREE: Schedule = Schedule::Daily(time(3, 0, 0, 0));
@@ -67,15 +67,12 @@ async fn after_a_downtime_each_schedule_is_run_once(shop: &Shop) {
         shop.clock().advance(SignedDuration::from_hours(hours));
         let runners = [Running::start(&queue, &log), Running::start(&queue, &log)];
         let filter = JobFilter { name: None, status: Some(JobStatus::Waiting) };
-        let mut due: Vec<(String, Timestamp)>;
-        loop {
+        let due = awaited("the next jobs", async || {
             let open = queue.jobs(&filter, 10, None).await.unwrap().items;
-            due = open.into_iter().map(|job| (job.name, job.due_at)).collect();
-            if due.len() == 2 && due.iter().all(|(_, due_at)| *due_at > shop.now()) {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+            let due: Vec<_> = open.into_iter().map(|job| (job.name, job.due_at)).collect();
+            (due.len() == 2 && due.iter().all(|(_, due_at)| *due_at > shop.now())).then_some(due)
+        });
+        let mut due = due.await;
         for runner in runners {
             runner.stop().await;
         }

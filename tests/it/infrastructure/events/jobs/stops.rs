@@ -11,7 +11,7 @@ use undercroft::infrastructure::events::jobs::{JobQueue, JobRun, JobType, Schedu
 use undercroft::infrastructure::exceptions::Failure;
 
 use super::{Context, Named, Running, named, queue, record, until, until_count};
-use crate::support::Shop;
+use crate::support::{Shop, eventually};
 
 const HOURLY: Schedule = Schedule::Every(SignedDuration::from_hours(1));
 
@@ -52,9 +52,7 @@ async fn a_stop_does_not_wait_for_conditions(shop: &Shop) {
     });
     let log = Context::default();
     let runner = Running::start(&JobQueue::new(shop.database.clone(), types), &log);
-    while log.looks.load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("a look", async || log.looks.load(Ordering::SeqCst) > 0).await;
     assert_eq!(runner.stop().await, 0);
     assert_eq!(log.begun(), [""; 0]);
 }

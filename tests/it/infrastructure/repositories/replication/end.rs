@@ -5,9 +5,9 @@ use undercroft::infrastructure::repositories::replication::{ReplicationError, st
 use undercroft::infrastructure::repositories::{Engine, Role};
 
 use super::super::copy::Target;
-use super::{Running, eventually, unchecked, verified, write_until_committed};
-use crate::support::Shop;
+use super::{Running, unchecked, verified, write_until_committed};
 use crate::support::store::{execute, value};
+use crate::support::{Shop, eventually};
 
 on_both_engines!(a_replication_that_is_handed_over_meanwhile_is_not_ended, unchecked());
 async fn a_replication_that_is_handed_over_meanwhile_is_not_ended(shop: &Shop) {
@@ -20,7 +20,8 @@ async fn a_replication_that_is_handed_over_meanwhile_is_not_ended(shop: &Shop) {
     if shop.database.engine() == Engine::Postgres {
         let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
                        AND application_name = current_setting('application_name')";
-        eventually(async || value::<i64>(&shop.database, waiting, &[]).await > 0).await;
+        let waits = async || value::<i64>(&shop.database, waiting, &[]).await > 0;
+        eventually("an end that waits for a lock", waits).await;
     }
     complete.cancel();
     moving.await.unwrap().unwrap();
@@ -51,7 +52,8 @@ async fn no_change_is_applied_after_the_end_has_begun(shop: &Shop) {
     let ended = |error| assert!(matches!(error, ReplicationError::Ended), "{error}");
     if shop.database.engine() == Engine::Postgres {
         let recorded = "SELECT COUNT(*) FROM pg_trigger WHERE tgrelid = 'products'::regclass AND tgname = 'record_products'";
-        eventually(async || value::<i64>(&shop.database, recorded, &[]).await == 0).await;
+        let is_removed = async || value::<i64>(&shop.database, recorded, &[]).await == 0;
+        eventually("the removal of the triggers", is_removed).await;
         execute(&shop.database, &["UPDATE products SET description = 'not recorded'"]).await;
         ended(running.failed().await);
         complete.cancel();

@@ -14,12 +14,11 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, 
 
 use super::super::copy::Target;
 use super::{
-    Running, Watch, eventually, open, other, run, stop, through_proxy, unchecked, verified,
-    write_until_committed,
+    Running, Watch, open, other, run, stop, through_proxy, unchecked, verified, write_until_committed,
 };
 use crate::support::orders::Sale;
 use crate::support::store::{execute, value};
-use crate::support::{FaultyProxy, Line, Proxy, Shop, ShopOptions};
+use crate::support::{FaultyProxy, Line, Proxy, Shop, ShopOptions, eventually};
 
 /// Counts in a product until the store has moved; returns the number of committed changes.
 async fn count_until_moved(database: Database) -> i64 {
@@ -51,14 +50,15 @@ async fn a_hand_over_that_ends_between_both_commits_is_completed_by_the_next(sho
     });
     let counting = tokio::spawn(count_until_moved(shop.database.clone()));
     let running = Running::begin(&from, &to, Goal::HandOver);
-    eventually(async || running.interruptions.load(Ordering::SeqCst) > 0 || running.task.is_finished()).await;
+    let is_cut = async || running.interruptions.load(Ordering::SeqCst) > 0 || running.task.is_finished();
+    eventually("an interruption", is_cut).await;
     running.stop.cancel();
     let error = running.failed().await;
     assert!(matches!(error, ReplicationError::Unfinished(_)), "{error}");
 
     let committed = counting.await.unwrap();
     let standby = open(&target.url).await;
-    eventually(async || matches!(standby.role().await, Ok(Role::Standby))).await;
+    eventually("a standby", async || matches!(standby.role().await, Ok(Role::Standby))).await;
     let follow = run(&shop.url, &target.url, Goal::Follow, Watch::new()).await;
     assert!(matches!(follow, Err(ReplicationError::SourceHasMoved)), "{follow:?}");
     let moved = run(&shop.url, &target.url, Goal::HandOver, Watch::new()).await.unwrap();
@@ -85,9 +85,9 @@ async fn lose_network(shop: &Shop, target: &Target) {
     let running = Running::begin(&shop.url, &to, Goal::HandOver);
     let locks = "SELECT COUNT(*) FROM pg_locks \
                  WHERE mode = 'AccessExclusiveLock' AND granted AND relation = to_regclass('orders')";
-    eventually(async || value::<i64>(&standby, locks, &[]).await > 0).await;
+    eventually("the locks", async || value::<i64>(&standby, locks, &[]).await > 0).await;
     proxy.set(Line::Silent);
-    eventually(async || value::<i64>(&standby, locks, &[]).await == 0).await;
+    eventually("the end of the locks", async || value::<i64>(&standby, locks, &[]).await == 0).await;
 
     complete.cancel();
     writing.await.unwrap().unwrap();
@@ -118,7 +118,7 @@ async fn a_replication_waits_for_the_commit_of_its_lost_connection(shop: &Shop) 
     execute(&shop.database, &["UPDATE products SET description = 'changed'"]).await;
     let committing = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' \
                       AND application_name = current_setting('application_name')";
-    eventually(async || value::<i64>(&standby, committing, &[]).await > 0).await;
+    eventually("a slow commit", async || value::<i64>(&standby, committing, &[]).await > 0).await;
     proxy.refuse("57P03");
     proxy.let_in();
     running.rounds(3).await;

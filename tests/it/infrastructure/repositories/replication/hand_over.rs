@@ -15,11 +15,11 @@ use undercroft::infrastructure::repositories::replication::{
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, NotLive, Setup};
 
 use super::super::copy::Target;
-use super::{Running, Watch, eventually, open, other, run, unchecked, verified, write_until_committed};
+use super::{Running, Watch, open, other, run, unchecked, verified, write_until_committed};
 use crate::support::http::checkout_body;
 use crate::support::orders::Sale;
 use crate::support::store::{execute, store, terms, value};
-use crate::support::{Shop, TestResponse, TestServer};
+use crate::support::{Shop, TestResponse, TestServer, eventually};
 
 /// The number of clients that place orders.
 const CLIENTS: usize = 6;
@@ -95,7 +95,7 @@ async fn a_store_moves_while_orders_are_placed_and_none_is_lost(shop: &Shop) {
     let placed = |more: usize| {
         let until = orders.lock().unwrap().len() + more;
         let orders = Arc::clone(&orders);
-        eventually(async move || orders.lock().unwrap().len() >= until)
+        eventually("further orders", async move || orders.lock().unwrap().len() >= until)
     };
     placed(20).await;
     // the replication is cut twice
@@ -127,7 +127,7 @@ async fn a_store_moves_while_orders_are_placed_and_none_is_lost(shop: &Shop) {
     }
 
     // the state is read once a second
-    eventually(async || {
+    eventually("a server that knows that the store has moved", async || {
         let late = ready(&servers[0]).await;
         late.status == 503 && late.json()["reason"] == "moved"
     })
@@ -138,9 +138,10 @@ async fn a_store_moves_while_orders_are_placed_and_none_is_lost(shop: &Shop) {
     let late = servers[0].guest().put(&path, json!({"quantity": 1})).await;
     assert_eq!((late.problem(503).as_str(), &late.json()["reason"]), ("not_ready", &json!("moved")));
     servers[1].guest().put(&path, json!({"quantity": 1})).await.expect(200);
-    eventually(async || ready(&servers[1]).await.status == 200).await;
+    eventually("a server that is ready", async || ready(&servers[1]).await.status == 200).await;
     let unread = "SELECT COUNT(*) FROM outbox WHERE seq > (SELECT MAX(seq) FROM event_cursors)";
-    eventually(async || value::<i64>(&standby, unread, &[]).await == 0).await;
+    let is_read = async || value::<i64>(&standby, unread, &[]).await == 0;
+    eventually("the delivery of all events", is_read).await;
     assert_eq!(check(&standby, false).await.unwrap(), []);
     for server in &servers {
         server.end().await;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Mutex;
 
 use super::*;
+use crate::support::eventually;
 
 /// More than the buffers of a connection hold.
 const LARGE: usize = 16 << 20;
@@ -50,9 +51,7 @@ async fn reader_of(server: &Running, chunks: &mpsc::Sender<&'static str>) -> Cli
 /// Stops a server, and waits until it accepts no connections.
 async fn stop_accepting(server: &Running) {
     server.stop.cancel();
-    while TcpStream::connect(server.address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    eventually("a refused connection", async || TcpStream::connect(server.address).await.is_err()).await;
 }
 
 async fn send_others(server: &Running) {
@@ -110,6 +109,6 @@ async fn a_response_whose_client_leaves_is_not_drained() {
 
     stop_accepting(&server).await;
     drop(reader);
-    while chunks.send("more").await.is_ok() {}
+    eventually("the end of the response", async || chunks.send("more").await.is_err()).await;
     assert_eq!(server.stopped().await, DrainReport { served: 1, drained: 0, cut_off: 0 });
 }
