@@ -70,6 +70,9 @@ pub enum TortureError {
         /// The first ones.
         first: String,
     },
+    /// Pages were slow for longer than a second while Redis had a fault.
+    #[error("the 99th percentile of pages more than doubled, in microseconds: {0}")]
+    SlowPages(String),
     /// Entries of caches were old.
     #[error("{} old", counted(*.0, "entry of a cache was", "entries of caches were"))]
     StaleHits(u64),
@@ -93,6 +96,7 @@ impl TortureError {
             | Self::FailedRequests { .. }
             | Self::Stuck(_)
             | Self::OldReads { .. }
+            | Self::SlowPages(_)
             | Self::StaleHits(_)
             | Self::NoCapacity
             | Self::Violations(_) => Exit::Failure,

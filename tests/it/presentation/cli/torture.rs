@@ -74,9 +74,10 @@ async fn what_servers_serve_from_caches_under_load_is_what_the_database_has_on_p
 }
 
 /// Changes what readers see on four servers for some seconds, with Redis if it is there.
-async fn caches_of_servers(on: &[&str]) {
+async fn caches_of_servers(on: &[&str], cuts: &[&str]) {
     let mut what =
         vec!["caches".to_owned(), "--seconds=10".into(), "--life=2500".into(), "--cut=1000".into()];
+    what.extend(cuts.iter().map(|cut| (*cut).to_owned()));
     let redis = redis_url().await;
     what.extend(redis.iter().map(|url| format!("--redis={url}")));
     let counts = torture(on, &what.iter().map(String::as_str).collect::<Vec<_>>());
@@ -84,7 +85,8 @@ async fn caches_of_servers(on: &[&str]) {
         assert_eq!(counts[none], 0, "{none}: {counts}");
     }
     let some = ["kills", "reads", "writes", "orders", "checked_entries"];
-    for some in some.iter().chain(redis.as_ref().map(|_| &"cuts")) {
+    let of_database = (!cuts.is_empty()).then_some(&"database_cuts");
+    for some in some.iter().chain(redis.as_ref().map(|_| &"cuts")).chain(of_database) {
         assert!(counts[some].as_u64().unwrap() > 0, "{some}: {counts}");
     }
     assert!(counts["caches"]["product"]["hits"].as_u64().unwrap() > 0, "{counts}");
@@ -92,19 +94,26 @@ async fn caches_of_servers(on: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reader_sees_what_is_old_while_servers_are_killed_and_redis_is_cut_off_on_sqlite() {
-    caches_of_servers(&[]).await;
+    caches_of_servers(&[], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reader_sees_what_is_old_while_servers_are_killed_and_redis_is_cut_off_on_postgres() {
     let Some(postgres) = EmptyPostgres::new().await else { return };
-    caches_of_servers(&on(&postgres)).await;
+    caches_of_servers(&on(&postgres), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reader_sees_what_is_old_while_servers_are_cut_off_from_the_database() {
+    let Some(postgres) = EmptyPostgres::new().await else { return };
+    caches_of_servers(&on(&postgres), &["--database-cuts"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_and_no_page_is_old_while_redis_has_a_fault() {
     let Some(url) = redis_url().await else { return };
-    let counts = torture(&[], &["cache-store", "--redis", &url, "--seconds", "1"]);
+    // how long pages take is nothing that a loaded machine can be tested for
+    let counts = torture(&[], &["cache-store", "--redis", &url, "--seconds", "1", "--fast", "60000"]);
     assert_eq!((&counts["failed"], &counts["old_reads"]), (&0.into(), &0.into()), "{counts}");
     for fault in ["away", "silent", "slow", "full", "lost", "garbage"] {
         assert!(counts[format!("{fault}_then")].as_u64().unwrap() > 0, "{fault}: {counts}");

@@ -55,6 +55,10 @@ pub(super) struct Caches {
     /// The Redis that the servers share, without a password [default: none]
     #[arg(long, value_name = "URL", value_parser = Unquoted(redis))]
     redis: Option<String>,
+    /// Instead of every second server, end the connections of all servers to PostgreSQL, as its restart does; requests
+    /// may fail with 503 or 504 then
+    #[arg(long)]
+    database_cuts: bool,
     /// Without check mode, which replaces what is old before readers see it: only they compare
     #[arg(long)]
     pub(super) unchecked: bool,
@@ -87,32 +91,49 @@ impl Caches {
             stop.cancel();
         };
         let Nodes { servers, proxies, ports, .. } = &mut nodes;
-        let killing = kill(store, &context, (servers, ports), self.life, &stop);
+        let killing = kill(store, &context, (servers, ports), (self.life, self.database_cuts), &stop);
         let cutting = cut(&context, proxies, self.cut, (&stop, &cuts));
         let ((), kills, ()) = tokio::join!(ending, killing, cutting);
-        let kills = kills?;
+        let (kills, database_cuts) = kills?;
         users.join_all().await;
         wait_for_outcomes(store).await?;
         nodes.end().await?;
-        Ok(shop.outcome(vec![("kills", kills), ("cuts", cuts.load(Relaxed))]))
+        let counts = vec![("kills", kills), ("database_cuts", database_cuts), ("cuts", cuts.load(Relaxed))];
+        Ok(shop.outcome(counts, self.database_cuts))
     }
 }
 
-/// Kills servers until the test stops; returns how many.
+/// Kills servers, every second time cuts all of them off from the database instead if `database_cuts` says so, until
+/// the test stops; returns how often each.
 async fn kill(
     store: &TestStore,
     context: &Context,
     (servers, ports): (&mut [Node], &Ports),
-    life: u64,
+    (life, database_cuts): (u64, bool),
     stop: &CancellationToken,
-) -> Result<u64, CliError> {
-    let mut kills = 0;
+) -> Result<(u64, u64), CliError> {
+    let (mut kills, mut cuts) = (0, 0);
     while stop.run_until_cancelled(sleep(random(context, life))).await.is_some() {
+        if database_cuts && cuts < kills {
+            end_connections(store).await?;
+            cuts += 1;
+            continue;
+        }
         let chosen = random_index(context, servers.len());
         servers[chosen].replace(store, &ports[chosen]).await?;
         kills += 1;
     }
-    Ok(kills)
+    Ok((kills, cuts))
+}
+
+/// Ends the connections of all servers to PostgreSQL.
+async fn end_connections(store: &TestStore) -> Result<(), CliError> {
+    // the servers have the same name as this process, and the database is theirs alone
+    const END: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                       AND application_name = current_setting('application_name')";
+    let _: i64 = store.database().read().await?.one(END, &[]).await?;
+    Ok(())
 }
 
 /// Disturbs the connections of servers to Redis until the test stops.
@@ -143,15 +164,18 @@ async fn cut(
 }
 
 impl Shop {
-    /// Returns what was counted, with these counts before it.
-    fn outcome(self: Arc<Self>, mut counts: Vec<(&'static str, u64)>) -> Outcome {
+    /// Returns what was counted, with these counts before it. `may_be_unavailable` says whether requests may fail with
+    /// 503 or 504.
+    fn outcome(self: Arc<Self>, mut counts: Vec<(&'static str, u64)>, may_be_unavailable: bool) -> Outcome {
         let count = |count: &AtomicU64| count.load(Relaxed);
-        let (old, failed) = (self.facts.old(), count(&self.counts.failed));
+        let (old, unavailable) = (self.facts.old(), count(&self.counts.unavailable));
+        let failed = count(&self.counts.failed) + if may_be_unavailable { 0 } else { unavailable };
         counts.extend([
             ("reads", count(&self.counts.reads)),
             ("writes", count(&self.counts.writes)),
             ("orders", count(&self.counts.orders)),
             ("unanswered", count(&self.counts.unanswered)),
+            ("unavailable", unavailable),
             ("failed", failed),
             ("old_reads", old),
         ]);

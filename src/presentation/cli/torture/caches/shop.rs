@@ -74,6 +74,8 @@ pub(super) struct Counts {
     pub(super) orders: AtomicU64,
     /// Requests without a response, because their server was killed.
     pub(super) unanswered: AtomicU64,
+    /// Responses with the status 503 or 504.
+    pub(super) unavailable: AtomicU64,
     /// Responses with another status than the expected one.
     pub(super) failed: AtomicU64,
 }
@@ -122,7 +124,9 @@ impl Shop {
         match response {
             Ok(response) if expected.contains(&response.status) => Some(response),
             Ok(response) => {
-                self.counts.failed.fetch_add(1, Relaxed);
+                let Counts { unavailable, failed, .. } = &self.counts;
+                let counter = if matches!(response.status, 503 | 504) { unavailable } else { failed };
+                counter.fetch_add(1, Relaxed);
                 tracing::error!(status = response.status, body = %response.json(), "an unexpected response");
                 None
             }
