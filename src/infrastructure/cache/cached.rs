@@ -8,7 +8,6 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{Hash, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +18,7 @@ use super::counters::Counters;
 use super::drops::{Drops, Stamp};
 use super::entry::{Entry, History, Loaded, Source};
 use super::loads::Loads;
-use super::policy::{Jitter, Policy};
+use super::policy::{Jitter, Policy, Spans};
 use super::read::{Lookup, Outcome, Read, ReadStatus, Served};
 use super::shared_tier::{Shape, SharedTier};
 use super::tiers::CatchUp;
@@ -52,6 +51,7 @@ pub struct Cached<K, V, E>(Arc<Inner<K, V, E>>);
 
 struct Inner<K, V, E> {
     policy: Policy,
+    spans: Spans,
     entries: moka::sync::Cache<K, Arc<Entry<V>>>,
     loads: Arc<Loads<K, V, LoadError<E>>>,
     load: Loader<K, V, E>,
@@ -108,7 +108,7 @@ where
             Some(entry) if entry.is_fresh(now, &inner.drops) => Ok(self.hit(key, entry, now).await),
             Some(entry)
                 if entry.value().is_some()
-                    && is_within(now, entry.fresh_until, inner.policy.stale)
+                    && is_within(now, entry.fresh_until, inner.spans.stale)
                     && entry.is_current(&inner.drops) =>
             {
                 inner.counters.stale.add(1);
@@ -123,7 +123,7 @@ where
     async fn hit(&self, key: &K, entry: Arc<Entry<V>>, now: Timestamp) -> Read<V> {
         let inner = &*self.0;
         inner.counters.hits.add(1);
-        if entry.value().is_some() && is_within(entry.fresh_until, now, inner.policy.eager) {
+        if entry.value().is_some() && is_within(entry.fresh_until, now, inner.spans.eager) {
             self.refresh(key);
         }
         self.checked(key, entry, Outcome::Hit).await
@@ -184,7 +184,7 @@ where
     /// Returns whether fail-safe allows an entry.
     fn is_fallback(&self, entry: &Entry<V>) -> bool {
         entry.value().is_some()
-            && is_within(self.0.context.clock.now(), entry.loaded_at, self.0.policy.fail_safe)
+            && is_within(self.0.context.clock.now(), entry.loaded_at, self.0.spans.fail_safe)
     }
 
     /// Returns the value of an entry with what came of the read; `None` if there is no value.
@@ -305,7 +305,6 @@ where
 }
 
 /// Returns whether a time is within a duration after another one.
-fn is_within(time: Timestamp, after: Timestamp, duration: Duration) -> bool {
-    let limit = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-    !duration.is_zero() && time.duration_since(after) < limit
+fn is_within(time: Timestamp, after: Timestamp, span: SignedDuration) -> bool {
+    !span.is_zero() && time.duration_since(after) < span
 }

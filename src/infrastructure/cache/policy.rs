@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::domain::context::Context;
 
 /// What differs between caches.
@@ -62,6 +64,22 @@ impl Policy {
         let parts = u32::from(self.jitter_percent.min(100));
         let taken = (ttl * parts / 100).mul_f64(f64::from(random) / f64::from(u32::MAX));
         ttl.saturating_sub(taken)
+    }
+}
+
+/// The durations of a policy with which reads compare times, converted once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spans {
+    pub(super) eager: SignedDuration,
+    pub(super) stale: SignedDuration,
+    pub(super) fail_safe: SignedDuration,
+}
+
+impl Spans {
+    pub(super) fn of(policy: &Policy) -> Self {
+        let [eager, stale, fail_safe] = [policy.eager, policy.stale, policy.fail_safe]
+            .map(|duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX));
+        Self { eager, stale, fail_safe }
     }
 }
 

@@ -10,7 +10,7 @@ use moka::notification::RemovalCause;
 use super::{Cached, Inner};
 use crate::infrastructure::cache::counters::Counters;
 use crate::infrastructure::cache::entry::{Entry, Loaded};
-use crate::infrastructure::cache::policy::{Jitter, Policy};
+use crate::infrastructure::cache::policy::{Jitter, Policy, Spans};
 use crate::infrastructure::cache::shared_tier::Shape;
 use crate::infrastructure::cache::tiers::Tiers;
 
@@ -96,6 +96,7 @@ where
             counters,
             hasher: RandomState::new(),
             jitter: Jitter::new(&context),
+            spans: Spans::of(&policy),
             policy,
             drops,
             shared: shared.filter(|_| V::IS_SHARED),
