@@ -112,7 +112,7 @@ where
                     && entry.is_current(&inner.drops) =>
             {
                 inner.counters.stale.add(1);
-                self.refresh(key);
+                self.refresh(key, &entry, now);
                 Ok(self.checked(key, entry, Outcome::Stale).await)
             }
             known => self.load(key, known).await,
@@ -124,17 +124,27 @@ where
         let inner = &*self.0;
         inner.counters.hits.add(1);
         if entry.value().is_some() && is_within(entry.fresh_until, now, inner.spans.eager) {
-            self.refresh(key);
+            self.refresh(key, &entry, now);
         }
         self.checked(key, entry, Outcome::Hit).await
     }
 
-    /// Loads a key again unless that is in progress. The outcome is put into the cache; no one waits for it.
-    fn refresh(&self, key: &K) {
+    /// Loads a key again unless that is in progress, or failed a moment ago. The outcome is put into the cache; no one
+    /// waits for it.
+    fn refresh(&self, key: &K, entry: &Arc<Entry<V>>, now: Timestamp) {
+        if entry.is_paused(now, &self.0.drops) {
+            return;
+        }
         let in_progress = self.join_or_load(key, Stamp::default());
         if in_progress.is_new {
             self.0.counters.refreshes.add(1);
-            tokio::spawn(in_progress.outcome());
+            let (cached, entry) = (self.clone(), Arc::clone(entry));
+            tokio::spawn(async move {
+                let began = in_progress.began;
+                if in_progress.outcome().await.is_err() {
+                    cached.pause(&entry, began);
+                }
+            });
         }
     }
 

@@ -40,7 +40,8 @@ pub(super) struct Counters {
 pub struct Counts {
     /// Reads of a fresh entry in memory.
     pub hits: u64,
-    /// Reads of an entry in memory after its end, which was loaded again meanwhile.
+    /// Reads of an entry in memory that was dropped or after its end, which waited for no load: it was loaded again
+    /// meanwhile, or that failed a moment ago.
     pub stale: u64,
     /// Reads that waited for a load that another reader began.
     pub waits: u64,
@@ -48,8 +49,8 @@ pub struct Counts {
     pub loads: u64,
     /// Loads that are not counted as a read: in the background, or the second one of a reader.
     pub refreshes: u64,
-    /// Reads that waited or began a load, and got an entry that was dropped or after its end, because the load failed
-    /// or took too long.
+    /// Reads that are counted as one of these, too, and got an entry that was dropped or after its end, because its
+    /// load failed or took too long.
     pub fallbacks: u64,
     /// Loads whose entry was in the shared store.
     pub shared: u64,

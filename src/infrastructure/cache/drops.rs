@@ -23,6 +23,10 @@ impl Stamp {
     pub(super) fn number(self) -> u64 {
         self.0
     }
+
+    pub(super) const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// A position in the log of the source, which all processes share: those of the outbox, for the store.

@@ -1,6 +1,6 @@
 //! An entry: a value, or the knowledge that there is none, with the moment at which its load began.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
 
@@ -54,11 +54,15 @@ pub struct Entry<V> {
     pub(super) tags: Box<[Tag]>,
     pub(super) history: History,
     pub(super) loaded_at: Timestamp,
+    /// Until when it is not loaded again, in microseconds since 1970: a load failed.
+    paused_until: AtomicI64,
+    /// The moment since which that load sees all drops.
+    paused_at: AtomicU64,
 }
 
-/// The bytes of an entry beside its value: 128 of its fields, and about 320 of its place in the map, which `cargo bench
+/// The bytes of an entry beside its value: 144 of its fields, and about 320 of its place in the map, which `cargo bench
 /// --bench store -- caches` measures.
-const OVERHEAD: u32 = 448;
+const OVERHEAD: u32 = 464;
 
 impl<V> Entry<V> {
     pub(super) fn new(
@@ -75,6 +79,8 @@ impl<V> Entry<V> {
             checked: AtomicU64::new(history.began.number()),
             loaded_at,
             fresh_until,
+            paused_until: AtomicI64::new(i64::MIN),
+            paused_at: AtomicU64::new(0),
         }
     }
 
@@ -113,6 +119,18 @@ impl<V> Entry<V> {
     /// Returns whether it is current and not at its end.
     pub(super) fn is_fresh(&self, now: Timestamp, drops: &Drops) -> bool {
         now < self.fresh_until && self.is_current(drops)
+    }
+
+    /// Lets it be served without a load until a time, because one failed that sees what was dropped until a moment.
+    pub(super) fn pause(&self, moment: Stamp, until: Timestamp) {
+        self.paused_at.store(moment.number(), Relaxed);
+        self.paused_until.store(until.as_microsecond(), Relaxed);
+    }
+
+    /// Returns whether a load failed a moment ago, and nothing that it depends on was dropped since.
+    pub(super) fn is_paused(&self, now: Timestamp, drops: &Drops) -> bool {
+        let paused_at = Stamp::from_number(self.paused_at.load(Relaxed));
+        now.as_microsecond() < self.paused_until.load(Relaxed) && drops.is_current(paused_at, &self.tags)
     }
 
     /// Returns whether it was loaded since a moment.

@@ -16,8 +16,8 @@ pub struct Policy {
     pub shape: u32,
     /// How long an entry is fresh.
     pub ttl: Duration,
-    /// The greatest part of `ttl` that is taken away from an entry at random, in percent: entries that were loaded
-    /// together do not end together.
+    /// The greatest part of `ttl` that is taken away from an entry at random, in percent, and of `pause`: entries that
+    /// were loaded together do not end together.
     pub jitter_percent: u8,
     /// How long it is known that there is no value for a key; `None` if that is not kept. `stale` and `fail_safe` are
     /// for values.
@@ -31,6 +31,9 @@ pub struct Policy {
     pub fail_safe: Duration,
     /// How long a reader waits for a load while there is an entry that fail-safe allows.
     pub soft_timeout: Duration,
+    /// How long an entry that may be served is not loaded again after such a load failed, or was slow, unless it is
+    /// dropped meanwhile: a source that is away is asked for a key once in this time.
+    pub pause: Duration,
     /// The longest time of a load, with the look into the shared store.
     pub hard_timeout: Duration,
     /// The most bytes of all entries of a process, as the cache weighs them.
@@ -52,6 +55,7 @@ impl Policy {
             stale: Duration::ZERO,
             fail_safe: Duration::ZERO,
             soft_timeout: Duration::from_millis(250),
+            pause: Duration::from_secs(1),
             hard_timeout: Duration::from_secs(10),
             max_bytes: 16 << 20,
             is_dear: false,
@@ -60,10 +64,19 @@ impl Policy {
 
     /// Returns how long an entry is fresh, with this random number.
     pub(super) fn fresh_for(&self, is_negative: bool, random: u32) -> Duration {
-        let ttl = if is_negative { self.negative_ttl.unwrap_or_default() } else { self.ttl };
+        self.shortened(if is_negative { self.negative_ttl.unwrap_or_default() } else { self.ttl }, random)
+    }
+
+    /// Returns how long an entry is not loaded again, with this random number.
+    pub(super) fn pause_for(&self, random: u32) -> Duration {
+        self.shortened(self.pause, random)
+    }
+
+    /// Takes a random part of a duration away, at most that of the jitter.
+    fn shortened(&self, duration: Duration, random: u32) -> Duration {
         let parts = u32::from(self.jitter_percent.min(100));
-        let taken = (ttl * parts / 100).mul_f64(f64::from(random) / f64::from(u32::MAX));
-        ttl.saturating_sub(taken)
+        let taken = (duration * parts / 100).mul_f64(f64::from(random) / f64::from(u32::MAX));
+        duration.saturating_sub(taken)
     }
 }
 
@@ -122,5 +135,6 @@ mod tests {
         assert_eq!(policy.fresh_for(false, 0), Duration::from_mins(1));
         assert_eq!(policy.fresh_for(false, u32::MAX), Duration::from_secs(54));
         assert_eq!(policy.fresh_for(true, 0), Duration::from_secs(5));
+        assert_eq!(policy.pause_for(u32::MAX), Duration::from_millis(900));
     }
 }

@@ -6,9 +6,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use jiff::SignedDuration;
 use tokio::time::timeout;
 
-use super::{Cached, LoadError};
+use super::{Cached, Inner, LoadError};
+use crate::domain::time::later;
 use crate::infrastructure::cache::drops::Stamp;
 use crate::infrastructure::cache::entry::{Entry, Source};
 use crate::infrastructure::cache::loads::{self, LoadInProgress};
@@ -39,12 +41,19 @@ where
         let inner = &*self.0;
         let was_kept = known.is_some();
         let fallback = known.filter(|entry| self.is_fallback(entry));
-        let (outcome, collapsed) = if fallback.is_some() {
-            let load = self.load_current(key, Reader::WithFallback);
-            let in_time = timeout(inner.policy.soft_timeout, load).await;
-            in_time.unwrap_or((Err(LoadError::TimedOut), false))
-        } else {
-            self.load_current(key, Reader::Alone).await
+        let asked = inner.drops.now();
+        let (outcome, collapsed) = match &fallback {
+            Some(entry) if entry.is_paused(inner.context.clock.coarse_now(), &inner.drops) => {
+                inner.counters.stale.add(1);
+                inner.counters.fallbacks.add(1);
+                return Ok(self.checked(key, Arc::clone(entry), Outcome::Fallback).await);
+            }
+            Some(_) => {
+                let load = self.load_current(key, Reader::WithFallback);
+                let in_time = timeout(inner.policy.soft_timeout, load).await;
+                in_time.unwrap_or((Err(LoadError::TimedOut), false))
+            }
+            None => self.load_current(key, Reader::Alone).await,
         };
 
         match (outcome, fallback) {
@@ -56,11 +65,20 @@ where
                 Ok(Read { entry, outcome })
             }
             (Err(_), Some(entry)) => {
+                self.pause(&entry, asked);
                 inner.counters.fallbacks.add(1);
                 Ok(self.checked(key, entry, Outcome::Fallback).await)
             }
             (Err(error), None) => Err(error),
         }
+    }
+
+    /// Lets an entry be served without a further load for a while, after one failed that sees what was dropped until a
+    /// moment.
+    pub(super) fn pause(&self, entry: &Entry<V>, moment: Stamp) {
+        let Inner { policy, jitter, context, .. } = &*self.0;
+        let pause = SignedDuration::try_from(policy.pause_for(jitter.next())).unwrap_or(SignedDuration::MAX);
+        entry.pause(moment, later(context.clock.now(), pause));
     }
 
     /// Waits for a load, and for a second one if the first began before a drop of what it loaded. Returns the outcome,

@@ -41,7 +41,8 @@ struct CacheBody {
     reads: u64,
     /// The reads of an entry in memory.
     hits: u64,
-    /// The reads of an entry in memory after its end, which was loaded again meanwhile.
+    /// The reads of an entry in memory after its end, or of a dropped one that could not be loaded a moment ago, which
+    /// waited for no load.
     stale: u64,
     /// The reads that waited for a load that another one began.
     waits: u64,

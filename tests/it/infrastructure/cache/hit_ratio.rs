@@ -16,7 +16,7 @@ use super::{Node, POLICY, Source};
 /// The keys, of which a tenth fits into memory.
 const KEYS: u64 = 20_000;
 /// The bytes of an entry of these tests.
-const ENTRY: u64 = 472;
+const ENTRY: u64 = 488;
 
 /// Returns the keys of reads after the law of Zipf with the exponent 1: the second is read half as often as the first.
 /// There is no trace of real traffic in the repository.

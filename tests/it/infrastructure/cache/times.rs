@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use undercroft::infrastructure::cache::{LoadError, Lookup, Policy};
+use undercroft::infrastructure::cache::{LoadError, Lookup, Policy, Position, Tag};
 
 use super::{Answer, Node, POLICY, Source};
 use crate::support::eventually;
@@ -126,6 +126,56 @@ async fn while_the_source_is_away_the_last_value_is_served_up_to_a_greatest_age(
     strict.source.answer(Answer::Fails);
     strict.write(2, "tea");
     assert_eq!(strict.get("tea").await, Err(LoadError::Failed("the source is away")));
+}
+
+#[tokio::test]
+async fn a_source_that_is_away_is_asked_for_an_entry_once_in_a_pause() {
+    let pause = Policy { pause: Duration::from_secs(2), ..POLICY };
+    let longer = Duration::from_mins(5);
+    // shortly before its end, after it, and after the time in which it is loaded in the background
+    for (policy, age) in [
+        (Policy { eager: Duration::from_secs(10), ..pause }, 51),
+        (Policy { stale: longer, ..pause }, 60),
+        (Policy { fail_safe: longer, ..pause }, 60),
+    ] {
+        let node = Node::new(policy, &Source::open(), None);
+        node.value("tea").await;
+        node.source.answer(Answer::Fails);
+        node.wait(age);
+        for failures in 1..4 {
+            for _ in 0..20 {
+                assert_eq!(node.value("tea").await, 1);
+                tokio::task::yield_now().await;
+            }
+            eventually("a load that failed", async || node.counts().failures == failures).await;
+            assert_eq!(node.source.loads() as u64, 1 + failures, "{policy:?}");
+            node.wait(1);
+            assert_eq!(node.value("tea").await, 1);
+            tokio::task::yield_now().await;
+            assert_eq!(node.counts().failures, failures, "in the pause");
+            node.wait(1);
+        }
+        let counts = node.counts();
+        assert_eq!((counts.reads(), counts.loads + counts.refreshes), (64, 4), "{counts:?}");
+        node.source.answer(Answer::Value);
+        node.value("tea").await;
+        node.until_hit("tea").await;
+    }
+}
+
+#[tokio::test]
+async fn a_drop_ends_the_pause_after_a_load_that_failed() {
+    let policy = Policy { fail_safe: Duration::from_mins(5), ..POLICY };
+    let node = Node::new(policy, &Source::open(), None);
+    node.value("tea").await;
+    node.source.answer(Answer::Fails);
+    node.write(2, "tea");
+    assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Stale)));
+    node.source.answer(Answer::Value);
+    node.drops.drop_tags([Tag::of("cups")], Position(3));
+    assert_eq!((node.get("tea").await, node.source.loads()), (Ok((Some(1), Lookup::Stale)), 2));
+    node.write(4, "tea");
+    assert_eq!(node.get("tea").await, Ok((Some(4), Lookup::Miss)));
 }
 
 #[tokio::test(start_paused = true)]
