@@ -55,13 +55,14 @@ pub struct Counts {
     /// Loads whose entry was in the shared store.
     pub shared: u64,
     /// Loads that found an entry in the shared store and did not use it, because it was dropped, had ended, was that
-    /// which is to be loaded again before its end, or was damaged.
+    /// which is to be loaded again before its end, or was damaged; and entries that are larger than the cache, which
+    /// does not keep them.
     pub rejected: u64,
     /// Loads whose entry came from the source; of several keys that are loaded together, each.
     pub from_source: u64,
     /// Loads that failed.
     pub failures: u64,
-    /// Entries that were removed from memory to make room for others.
+    /// Entries that were removed from memory, or not kept, to make room for others.
     pub evictions: u64,
     /// Entries that were compared with a load of the same version, in check mode.
     pub checks: u64,

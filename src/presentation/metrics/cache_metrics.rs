@@ -63,7 +63,7 @@ pub(super) fn register(registry: &mut Registry, caches: &Caches) {
     registry.register("cache_loads", "The loads of a cache that ended, by where the entry was", loads);
     registry.register(
         "cache_rejections",
-        "The loads that found an entry in Redis and did not use it",
+        "The loads that found an entry in Redis and did not use it, and entries that are larger than the cache",
         rejections,
     );
     registry.register("cache_hit_ratio", "The part of the reads that waited for no load", ratios);

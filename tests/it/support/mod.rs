@@ -4,6 +4,7 @@ mod documented;
 mod faulty_proxy;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod lines;
 mod round_trips;
 mod server;
 #[macro_use]
@@ -35,6 +36,7 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::repositories::{Database, Setup};
 
 pub use faulty_proxy::FaultyProxy;
+pub use lines::Lines;
 pub(crate) use proxy::{Line, Proxy};
 pub use round_trips::RoundTrips;
 pub use server::{TestClient, TestResponse, TestServer};

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::future::Future;
 use std::hash::{Hash, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use moka::notification::RemovalCause;
 
@@ -81,12 +81,16 @@ where
     {
         let Tiers { context, drops, shared, check, .. } = tiers.clone();
         let counters = Arc::<Counters>::default();
-        let counted = Arc::clone(&counters);
+        let (counted, logged) = (Arc::clone(&counters), Once::new());
         let entries = moka::sync::Cache::builder()
             .max_capacity(policy.max_bytes)
             .time_to_live(policy.ttl + policy.stale.max(policy.fail_safe))
-            .weigher(|key: &K, entry: &Arc<Entry<V>>| entry.weight().saturating_add(text_length(key)))
-            .eviction_listener(move |_, _, cause| counted.evictions.add((cause == RemovalCause::Size).into()))
+            .weigher(|key: &K, entry: &Arc<Entry<V>>| weigh(key, entry))
+            .eviction_listener(move |key: Arc<K>, entry: Arc<Entry<V>>, cause| {
+                if cause == RemovalCause::Size {
+                    count_removed(&policy, &counted, &logged, weigh(&*key, &entry));
+                }
+            })
             .build();
         Self(Arc::new(Inner {
             entries,
@@ -104,6 +108,32 @@ where
             context,
         }))
     }
+}
+
+/// Returns the bytes that an entry takes with its key, about.
+fn weigh<V>(key: &impl fmt::Display, entry: &Entry<V>) -> u32 {
+    entry.weight().saturating_add(text_length(key))
+}
+
+/// Counts an entry with these bytes that the size of a cache does not allow: by itself, which is logged once, or beside
+/// others.
+fn count_removed(policy: &Policy, counters: &Counters, logged: &Once, bytes: u32) {
+    let Policy { name, max_bytes, .. } = *policy;
+    // an operator sets 0 for a cache that keeps nothing
+    if max_bytes == 0 || u64::from(bytes) <= max_bytes {
+        counters.evictions.add(1);
+        return;
+    }
+    counters.rejected.add(1);
+    logged.call_once(|| {
+        tracing::warn!(
+            cache = name,
+            bytes,
+            limit_bytes = max_bytes,
+            setting = format!("caches.limit_bytes.{name}"),
+            "an entry is larger than its cache, which does not keep it"
+        );
+    });
 }
 
 /// Returns the length of the text of a key in bytes, about which the key takes.

@@ -53,8 +53,8 @@ struct CacheBody {
     /// The loads whose entry was in Redis.
     shared: u64,
     /// The loads that found an entry in Redis and did not use it, because it was dropped, had ended, was that which is
-    /// loaded again before its end, or was damaged.
-    /// They read the database.
+    /// loaded again before its end, or was damaged, and read the database; with the entries that are larger than
+    /// `limit_bytes`, which are not kept.
     rejected: u64,
     /// The loads that failed.
     failures: u64,

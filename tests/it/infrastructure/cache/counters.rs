@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use undercroft::infrastructure::cache::{Policy, Position, Tag};
 
 use super::{Answer, Node, POLICY, Source};
+use crate::support::Lines;
 
 #[tokio::test]
 async fn hits_stale_reads_waits_and_loads_add_up_to_the_reads() {
@@ -69,4 +70,23 @@ async fn entries_are_counted_and_those_that_made_room_for_others_too() {
     assert!(state.entries > 50 && state.entries < 1_000, "{state:?}");
     assert_eq!(state.entries + state.counts.evictions, 5_000, "{state:?}");
     assert!(state.bytes <= state.policy.max_bytes, "{state:?}");
+}
+
+#[tokio::test]
+async fn an_entry_that_is_larger_than_its_cache_is_counted_and_logged_once() {
+    let lines = Lines::begin();
+    let node = Node::new(Policy { max_bytes: 300, ..POLICY }, &Source::open(), None);
+    for number in 1..4 {
+        node.value("tea").await;
+        let state = node.cache.state();
+        assert_eq!((state.entries, state.counts.rejected, state.counts.evictions), (0, number, 0));
+        assert_eq!(lines.with("larger than its cache"), 1);
+    }
+    assert_eq!(lines.with("caches.limit_bytes.tests"), 1, "the setting");
+
+    let none = Node::new(Policy { max_bytes: 0, ..POLICY }, &Source::open(), None);
+    none.value("tea").await;
+    let state = none.cache.state();
+    assert_eq!((state.entries, state.counts.rejected), (0, 0), "an operator has chosen it");
+    assert_eq!(lines.with("larger than its cache"), 1);
 }

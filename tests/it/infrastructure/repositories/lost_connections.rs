@@ -1,20 +1,16 @@
 //! A PostgreSQL server that stops or does not respond, and connections that close in the middle of a statement.
 
-use std::fs::read_to_string;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tempfile::NamedTempFile;
-use tracing::Dispatch;
-use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
 use undercroft::application::readiness::Readiness;
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::CartId;
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup, next_number};
 
 use crate::support::store::{store, terms};
-use crate::support::{EmptyPostgres, FaultyProxy, Line, Proxy, TestServer};
+use crate::support::{EmptyPostgres, FaultyProxy, Line, Lines, Proxy, TestServer};
 
 /// A new store behind a proxy.
 async fn behind_proxy() -> Option<(EmptyPostgres, FaultyProxy, Database)> {
@@ -196,27 +192,6 @@ async fn a_connection_that_closes_during_a_read_makes_the_store_unavailable() {
         let lost = read().await;
         assert!(matches!(lost, Err(DatabaseError::Unavailable(_))), "{lost:?}");
         read().await.unwrap();
-    }
-}
-
-/// Lines that are logged on the thread of a test.
-struct Lines {
-    file: NamedTempFile,
-    _logging: DefaultGuard,
-    /// With a single subscriber, a log statement that another test reaches first is cached as disabled.
-    _second: Dispatch,
-}
-
-impl Lines {
-    fn begin() -> Self {
-        let (file, second) = (NamedTempFile::new().unwrap(), Dispatch::new(NoSubscriber::default()));
-        let lines = tracing_subscriber::fmt().with_writer(file.reopen().unwrap()).with_ansi(false);
-        Self { file, _logging: set_default(lines.finish()), _second: second }
-    }
-
-    /// The number of lines with a text.
-    fn with(&self, text: &str) -> usize {
-        read_to_string(self.file.path()).unwrap().lines().filter(|line| line.contains(text)).count()
     }
 }
 
