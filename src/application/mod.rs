@@ -46,6 +46,7 @@ use crate::infrastructure::repositories::{
 };
 
 use crate::application::features::Features;
+use crate::application::people::access_tokens::KnownKeys;
 use crate::application::people::log_in_limits::LogInLimits;
 use crate::application::people::passwords::Passwords;
 use crate::application::selling::holds::HoldLimits;
@@ -66,6 +67,8 @@ pub struct Store {
     pub log_in_limits: LogInLimits,
     /// The feature flags, read for a short time.
     pub(crate) features: Features,
+    /// The keys of access tokens, as they were published last.
+    pub(crate) published_keys: KnownKeys,
     /// The password resets that may still be processed at the same time.
     pub(crate) password_resets: Arc<Semaphore>,
 }
@@ -82,6 +85,7 @@ impl Store {
             passwords,
             log_in_limits,
             features: Features::default(),
+            published_keys: KnownKeys::default(),
             password_resets,
         }
     }

@@ -4,9 +4,13 @@
 //! only until the session ends, if that is before. The keys are derived from the secret of the store;
 //! docs/decisions/0023-api-keys-and-access-tokens.md has the reasons.
 
-use jiff::Timestamp;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::application::Store;
@@ -21,7 +25,7 @@ use crate::infrastructure::cache::{LoadError, Own};
 use crate::infrastructure::exceptions::{Failure, Technical};
 use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::middleware::jwt::{Algorithm, Expected, KeySet, TokenSigner, stated_key, verify};
-use crate::infrastructure::repositories::AccessTokenKeyRepository;
+use crate::infrastructure::repositories::{AccessTokenKeyRepository, DatabaseError};
 
 use super::sessions;
 
@@ -31,6 +35,33 @@ const TYPE: &str = "at+jwt";
 const STAFF: &str = "staff";
 /// The name of the store as an OAuth 2.0 client, which the profile requires.
 const CLIENT: &str = "undercroft";
+/// How long keys that were read are published while the database is not available: as long as a service may keep them.
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// The longest wait for the database while there are such keys.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The keys as they were last read to be published, and when. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownKeys(Arc<RwLock<Option<ReadKeys>>>);
+
+/// Keys with the time at which they were read.
+type ReadKeys = (Timestamp, Arc<[AccessTokenKey]>);
+
+impl KnownKeys {
+    /// Returns the keys if they were read within the last hour.
+    fn recent(&self, now: Timestamp) -> Option<Arc<[AccessTokenKey]>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (read_at, keys) = known.as_ref()?;
+        (*read_at..later(*read_at, KEPT)).contains(&now).then(|| Arc::clone(keys))
+    }
+
+    /// Keeps keys that were read, and returns them.
+    fn set(&self, now: Timestamp, keys: Vec<AccessTokenKey>) -> Arc<[AccessTokenKey]> {
+        let keys: Arc<[_]> = keys.into();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&keys)));
+        keys
+    }
+}
 
 /// A token that was issued.
 #[derive(Clone)]
@@ -143,10 +174,19 @@ pub(super) async fn by_session(
     Ok(Some(Principal::new((user, version), Means::AccessToken { session_id }, Permissions::NONE)))
 }
 
-/// Returns the public keys as a JSON Web Key Set has them.
+/// Returns the public keys as a JSON Web Key Set has them. While the database is not available, they are those that
+/// this process read within the last hour: other services verify tokens without the store.
 pub async fn published(store: &Store) -> Result<Vec<Value>, Failure> {
-    let keys = keys(store).await?;
-    published_keys(&keys, store.now()).iter().map(|key| Ok(signer(store, key)?.jwk())).collect()
+    let (known, now) = (&store.published_keys, store.now());
+    let keys = match known.recent(now) {
+        None => known.set(now, keys(store).await?),
+        Some(recent) => match timeout(SOON, keys(store)).await {
+            Ok(Ok(keys)) => known.set(now, keys),
+            Ok(Err(DatabaseError::Unavailable(_))) | Err(_) => recent,
+            Ok(Err(error)) => return Err(error.into()),
+        },
+    };
+    published_keys(&keys, now).iter().map(|key| Ok(signer(store, key)?.jwk())).collect()
 }
 
 /// Creates a key, which signs after it was published for an hour.
@@ -168,9 +208,9 @@ pub(crate) async fn rotate_if_due(store: &Store) -> Result<bool, Failure> {
     Ok(is_due)
 }
 
-async fn keys(store: &Store) -> Result<Vec<AccessTokenKey>, Failure> {
+async fn keys(store: &Store) -> Result<Vec<AccessTokenKey>, DatabaseError> {
     let mut connection = store.database().read().await?;
-    Ok(AccessTokenKeyRepository(&mut connection).all().await?)
+    AccessTokenKeyRepository(&mut connection).all().await
 }
 
 /// Returns the first key, which is created unless another request did.

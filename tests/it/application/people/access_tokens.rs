@@ -9,12 +9,13 @@ use undercroft::domain::ids::AccessTokenKeyId;
 use undercroft::infrastructure::middleware::jwt::{
     Algorithm, Claims, Expected, InvalidToken, KeySet, verify,
 };
+use undercroft::infrastructure::repositories::{Database, Setup};
 
 use super::one_time_passwords::REQUIRED;
 use super::{PASSWORD, bearer, log_in, newcomer};
 use crate::support::forged_tokens::Forger;
-use crate::support::store::{terms, value};
-use crate::support::{Shop, ShopOptions, TestClient};
+use crate::support::store::{store, terms, value};
+use crate::support::{FaultyProxy, Shop, ShopOptions, TestClient};
 
 const ISSUER: &str = "https://shop.example";
 
@@ -188,4 +189,30 @@ async fn a_token_names_no_administrator_who_must_enrol_one_time_passwords(shop: 
     let token = token_of(&server.admin().await).await;
     let claims = verified(shop, &token, &keys(&server.guest()).await).unwrap();
     assert_eq!(claims.get("roles"), Some(&json!(["customer"])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_are_published_while_the_database_is_away_for_an_hour() {
+    let Some(shop) = Shop::on_postgres(ShopOptions::manual_clock()).await else { return };
+    rotate(&shop.store).await.unwrap();
+    let (proxy, url) = FaultyProxy::before(&shop.url).await;
+    let (url, context) = (url.parse().unwrap(), shop.database.context().clone());
+    let database = Database::open(&url, context, Setup::IfEmpty).await.unwrap();
+    let [reader, late] = [(); 2].map(|()| store(&database, terms()));
+    let keys = published(&reader).await.unwrap();
+    assert_eq!(keys.len(), 1);
+
+    proxy.refuse("57P03");
+    assert_eq!(published(&reader).await.unwrap(), keys);
+    assert!(published(&late).await.is_err(), "it has read none");
+    shop.clock().advance(SignedDuration::from_mins(59));
+    assert_eq!(published(&reader).await.unwrap(), keys);
+    shop.clock().advance(SignedDuration::from_mins(1));
+    assert!(published(&reader).await.is_err(), "they are too old");
+
+    proxy.let_in();
+    rotate(&shop.store).await.unwrap();
+    assert_eq!(published(&reader).await.unwrap().len(), 2);
+    rotate(&shop.store).await.unwrap();
+    assert_eq!(published(&reader).await.unwrap().len(), 3, "they are read again");
 }
