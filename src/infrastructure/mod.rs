@@ -97,6 +97,12 @@ impl Infrastructure {
         Self { caches: Caches::new(&self.database, options), redis, ..self }
     }
 
+    /// Returns the connections to Redis, as far as there are any: of the caches, the rate limits and the sessions.
+    pub fn redis_connections(&self) -> Vec<Arc<Redis>> {
+        let Self { redis, limiter, sessions, .. } = self;
+        [redis.clone(), limiter.redis(), sessions.redis()].into_iter().flatten().collect()
+    }
+
     /// Returns the second tier of the caches in a Redis, signed with a key of the store.
     pub fn shared_tier(&self, redis: EntriesInRedis) -> SharedTier {
         SharedTier::new(Arc::new(redis), &self.database.signing_key().sign("cache entries", &[]))

@@ -115,12 +115,17 @@ impl Redis {
         })
     }
 
-    /// Lets the log name the setting that has the URL, and what the connection is for.
+    /// Lets the log and the metrics name the setting that has the URL, and what the connection is for.
     #[must_use]
     pub fn named(self, setting: &'static str, used_for: &'static str) -> Self {
         let server = self.shown.server.clone();
         let shown = Shown { server, setting: Some(setting), used_for: Some(used_for) };
         Self { shown: Arc::new(shown), ..self }
+    }
+
+    /// Returns what the connection is for, as [`Redis::named`] says.
+    pub fn used_for(&self) -> Option<&'static str> {
+        self.shown.used_for
     }
 
     /// Runs a script.

@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -50,13 +51,8 @@ impl MetricsListener {
 
 /// Asks each Redis of a store, in the background, so that the log says at the start if one does not respond.
 pub(super) fn ask_redis(store: &Store) {
-    let (sessions, caches) = (store.infrastructure.sessions.clone(), store.infrastructure.redis.clone());
-    tokio::spawn(async move {
-        sessions.ask().await;
-        if let Some(redis) = caches {
-            redis.ask().await;
-        }
-    });
+    let connections = store.infrastructure.redis_connections().into_iter();
+    tokio::spawn(join_all(connections.map(|redis| async move { redis.ask().await })));
 }
 
 /// Runs a service and then `end`, with the store, the outcome and the reason of the end. The first signal cancels

@@ -1,8 +1,10 @@
 //! The metrics that are read from the store when they are requested.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info};
@@ -16,6 +18,7 @@ use crate::application::jobs::event_log;
 use crate::application::webhooks::endpoints;
 use crate::domain::job::JobStatus;
 use crate::domain::state::State;
+use crate::infrastructure::cache::Redis;
 use crate::infrastructure::events::Lag;
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::middleware::{Load, Priority};
@@ -50,6 +53,11 @@ struct TypeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RedisLabels {
+    used_for: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PriorityLabels {
     priority: &'static str,
 }
@@ -79,9 +87,8 @@ impl StateMetrics {
 
         let mut registry = registry();
         register_process(&mut registry, store, read.is_some());
-        if let Some(is_up) = redis_up {
-            gauge(&mut registry, "redis_up", "Whether the Redis of the caches responds")
-                .set(i64::from(is_up));
+        if !redis_up.is_empty() {
+            register_redis(&mut registry, redis_up);
         }
         if let Some(StoreState { lags, webhooks, jobs }) = read {
             register_subscribers(&mut registry, &lags, store.database().context().clock.now());
@@ -105,9 +112,22 @@ async fn read(store: &Store) -> Result<StoreState, Failure> {
     Ok(StoreState { lags, webhooks, jobs: JobRepository(&mut connection).counts().await? })
 }
 
-/// Returns whether the Redis of the caches responds; `None` if there is none.
-async fn redis_up(store: &Store) -> Option<bool> {
-    Some(store.infrastructure.redis.as_ref()?.check().await.is_ok())
+/// Returns whether each Redis responds, with what it is used for.
+async fn redis_up(store: &Store) -> Vec<(&'static str, bool)> {
+    let connections = store.infrastructure.redis_connections().into_iter();
+    let check = |redis: Arc<Redis>| async move {
+        let is_up = redis.check().await.is_ok();
+        (redis.used_for().unwrap_or_default(), is_up)
+    };
+    join_all(connections.map(check)).await
+}
+
+fn register_redis(registry: &mut Registry, redis_up: Vec<(&'static str, bool)>) {
+    let up = Family::<RedisLabels, Gauge>::default();
+    for (used_for, is_up) in redis_up {
+        up.get_or_create(&RedisLabels { used_for }).set(i64::from(is_up));
+    }
+    registry.register("redis_up", "Whether the Redis of this use responds", up);
 }
 
 fn register_process(registry: &mut Registry, store: &Store, is_up: bool) {

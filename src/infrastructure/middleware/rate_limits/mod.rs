@@ -82,12 +82,14 @@ pub trait RateLimitStore: Send + Sync {
 pub struct RateLimiter {
     store: Arc<dyn RateLimitStore>,
     clock: Arc<dyn Clock>,
+    /// The Redis at the URL of [`RateLimiter::open`], if it is one of Redis.
+    redis: Option<Arc<Redis>>,
 }
 
 impl RateLimiter {
     /// Returns the limiter that counts in a store.
     pub fn new(store: Arc<dyn RateLimitStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, redis: None }
     }
 
     /// Returns the limiter that counts in this process.
@@ -109,10 +111,16 @@ impl RateLimiter {
         match url {
             CacheUrl::Memory => Ok(Self::in_process(clock)),
             CacheUrl::Redis(url) => {
-                let redis = Redis::new(url)?.named("cache", "rate limits");
-                Ok(Self::new(Arc::new(RedisStore::new(redis, service)), clock))
+                let redis = Arc::new(Redis::new(url)?.named("cache", "rate limits"));
+                let store = Arc::new(RedisStore::new(Arc::clone(&redis), service));
+                Ok(Self { redis: Some(redis), ..Self::new(store, clock) })
             }
         }
+    }
+
+    /// Returns the connection to the Redis at the URL of [`RateLimiter::open`]; `None` if there is none.
+    pub fn redis(&self) -> Option<Arc<Redis>> {
+        self.redis.clone()
     }
 
     /// Counts one, if the limit allows it.

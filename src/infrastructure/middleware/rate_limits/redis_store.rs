@@ -1,5 +1,7 @@
 //! Keeps the numbers of keys at Redis, for all processes of a store; while it is away, each process counts for itself.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::Script;
@@ -34,7 +36,7 @@ return {allowed, next - now}
 /// The keys of all processes.
 #[derive(Debug)]
 pub struct RedisStore {
-    redis: Redis,
+    redis: Arc<Redis>,
     /// What the keys begin with.
     prefix: String,
     script: Script,
@@ -45,9 +47,9 @@ pub struct RedisStore {
 impl RedisStore {
     /// Returns the store of a Redis. The keys begin with `undercroft:limit:` and the name of the service: services that
     /// share a Redis count apart if their names differ.
-    pub fn new(redis: Redis, service: &str) -> Self {
+    pub fn new(redis: impl Into<Arc<Redis>>, service: &str) -> Self {
         let prefix = format!("undercroft:limit:{service}:");
-        Self { redis, prefix, script: Script::new(SCRIPT), own: MemoryStore::default() }
+        Self { redis: redis.into(), prefix, script: Script::new(SCRIPT), own: MemoryStore::default() }
     }
 
     async fn run(

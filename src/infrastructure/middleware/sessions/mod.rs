@@ -25,7 +25,7 @@ use self::sealed_session::KnownSession;
 pub use self::url::{InvalidSessionsUrl, SessionsUrl};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::{Session, session_id};
-use crate::infrastructure::cache::{RedisCheckError, RedisUnavailable};
+use crate::infrastructure::cache::{Redis, RedisCheckError, RedisUnavailable};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{
     Database, DatabaseError, EndedSession, EndedSessions, KeptSession, SessionRepository, UnitOfWork,
@@ -95,11 +95,9 @@ impl SessionStore {
         }
     }
 
-    /// Asks the Redis of the sessions, if there is one, whether it responds, and logs it if it does not.
-    pub async fn ask(&self) {
-        if let Some(redis) = &self.redis {
-            redis.ask().await;
-        }
+    /// Returns the connection to the Redis of the sessions; `None` if they are in the database.
+    pub fn redis(&self) -> Option<Arc<Redis>> {
+        self.redis.as_deref().map(SessionsInRedis::redis)
     }
 
     /// Checks that sessions can be found. The database says so itself.

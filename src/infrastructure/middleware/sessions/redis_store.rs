@@ -4,6 +4,7 @@
 //! session is removed by Redis when it expires.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::{Cmd, RedisError, Script, cmd};
@@ -60,7 +61,7 @@ redis.call('DEL', KEYS[1])
 
 /// The sessions of a store in Redis.
 pub(super) struct SessionsInRedis {
-    redis: Redis,
+    redis: Arc<Redis>,
     /// Signs what Redis has.
     key: SigningKey,
     /// What the keys begin with.
@@ -86,7 +87,7 @@ impl SessionsInRedis {
     pub(super) fn new(url: &str, key: SigningKey) -> Result<Self, RedisError> {
         let number = first_u64(&key.sign("the keys of sessions", &[]));
         Ok(Self {
-            redis: Redis::with_patience(url, PATIENCE)?.named("sessions", "sessions"),
+            redis: Arc::new(Redis::with_patience(url, PATIENCE)?.named("sessions", "sessions")),
             key,
             prefix: format!("undercroft:session:{number:016x}:"),
             put: Script::new(PUT),
@@ -95,8 +96,8 @@ impl SessionsInRedis {
         })
     }
 
-    pub(super) async fn ask(&self) {
-        self.redis.ask().await;
+    pub(super) fn redis(&self) -> Arc<Redis> {
+        Arc::clone(&self.redis)
     }
 
     pub(super) async fn ping(&self) -> Result<(), RedisUnavailable> {

@@ -88,18 +88,23 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
 }
 
 #[tokio::test]
-async fn a_metric_says_whether_redis_responds() {
-    let up = |url: &str| {
+async fn a_metric_says_for_each_use_whether_redis_responds() {
+    let up = |cache: &str, sessions: &str| {
         let folder = TempDir::new().unwrap();
         let arguments = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
-        let (server, _, metrics) = start(undercroft(folder.path(), &arguments).env("UNDERCROFT_CACHE", url));
+        let mut command = undercroft(folder.path(), &arguments);
+        command.env("UNDERCROFT_CACHE", cache).env("UNDERCROFT_SESSIONS", sessions);
+        let (server, _, metrics) = start(&mut command);
         let text = get(&metrics, "/metrics");
         server.stop();
-        metric(&text, "undercroft_redis_up")
+        ["caches", "rate limits", "sessions"]
+            .map(|used_for| metric(&text, &format!("undercroft_redis_up{{used_for=\"{used_for}\"}}")))
     };
-    assert_eq!(up("redis://127.0.0.1:1"), Some(0.0));
+    let away = "redis://127.0.0.1:1";
+    assert_eq!(up(away, "database:"), [Some(0.0), Some(0.0), None]);
     let Some(url) = redis_url().await else { return };
-    assert_eq!(up(&url), Some(1.0));
+    assert_eq!(up(&url, away), [Some(1.0), Some(1.0), Some(0.0)]);
+    assert_eq!(up("memory:", &url), [None, None, Some(1.0)]);
 }
 
 #[test]
@@ -183,13 +188,17 @@ fn a_server_does_not_start_with_metrics_at_the_address_of_the_store() {
 fn a_redis_that_is_away_at_the_start_is_named_in_the_log_with_its_setting() {
     for (variable, named) in [
         ("UNDERCROFT_CACHE", r#"setting="cache" used_for="caches""#),
+        ("UNDERCROFT_CACHE", r#"setting="cache" used_for="rate limits""#),
         ("UNDERCROFT_SESSIONS", r#"setting="sessions" used_for="sessions""#),
     ] {
         let folder = TempDir::new().unwrap();
         let mut command = undercroft(folder.path(), &["serve", "--no-demo", "--listen", "127.0.0.1:0"]);
         let (mut server, _) = Server::start(command.env(variable, "redis://ottilie:hush@127.0.0.1:1/3"));
-        let line = server.wait_for_log("Redis is not available");
-        assert!(line.contains(r#"server="127.0.0.1:1""#) && line.contains(named), "{line}");
+        let line = server.wait_for_log(named);
+        assert!(
+            line.contains("Redis is not available") && line.contains(r#"server="127.0.0.1:1""#),
+            "{line}"
+        );
         assert!(!line.contains("hush") && !line.contains("ottilie"), "{line}");
         server.stop();
     }
