@@ -1,5 +1,8 @@
 //! Users by id, without the hash of the password. Each change of a user's data ends what is kept of it. A password is
 //! checked with what the database has.
+//!
+//! There are none by e-mail address: what begins with one writes, or checks a password, beside which a query costs
+//! nothing (docs/decisions/0028-caches-of-shoppers-are-kept-by-version.md).
 
 use std::time::Duration;
 
