@@ -14,6 +14,7 @@ mod log;
 #[cfg(test)]
 mod messages;
 mod overload;
+mod passwords;
 mod rate_limits;
 mod readers;
 mod requirements;
@@ -41,6 +42,7 @@ pub use self::holds::HoldSettings;
 pub use self::http_settings::{CookieAttributes, HttpSettings};
 pub use self::log::{LogFormat, LogSettings, LoggedAddress};
 pub use self::overload::OverloadSettings;
+pub use self::passwords::PasswordSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
     broker_name, currency_or_auto, database_url, hidden, hidden_or_none, optional_socket_address, page_url,
@@ -84,6 +86,8 @@ pub struct Settings {
     /// What the store requires of carts and users.
     #[serde(deserialize_with = "section")]
     pub requirements: RequirementSettings,
+    /// What the hash of a password costs.
+    pub passwords: PasswordSettings,
     /// What buyers may hold at once with orders that are not paid.
     #[serde(deserialize_with = "section")]
     pub holds: HoldSettings,
@@ -139,6 +143,7 @@ impl Default for Settings {
             caches: CacheSettings::default(),
             store: StoreSettings::default(),
             requirements: RequirementSettings::default(),
+            passwords: PasswordSettings::default(),
             holds: HoldSettings::default(),
             pages: PageSettings::default(),
             payments: PaymentSettings::default(),

@@ -29,6 +29,7 @@ pub mod webhooks;
 
 use std::sync::Arc;
 
+use argon2::Params;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
@@ -61,7 +62,8 @@ pub struct Store {
     pub infrastructure: Infrastructure,
     /// The terms.
     pub terms: Arc<Terms>,
-    /// Hashes passwords, a bounded number at the same time.
+    /// Hashes passwords, a bounded number at the same time, at the recommended cost unless the owner of the store sets
+    /// another one.
     pub passwords: Passwords,
     /// How many log-ins may fail; no limits unless the owner of the store sets them.
     pub log_in_limits: LogInLimits,
@@ -76,7 +78,8 @@ pub struct Store {
 impl Store {
     /// Returns a store with this infrastructure and these terms.
     pub fn new(infrastructure: Infrastructure, terms: Terms) -> Self {
-        let passwords = Passwords::new(Arc::clone(&infrastructure.database.context().ids));
+        let ids = Arc::clone(&infrastructure.database.context().ids);
+        let passwords = Passwords::new(ids, Params::default());
         let password_resets = Arc::new(Semaphore::new(MAX_PASSWORD_RESETS));
         let log_in_limits = LogInLimits::default();
         Self {

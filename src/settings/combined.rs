@@ -13,6 +13,7 @@ impl Settings {
                         service, have in `aud` (UNDERCROFT_AUTHENTICATION__AUDIENCE)";
             return Err(format!("authentication.audience: it is empty, and {rule}"));
         }
+        self.passwords.cost()?;
         Ok(self)
     }
 

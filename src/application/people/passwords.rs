@@ -1,9 +1,10 @@
 //! Passwords: hashed with Argon2id, and verified at the same cost whether the account exists or not.
 //!
-//! A hash takes 19 MiB and some 20 ms of a core, by design. Therefore at most half of the cores compute hashes at once,
-//! outside of the threads that serve requests. A request that has waited for a permit for some seconds fails as
-//! `unavailable`, so that the queue cannot grow without bound. The number of concurrent requests of one client address
-//! is limited, and of those for one account, so that no client has all permits or the whole queue.
+//! A hash takes 19 MiB and some 20 ms of a core unless the settings say more, by design. Therefore at most half of the
+//! cores compute hashes at once, outside of the threads that serve requests. A request that has waited for a permit for
+//! some seconds fails as `unavailable`, so that the queue cannot grow without bound. The number of concurrent requests
+//! of one client address is limited, and of those for one account, so that no client has all permits or the whole
+//! queue.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use argon2::Argon2;
 use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -33,14 +34,16 @@ const MOST_OF_ACCOUNT: usize = 8;
 /// How long a computation waits for a permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The hash that is verified if an account has none, at the same cost. No known password has it.
-const DUMMY_HASH: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// The salt and the digest of the hash that is verified if an account has none. No known password has it.
+const DUMMY: &str = "bm9ib2R5J3Mgc2FsdC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Hashes and verifies passwords, a few at once. Clones share their permits.
 #[derive(Debug, Clone)]
 pub struct Passwords {
     ids: Arc<dyn IdSource>,
+    argon2: Argon2<'static>,
+    /// The hash that is verified if an account has none, at the cost of new hashes.
+    dummy_hash: Arc<str>,
     permits: Arc<Semaphore>,
     permit_timeout: Duration,
     running: Arc<Mutex<Running>>,
@@ -72,15 +75,23 @@ impl Drop for LogInPermit {
 }
 
 impl Passwords {
-    /// Computes as many hashes at once as half of the cores of the machine, with salts from `ids`.
-    pub fn new(ids: Arc<dyn IdSource>) -> Self {
+    /// Computes as many hashes at once as half of the cores of the machine, at this cost and with salts from `ids`.
+    pub fn new(ids: Arc<dyn IdSource>, cost: Params) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self::bounded(ids, cores.div_ceil(2), PERMIT_TIMEOUT)
+        Self::bounded(ids, cost, cores.div_ceil(2), PERMIT_TIMEOUT)
     }
 
     /// Computes `permits` hashes at once; a further one waits for at most `permit_timeout`.
-    pub fn bounded(ids: Arc<dyn IdSource>, permits: usize, permit_timeout: Duration) -> Self {
-        Self { ids, permits: Arc::new(Semaphore::new(permits)), permit_timeout, running: Arc::default() }
+    pub fn bounded(ids: Arc<dyn IdSource>, cost: Params, permits: usize, permit_timeout: Duration) -> Self {
+        let (memory, iterations, lanes) = (cost.m_cost(), cost.t_cost(), cost.p_cost());
+        Self {
+            ids,
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, cost),
+            dummy_hash: format!("$argon2id$v=19$m={memory},t={iterations},p={lanes}${DUMMY}").into(),
+            permits: Arc::new(Semaphore::new(permits)),
+            permit_timeout,
+            running: Arc::default(),
+        }
     }
 
     /// Returns a permit for a client's request with the password of an e-mail address, in any spelling. Fails if too
@@ -106,10 +117,10 @@ impl Passwords {
         self.hash_with(password, salt.to_vec()).await
     }
 
-    /// Returns the hash of a password with the algorithm and the parameters of today and the salt of its stored hash;
-    /// `None` if the stored one has them. Who logs in at the same time computes the same hash.
+    /// Returns the hash of a password with the algorithm and the cost of today and the salt of its stored hash; `None`
+    /// if the stored one has them. Who logs in at the same time computes the same hash.
     pub async fn renewed(&self, password: &SecretString, stored: &str) -> Result<Option<String>, Failure> {
-        if Self::is_current(stored) {
+        if self.is_current(stored) {
             return Ok(None);
         }
         match salt_of(stored) {
@@ -119,31 +130,33 @@ impl Passwords {
     }
 
     async fn hash_with(&self, password: &SecretString, salt: Vec<u8>) -> Result<String, Failure> {
-        let password = normalize(password);
+        let (password, argon2) = (normalize(password), self.argon2.clone());
         let hash = self.compute(move || {
             let hash: Result<PasswordHash, Error> =
-                Argon2::default().hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
+                argon2.hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
             hash.map(|hash| hash.to_string())
         });
         hash.await?.map_err(|error| Technical::internal(error).into())
     }
 
-    /// Returns whether a hash is that of a password. Without a hash it is `false`, after the same time.
+    /// Returns whether a hash is that of a password, which costs what the hash did. Without a hash it is `false`, at
+    /// the cost of a new one.
     pub async fn matches(&self, password: &SecretString, hash: Option<&str>) -> Result<bool, Failure> {
         let (password, stored) = (normalize(password), hash.map(str::to_owned));
+        let (argon2, dummy_hash) = (self.argon2.clone(), Arc::clone(&self.dummy_hash));
         self.compute(move || {
             let stored = stored.and_then(|hash| PasswordHash::new(&hash).ok());
             let exists = stored.is_some();
-            let Some(hash) = stored.or_else(|| PasswordHash::new(DUMMY_HASH).ok()) else { return false };
+            let Some(hash) = stored.or_else(|| PasswordHash::new(&dummy_hash).ok()) else { return false };
             let password = password.expose_secret().as_bytes();
-            Argon2::default().verify_password(password, &hash).is_ok() && exists
+            argon2.verify_password(password, &hash).is_ok() && exists
         })
         .await
     }
 
-    /// Returns whether a hash was computed with the algorithm and the parameters of today.
-    fn is_current(hash: &str) -> bool {
-        let [stored, current] = [hash, DUMMY_HASH].map(|hash| PasswordHash::new(hash).ok());
+    /// Returns whether a hash was computed with the algorithm and the cost of today.
+    fn is_current(&self, hash: &str) -> bool {
+        let [stored, current] = [hash, &*self.dummy_hash].map(|hash| PasswordHash::new(hash).ok());
         stored.zip(current).is_some_and(|(stored, current)| {
             (stored.algorithm, stored.version, stored.params)
                 == (current.algorithm, current.version, current.params)
@@ -154,10 +167,10 @@ impl Passwords {
     /// passwords, so it is replaced by one that is as expensive as the hash of the password.
     pub async fn blind(&self, key: IdempotencyKey) -> Result<IdempotencyKey, Failure> {
         let salt = Sha256::new().chain_update(&key.scope).chain_update([0]).chain_update(&key.key).finalize();
-        let request = key.request_hash.clone();
+        let (request, argon2) = (key.request_hash.clone(), self.argon2.clone());
         let hashed = self.compute(move || {
             let mut out = [0; 32];
-            Argon2::default().hash_password_into(&request, &salt, &mut out).map(|()| out.to_vec())
+            argon2.hash_password_into(&request, &salt, &mut out).map(|()| out.to_vec())
         });
         let request_hash = hashed.await?.map_err(Technical::internal)?;
         Ok(IdempotencyKey { request_hash, ..key })
@@ -196,7 +209,7 @@ mod tests {
     use crate::domain::context::Context;
 
     fn passwords() -> Passwords {
-        Passwords::new(Context::system().ids)
+        Passwords::new(Context::system().ids, Params::default())
     }
 
     #[tokio::test]
@@ -222,13 +235,13 @@ mod tests {
     #[tokio::test]
     async fn a_renewed_hash_is_of_the_same_password_and_salt() {
         let (passwords, password) = (passwords(), "correct horse".into());
-        let params = argon2::Params::new(4_096, 1, 1, None).unwrap();
-        let weaker = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let cost = Params::new(4_096, 1, 1, None).unwrap();
+        let weaker = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost);
         let weaker: PasswordHash = weaker.hash_password_with_salt(b"correct horse", &[7; 16]).unwrap();
         let weaker = weaker.to_string();
         let renewed = passwords.renewed(&password, &weaker).await.unwrap().unwrap();
         assert!(
-            Passwords::is_current(&renewed) && passwords.matches(&password, Some(&renewed)).await.unwrap()
+            passwords.is_current(&renewed) && passwords.matches(&password, Some(&renewed)).await.unwrap()
         );
         assert_eq!((salt_of(&renewed), salt_of("")), (Some(vec![7; 16]), None));
         assert_eq!(passwords.renewed(&password, &weaker).await.unwrap().as_ref(), Some(&renewed));
@@ -237,18 +250,22 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_hash_nothing_matches_at_the_cost_of_a_hash() {
-        let dummy = PasswordHash::new(DUMMY_HASH).unwrap();
-        let real = PasswordHash::new(&passwords().hash(&"correct horse".into()).await.unwrap()).unwrap();
-        assert_eq!((dummy.algorithm, dummy.version), (real.algorithm, real.version));
-        assert_eq!(dummy.params, real.params);
-        let old = "$argon2id$v=19$m=4096,t=3,p=1$bm9ib2R5J3Mgc2FsdC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        for (hash, current) in [(DUMMY_HASH, true), (&*real.to_string(), true), (old, false), ("", false)] {
-            assert_eq!(Passwords::is_current(hash), current, "{hash}");
-        }
         let lengths = |hash: &PasswordHash| (hash.salt.unwrap().len(), hash.hash.unwrap().len());
-        assert_eq!(lengths(&dummy), lengths(&real));
-        for hash in [None, Some(""), Some("$argon2id$")] {
-            assert!(!passwords().matches(&"".into(), hash).await.unwrap());
+        let old = "$argon2id$v=19$m=4096,t=3,p=1$bm9ib2R5J3Mgc2FsdC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        for cost in [Params::default(), Params::new(8, 3, 1, None).unwrap()] {
+            let passwords = Passwords::new(Context::system().ids, cost);
+            let dummy = PasswordHash::new(&passwords.dummy_hash).unwrap();
+            let real = PasswordHash::new(&passwords.hash(&"correct horse".into()).await.unwrap()).unwrap();
+            assert_eq!((dummy.algorithm, dummy.version), (real.algorithm, real.version));
+            assert_eq!((&dummy.params, lengths(&dummy)), (&real.params, lengths(&real)));
+            let real = real.to_string();
+            for (hash, current) in [(&*passwords.dummy_hash, true), (&*real, true), (old, false), ("", false)]
+            {
+                assert_eq!(passwords.is_current(hash), current, "{hash}");
+            }
+            for hash in [None, Some(""), Some("$argon2id$")] {
+                assert!(!passwords.matches(&"".into(), hash).await.unwrap());
+            }
         }
     }
 
@@ -293,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_computation_without_a_permit_fails_after_the_time_out() {
-        let passwords = Passwords::bounded(Context::system().ids, 1, Duration::ZERO);
+        let passwords = Passwords::bounded(Context::system().ids, Params::default(), 1, Duration::ZERO);
         let permit = Arc::clone(&passwords.permits).acquire_owned().await.unwrap();
         let failure = passwords.matches(&"secret".into(), None).await.unwrap_err();
         assert_eq!((failure.status().as_u16(), failure.code()), (503, "unavailable"));

@@ -11,6 +11,7 @@ use crate::{
         AccountPages, AccountTerms, IdentityTerms, Store, Terms, VerifiedEmail,
         catalogue::store_currency,
         people::log_in_limits::LogInLimits,
+        people::passwords::Passwords,
         selling::holds::{HoldLimit, HoldLimits},
     },
     domain::{audit::Actor, cart::MAX_LINES, context::Context, digest::first_u64, money::Currency},
@@ -32,6 +33,7 @@ use crate::{
 
 /// Opens the store that the settings describe; `setup` says what to do with an empty or older database.
 pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, DatabaseError> {
+    let cost = settings.passwords.cost().map_err(DatabaseError::Internal)?;
     let database = Database::open(&settings.database, Context::system(), setup).await?;
     let currency = currency(&settings.store, &database).await?;
     let clock = Arc::clone(&database.context().clock);
@@ -60,6 +62,7 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     infrastructure.sampled = settings.telemetry.sampled();
     let issuer = issuer(settings, &infrastructure.database);
     let mut store = Store::new(infrastructure, terms(settings, currency, issuer));
+    store.passwords = Passwords::new(Arc::clone(&store.database().context().ids), cost);
     store.log_in_limits = log_in_limits(&settings.rate_limits);
     Ok(store)
 }

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use argon2::Params;
 use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use undercroft::application::idempotency::{Render, Responder};
+use undercroft::application::people::passwords::Passwords;
 use undercroft::application::selling::cart::{self as carts, CartChange, CartSelector};
 use undercroft::application::selling::holds::{HoldLimit, HoldLimits};
 use undercroft::application::selling::orders::OperationOutcome;
@@ -77,7 +79,8 @@ pub fn files(folder: &Path) -> Files {
     Files::new(&FilesUrl::Folder("files".into()), folder, 1 << 20)
 }
 
-/// A store on this database, whose payment provider is the sandbox, and whose caches check what they serve.
+/// A store on this database, whose payment provider is the sandbox, whose caches check what they serve, and whose
+/// hashes of passwords cost the least that Argon2 allows, which the settings of a real store refuse.
 pub fn store(database: &Database, terms: Terms) -> Store {
     let infrastructure = Infrastructure::new(
         database.clone(),
@@ -91,7 +94,20 @@ pub fn store(database: &Database, terms: Terms) -> Store {
         },
     );
     let caches = CacheOptions { verify: true, ..CacheOptions::default() };
-    Store::new(infrastructure.with_caches(caches, None), terms)
+    let store = Store::new(infrastructure.with_caches(caches, None), terms);
+    with_password_cost(&store, Params::new(Params::MIN_M_COST, Params::MIN_T_COST, 1, None).unwrap())
+}
+
+/// The same store, whose hashes of passwords cost as much as those of a real one.
+pub fn with_costly_passwords(store: &Store) -> Store {
+    with_password_cost(store, Params::default())
+}
+
+/// The same store with this cost of the hashes of passwords.
+fn with_password_cost(store: &Store, cost: Params) -> Store {
+    let mut store = store.clone();
+    store.passwords = Passwords::new(Arc::clone(&store.database().context().ids), cost);
+    store
 }
 
 /// The old entries that the caches of a store served.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use argon2::Params;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
@@ -12,7 +13,7 @@ use undercroft::application::Terms;
 use undercroft::application::people::passwords::Passwords;
 
 use super::{PASSWORD, bearer, erase, log_in, newcomer, register, try_log_in};
-use crate::support::store::terms;
+use crate::support::store::{terms, with_costly_passwords};
 use crate::support::{Shop, ShopOptions, TestResponse};
 
 /// The name and value of the cookie that a response sets, and its attributes.
@@ -50,7 +51,7 @@ async fn a_session_has_a_token_of_which_only_the_hash_is_stored(shop: &Shop) {
 
 on_both_engines!(a_failed_login_does_not_reveal_accounts);
 async fn a_failed_login_does_not_reveal_accounts(shop: &Shop) {
-    let server = shop.server().await;
+    let server = shop.server_of(with_costly_passwords(&shop.store)).await;
     register(server, "ann@example.org").await;
     let gone = newcomer(server, "gone@example.org").await;
     erase(&gone).await.expect(204);
@@ -211,7 +212,8 @@ async fn a_user_lists_the_own_sessions_and_ends_them(shop: &Shop) {
 
 with_both_session_stores!(a_session_with_the_old_password_ends_with_its_change);
 async fn a_session_with_the_old_password_ends_with_its_change(shop: &Shop) {
-    let server = shop.server().await;
+    // the password changes while its hashes are computed
+    let server = shop.server_of(with_costly_passwords(&shop.store)).await;
     let mut ann = newcomer(server, "ann@example.org").await;
     for number in 0..6 {
         let (old, new) = (format!("password {number}"), format!("password {}", number + 1));
@@ -240,7 +242,8 @@ async fn a_session_with_the_old_password_ends_with_its_change(shop: &Shop) {
 on_both_engines!(too_many_concurrent_logins_are_refused);
 async fn too_many_concurrent_logins_are_refused(shop: &Shop) {
     let mut store = shop.store.clone();
-    store.passwords = Passwords::bounded(Arc::clone(&shop.database.context().ids), 1, Duration::ZERO);
+    let ids = Arc::clone(&shop.database.context().ids);
+    store.passwords = Passwords::bounded(ids, Params::default(), 1, Duration::ZERO);
     let server = shop.server_of(store).await;
     let running: Vec<_> = (0..16)
         .map(|number| {
@@ -263,7 +266,7 @@ async fn too_many_concurrent_logins_are_refused(shop: &Shop) {
 
 on_both_engines!(guessing_passwords_does_not_lock_out_others);
 async fn guessing_passwords_does_not_lock_out_others(shop: &Shop) {
-    let server = shop.server().await;
+    let server = shop.server_of(with_costly_passwords(&shop.store)).await;
     register(server, "bob@example.org").await;
     let running: Vec<_> = (0..64)
         .map(|_| {

@@ -89,6 +89,23 @@ fn the_password_of_a_new_store_is_printed_but_not_logged() {
 }
 
 #[test]
+fn the_settings_say_what_the_hash_of_a_password_costs_and_a_weak_one_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
+    let settings = folder.path().join("undercroft.toml");
+    std::fs::write(&settings, "passwords.hash_memory_mib = 12").unwrap();
+    let (code, _, errors) = admin(folder.path(), &create, "battery staple");
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("12 MiB with `hash_iterations` = 2 is too weak: OWASP recommends"), "{errors}");
+
+    std::fs::write(&settings, "[passwords]\nhash_memory_mib = 12\nhash_iterations = 3").unwrap();
+    assert_eq!(admin(folder.path(), &create, "battery staple").0, Some(0));
+    let database = rusqlite::Connection::open(folder.path().join("undercroft.db")).unwrap();
+    let hash: String = database.query_row("SELECT password_hash FROM users", [], |row| row.get(0)).unwrap();
+    assert!(hash.starts_with("$argon2id$v=19$m=12288,t=3,p=1$"), "{hash}");
+}
+
+#[test]
 fn an_invalid_administrator_is_refused_and_no_store_is_set_up() {
     let folder = TempDir::new().unwrap();
     let create = ["admin", "create", "--email", "root@example.org", "--password-stdin"];
