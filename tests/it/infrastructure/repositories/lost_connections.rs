@@ -89,7 +89,7 @@ async fn a_server_that_does_not_respond_makes_the_store_unavailable_in_seconds()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_takes_long_is_not_interrupted_while_the_server_responds() {
     let Some((_schema, _proxy, database)) = behind_silent_proxy().await else { return };
-    let sql = "SELECT CAST(1 AS BIGINT) FROM pg_sleep(7)";
+    let sql = "SELECT CAST(1 AS BIGINT) FROM pg_sleep(4)";
     let slept: i64 = database.read().await.unwrap().one(sql, &[]).await.unwrap();
     assert_eq!(slept, 1);
 }

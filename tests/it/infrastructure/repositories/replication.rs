@@ -68,6 +68,28 @@ async fn run(from: &str, to: &str, goal: Goal, mut watch: Watch) -> Result<Outco
     replicate((&from, &to), goal, Context::system(), &CancellationToken::new(), &mut watch).await
 }
 
+/// Whether a hand-over has failed because the machine is busy: the source is written to as before.
+fn is_busy(error: &ReplicationError) -> bool {
+    matches!(
+        error,
+        ReplicationError::TooSlow
+            | ReplicationError::TooManyChanges
+            | ReplicationError::TargetInUse(_)
+            | ReplicationError::WritesNotHeld(_)
+    )
+}
+
+/// Hands the store over, again and again on a busy machine.
+async fn moved(from: &str, to: &str) -> Outcome {
+    let mut attempts = 1;
+    loop {
+        match run(from, to, Goal::HandOver, Watch::new()).await {
+            Err(error) if is_busy(&error) && attempts < 20 => attempts += 1,
+            outcome => return outcome.unwrap(),
+        }
+    }
+}
+
 /// Makes both equal; returns their tables.
 pub(super) async fn verified(from: &str, to: &str) -> Vec<TableReport> {
     match run(from, to, Goal::Verify, Watch::new()).await.unwrap() {

@@ -11,7 +11,7 @@ use undercroft::infrastructure::cache::{CacheOptions, Caches, ProductName, Share
 use undercroft::infrastructure::repositories::Engine;
 
 use super::super::copy::Target;
-use super::{Goal, Watch, open, run, unchecked, verified, write_until_committed};
+use super::{moved, open, unchecked, verified, write_until_committed};
 use crate::support::Shop;
 use crate::support::store::value;
 
@@ -78,7 +78,7 @@ async fn shows_late_changes(shop: &Shop, target: &Target) {
     assert_eq!(name().await, "changed");
     assert_eq!(redis.0.load(SeqCst), 0, "a standby shares nothing");
 
-    run(&shop.url, &target.url, Goal::HandOver, Watch::new()).await.unwrap();
+    moved(&shop.url, &target.url).await;
     assert_eq!(name().await, "changed");
     assert!(redis.0.load(SeqCst) > 0, "the store that has moved shares its entries");
 }

@@ -14,7 +14,8 @@ use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, 
 
 use super::super::copy::Target;
 use super::{
-    Running, Watch, open, other, run, stop, through_proxy, unchecked, verified, write_until_committed,
+    Running, Watch, is_busy, open, other, run, stop, through_proxy, unchecked, verified,
+    write_until_committed,
 };
 use crate::support::orders::Sale;
 use crate::support::store::{execute, value};
@@ -49,11 +50,16 @@ async fn a_hand_over_that_ends_between_both_commits_is_completed_by_the_next(sho
         async move { source.role().await.unwrap() == Role::Moved }
     });
     let counting = tokio::spawn(count_until_moved(shop.database.clone()));
-    let running = Running::begin(&from, &to, Goal::HandOver);
-    let is_cut = async || running.interruptions.load(Ordering::SeqCst) > 0 || running.task.is_finished();
-    eventually("an interruption", is_cut).await;
-    running.stop.cancel();
-    let error = running.failed().await;
+    let error = loop {
+        let running = Running::begin(&from, &to, Goal::HandOver);
+        let is_cut = async || running.interruptions.load(Ordering::SeqCst) > 0 || running.task.is_finished();
+        eventually("an interruption", is_cut).await;
+        running.stop.cancel();
+        let error = running.failed().await;
+        if !is_busy(&error) {
+            break error;
+        }
+    };
     assert!(matches!(error, ReplicationError::Unfinished(_)), "{error}");
 
     let committed = counting.await.unwrap();

@@ -15,7 +15,7 @@ use undercroft::infrastructure::repositories::replication::{
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Engine, NotLive, Setup};
 
 use super::super::copy::Target;
-use super::{Running, Watch, open, other, run, unchecked, verified, write_until_committed};
+use super::{Running, Watch, moved, open, other, run, unchecked, verified, write_until_committed};
 use crate::support::http::checkout_body;
 use crate::support::orders::Sale;
 use crate::support::store::{execute, store, terms, value};
@@ -106,7 +106,7 @@ async fn a_store_moves_while_orders_are_placed_and_none_is_lost(shop: &Shop) {
         running.task.abort();
         placed(10).await;
     }
-    let moved = run(&shop.url, &target.url, Goal::HandOver, Watch::new()).await.unwrap();
+    let moved = moved(&shop.url, &target.url).await;
     let Outcome::HandedOver { tables, stop: Some(stop) } = moved else { panic!("{moved:?}") };
     // with equal hashes
     assert!(tables.iter().any(|table| table.name == "orders" && table.rows >= 60), "{tables:?}");
@@ -157,7 +157,7 @@ async fn the_target_has_the_rules_and_numbers_of_the_source(shop: &Shop) {
         Sale::begin(shop, 5, "tok_ok").await;
         let last: i64 = value(&shop.database, "SELECT MAX(seq) FROM outbox", &[]).await;
         execute(&shop.database, &["DELETE FROM postponed_events", "DELETE FROM outbox"]).await;
-        let moved = run(&shop.url, &target.url, Goal::HandOver, Watch::new()).await.unwrap();
+        let moved = moved(&shop.url, &target.url).await;
         assert!(matches!(moved, Outcome::HandedOver { stop: Some(_), .. }), "{moved:?}");
         // again, as after a kill behind the point of no return
         let moved = run(&shop.url, &target.url, Goal::HandOver, Watch::new()).await.unwrap();
