@@ -29,7 +29,7 @@ use std::{
 use http::Uri;
 use serde::Deserialize;
 
-use crate::domain::{country::Country, host::is_this_machine, money::Currency};
+use crate::domain::{country::Country, host::is_this_machine, language::Language, money::Currency};
 use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::{EventsUrl, Mode};
@@ -209,6 +209,9 @@ pub struct StoreSettings {
     pub demo: bool,
     /// The seller's name on the invoices of new orders.
     pub name: String,
+    /// The language of names and descriptions beside their translations (BCP 47).
+    #[serde(deserialize_with = "parsed")]
+    pub base_language: Language,
     /// The currency of a request that names none (ISO 4217); `None` is `auto`, that of the store's first import.
     #[serde(deserialize_with = "currency_or_auto")]
     pub default_currency: Option<Currency>,
@@ -260,6 +263,7 @@ impl Default for StoreSettings {
         Self {
             demo: true,
             name: "Undercroft".into(),
+            base_language: Language::EN,
             default_currency: None,
             default_country: Country::DE,
             session_days: non_zero(30),

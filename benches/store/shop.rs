@@ -11,6 +11,7 @@ use undercroft::domain::address::Address;
 use undercroft::domain::category::Category;
 use undercroft::domain::context::Context;
 use undercroft::domain::ids::{CategoryId, ProductId, VariantId};
+use undercroft::domain::language::Language;
 use undercroft::domain::money::Currency;
 use undercroft::domain::product::{Product, Variant};
 use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
@@ -103,6 +104,7 @@ fn terms() -> Outcome<Terms> {
         name: "Bench".into(),
         identities: IdentityTerms::default(),
         issuer: "https://shop.example".into(),
+        base_language: Language::EN,
         default_currency: Currency::EUR,
         default_country: "DE".parse()?,
         session: SignedDuration::from_hours(24),

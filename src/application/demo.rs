@@ -53,8 +53,9 @@ pub async fn is_due(store: &Store) -> Result<bool, Failure> {
 /// Adds the demo catalogue, unless it exists.
 pub async fn fill(store: &Store) -> Result<(), ImportError> {
     let open = || Ok(Cursor::new(LINES));
-    let created_at = store.now();
-    let options = Options { format: Some(Format::JsonLines), created_at, ..Options::default() };
+    let (created_at, base_language) = (store.now(), store.terms.base_language);
+    let options =
+        Options { format: Some(Format::JsonLines), created_at, base_language, ..Options::default() };
     let checked = check(open, &options, &mut LogRejections)?;
     import(store, open, checked, ExistingProducts::Keep, &mut LogRejections).await.map(drop)
 }

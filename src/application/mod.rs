@@ -37,6 +37,7 @@ use crate::domain::age::AgeRule;
 use crate::domain::audit::Actor;
 use crate::domain::country::Country;
 use crate::domain::ids::UserId;
+use crate::domain::language::Language;
 use crate::domain::money::Currency;
 use crate::infrastructure::Infrastructure;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
@@ -132,6 +133,8 @@ pub struct Terms {
     /// The issuer and the audience of access tokens: the URL of the store, if it is known. All servers of a store have
     /// the same.
     pub issuer: String,
+    /// The language of names and descriptions beside their translations.
+    pub base_language: Language,
     /// The currency of a cart that is created without one.
     pub default_currency: Currency,
     /// The country whose taxes apply until there is an address.

@@ -21,7 +21,7 @@ pub struct Texts {
     /// The name in this language.
     #[schema(min_length = 1, max_length = 500)]
     pub name: String,
-    /// The description in this language. If it is empty, that of the base language, English, is used.
+    /// The description in this language. If it is empty, that of the base texts is shown.
     #[serde(default)]
     #[schema(max_length = 50_000, format = "multiline")]
     pub description: String,

@@ -25,7 +25,7 @@ use crate::application::{Change, Store, check_version};
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateCategory {
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// The readable part of the category's URL. If omitted, it is made from the name.
@@ -49,7 +49,7 @@ pub struct CreateCategory {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateCategory {
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     #[schema(nullable = false, min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// The readable part of the category's URL.

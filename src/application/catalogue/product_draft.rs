@@ -33,10 +33,10 @@ pub struct ProductDraft {
     /// product stays.
     #[schema(min_length = 1, max_length = 200)]
     pub slug: Option<String>,
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     #[schema(min_length = 1, max_length = 500)]
     pub name: String,
-    /// The description in the store's base language, English. If omitted, it is empty, also that of an existing
+    /// The description in the base language of the store. If omitted, it is empty, also that of an existing
     /// product.
     #[serde(default)]
     #[schema(max_length = 50_000, format = "multiline")]

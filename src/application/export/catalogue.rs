@@ -26,7 +26,7 @@ pub(super) async fn categories<W: Write>(
     open.reverse();
     while let Some(category) = open.pop() {
         open.extend(children.remove(&Some(category.id)).into_iter().flatten().rev());
-        out.write(&CategoryLine::from(category))?;
+        out.write(&CategoryLine::of(category, out.language))?;
     }
     Ok(())
 }
@@ -46,7 +46,8 @@ pub(super) async fn shipping_methods<W: Write>(
     out: &mut Output<W>,
 ) -> Result<(), ExportError> {
     let id = |method: &ShippingMethod| method.id.into();
-    write_rows(connection, out, id, |out, method| out.write(&ShippingMethodLine::from(method))).await
+    write_rows(connection, out, id, |out, method| out.write(&ShippingMethodLine::of(method, out.language)))
+        .await
 }
 
 pub(super) async fn products<W: Write>(
@@ -56,7 +57,7 @@ pub(super) async fn products<W: Write>(
     let mut position = None;
     while let Some(batch) = ProductRepository(connection).scan(&mut position).await? {
         for view in batch {
-            out.write(&ProductLine::from(view))?;
+            out.write(&ProductLine::of(view, out.language))?;
         }
     }
     Ok(())

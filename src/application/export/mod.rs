@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Store;
+use crate::domain::language::Language;
 use crate::infrastructure::repositories::{Connection, DatabaseError, FromRow, Param, Table};
 
 /// Why an export ended early.
@@ -30,6 +31,8 @@ pub enum ExportError {
 struct Output<W> {
     out: W,
     lines: u64,
+    /// The language of base texts.
+    language: Language,
 }
 
 impl<W: Write> Output<W> {
@@ -63,8 +66,8 @@ async fn write_rows<W: Write, T: Table + FromRow>(
 pub async fn export<W: Write + Send + 'static>(store: &Store, out: W) -> Result<(u64, W), ExportError> {
     store
         .database()
-        .snapshot(out, async |connection, out| {
-            let mut output = Output { out, lines: 0 };
+        .snapshot((out, store.terms.base_language), async |connection, (out, language)| {
+            let mut output = Output { out, lines: 0, language };
             write_all(connection, &mut output).await?;
             output.out.flush().map_err(ExportError::Write)?;
             Ok((output.lines, output.out))

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LineType, id, required, slug_or_derived};
+use super::{LineType, id, rebased, required, slug_or_derived};
 use crate::application::active_by_default;
 use crate::application::records::identity::Identity;
 use crate::domain::category::Category;
 use crate::domain::country::Country;
-use crate::domain::product::{Translations, names_only};
+use crate::domain::language::Language;
+use crate::domain::product::{Texts, Translations, names_only};
 use crate::domain::shipping::{ShippingMethod, ShippingRate};
 use crate::domain::tax::{TaxClass, TaxRate, TaxRule};
 
@@ -21,6 +22,8 @@ pub(in crate::application) struct CategoryLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
     slug: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    language: Option<Language>,
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tax_class: Option<TaxClass>,
@@ -29,41 +32,50 @@ pub(in crate::application) struct CategoryLine {
     created_at: Option<Timestamp>,
 }
 
-impl From<Category> for CategoryLine {
-    fn from(category: Category) -> Self {
+impl CategoryLine {
+    /// Returns the line of a category whose name is in this language.
+    pub(in crate::application) fn of(category: Category, language: Language) -> Self {
         Self {
             r#type: LineType::Category,
             id: category.id.to_string(),
             parent: category.parent_id.map(|parent| parent.to_string()),
             slug: Some(category.slug),
+            language: Some(language),
             name: category.name,
             tax_class: category.tax_class,
             translations: names_only(category.translations),
             created_at: Some(category.created_at),
         }
     }
-}
 
-impl CategoryLine {
-    /// Returns the category; one without a date was created at `default_created_at`.
-    pub(in crate::application) fn category(self, default_created_at: Timestamp) -> Result<Category, String> {
+    /// Returns the category, with its name in the language `base`; one without a date was created at
+    /// `default_created_at`.
+    pub(in crate::application) fn category(
+        self,
+        default_created_at: Timestamp,
+        base: Language,
+    ) -> Result<Category, String> {
         let category_id = id(&self.id, "/id", Identity::category)?;
         let parent = self.parent.map(|parent| id(&parent, "/parent", Identity::category)).transpose()?;
         if parent == Some(category_id) {
             return Err("/parent: the category itself".to_owned());
         }
+        let slug = slug_or_derived(self.slug, &self.name)?;
+        let (Texts { name, .. }, translations) =
+            rebased(name_of(self.name)?, names_only(self.translations), self.language, base);
+        let created_at = self.created_at.unwrap_or(default_created_at);
         Ok(Category {
             parent_id: parent,
             tax_class: self.tax_class,
-            translations: names_only(self.translations),
-            ..Category::new(
-                category_id,
-                slug_or_derived(self.slug, &self.name)?,
-                required(self.name, "/name")?,
-                self.created_at.unwrap_or(default_created_at),
-            )
+            translations,
+            ..Category::new(category_id, slug, name, created_at)
         })
     }
+}
+
+/// Returns the base texts of what has a name alone. Refuses an empty one.
+fn name_of(name: String) -> Result<Texts, String> {
+    Ok(Texts { name: required(name, "/name")?, ..Texts::default() })
 }
 
 /// The line of a tax rule: the rate of a tax class in a country.
@@ -105,6 +117,8 @@ pub(in crate::application) struct ShippingMethodLine {
     r#type: LineType,
     id: String,
     code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    language: Option<Language>,
     name: String,
     #[serde(default, skip_serializing_if = "Translations::is_empty")]
     translations: Translations,
@@ -117,12 +131,14 @@ pub(in crate::application) struct ShippingMethodLine {
     rates: Vec<ShippingRate>,
 }
 
-impl From<ShippingMethod> for ShippingMethodLine {
-    fn from(method: ShippingMethod) -> Self {
+impl ShippingMethodLine {
+    /// Returns the line of a shipping method whose name is in this language.
+    pub(in crate::application) fn of(method: ShippingMethod, language: Language) -> Self {
         Self {
             r#type: LineType::ShippingMethod,
             id: method.id.to_string(),
             code: method.code,
+            language: Some(language),
             name: method.name,
             translations: names_only(method.translations),
             tax_class: method.tax_class,
@@ -131,21 +147,23 @@ impl From<ShippingMethod> for ShippingMethodLine {
             rates: method.rates,
         }
     }
-}
 
-impl ShippingMethodLine {
-    /// Returns the shipping method.
-    pub(in crate::application) fn method(self) -> Result<ShippingMethod, String> {
+    /// Returns the shipping method, with its name in the language `base`.
+    pub(in crate::application) fn method(self, base: Language) -> Result<ShippingMethod, String> {
         for (index, rate) in self.rates.iter().enumerate() {
             if !rate.is_valid() {
                 return Err(format!("/rates/{index}: an amount is negative or too large"));
             }
         }
+        let id = id(&self.id, "/id", Identity::shipping_method)?;
+        let code = required(self.code, "/code")?;
+        let (Texts { name, .. }, translations) =
+            rebased(name_of(self.name)?, names_only(self.translations), self.language, base);
         Ok(ShippingMethod {
-            id: id(&self.id, "/id", Identity::shipping_method)?,
-            code: required(self.code, "/code")?,
-            name: required(self.name, "/name")?,
-            translations: names_only(self.translations),
+            id,
+            code,
+            name,
+            translations,
             tax_class: self.tax_class,
             position: self.position,
             active: self.active,
@@ -160,7 +178,6 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::CategoryId;
-    use crate::domain::product::Texts;
 
     #[test]
     fn a_description_that_a_category_was_given_before_is_not_exported() {
@@ -168,7 +185,7 @@ mod tests {
         let mut category = Category::new(id, "tea".into(), "Tea".into(), Timestamp::UNIX_EPOCH);
         let translated = Texts { name: "Tee".into(), description: "Getränk".into() };
         category.translations.insert("de".into(), translated);
-        let exported = CategoryLine::from(category).translations;
+        let exported = CategoryLine::of(category, Language::EN).translations;
         assert_eq!(exported["de"], Texts { name: "Tee".into(), description: String::new() });
     }
 }

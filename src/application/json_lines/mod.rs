@@ -18,6 +18,8 @@ pub(super) use self::discount::DiscountLine;
 pub(super) use self::product::ProductLine;
 
 use super::records::identity::Identity;
+use crate::domain::language::Language;
+use crate::domain::product::{Texts, Translations};
 use crate::domain::slug::slug;
 
 const IDENTITY: Identity = Identity::new("json-lines");
@@ -73,6 +75,27 @@ fn id<T: From<Uuid>>(text: &str, pointer: &str, derive: fn(Identity, &str) -> T)
     }
 }
 
+/// Returns base texts in a language, and their translations, as a store with the base language `base` has them. Texts
+/// in another language become a translation, and those of the translation into the base language take their place, if
+/// there is one.
+fn rebased(
+    texts: Texts,
+    mut translations: Translations,
+    language: Option<Language>,
+    base: Language,
+) -> (Texts, Translations) {
+    let Some(language) = language.filter(|&language| language != base) else { return (texts, translations) };
+    let tag = translations.keys().find(|tag| base.is(tag)).cloned();
+    let mut base_texts = tag.and_then(|tag| translations.remove(&tag)).unwrap_or_else(|| texts.clone());
+    if base_texts.description.is_empty() {
+        base_texts.description.clone_from(&texts.description);
+    }
+    if !translations.keys().any(|tag| language.is(tag)) {
+        translations.insert(language.tag().to_owned(), texts);
+    }
+    (base_texts, translations)
+}
+
 /// Refuses an empty text.
 fn required(text: String, pointer: &str) -> Result<String, String> {
     if text.is_empty() { Err(format!("{pointer}: empty")) } else { Ok(text) }
@@ -81,4 +104,46 @@ fn required(text: String, pointer: &str) -> Result<String, String> {
 /// Returns the given slug, or else one derived from the name.
 fn slug_or_derived(given: Option<String>, name: &str) -> Result<String, String> {
     required(given.unwrap_or_else(|| slug(name)), "/slug")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(name: &str, description: &str) -> Texts {
+        Texts { name: name.into(), description: description.into() }
+    }
+
+    fn translations<const N: usize>(texts: [(&str, Texts); N]) -> Translations {
+        texts.map(|(tag, texts)| (tag.to_owned(), texts)).into()
+    }
+
+    #[test]
+    fn texts_in_another_language_than_that_of_the_store_become_a_translation() {
+        let [en, de]: [Language; 2] = ["en", "de"].map(|tag| tag.parse().unwrap());
+        let (tea, tee) = (texts("Tea", "Hot"), texts("Tee", ""));
+        let with_german = || translations([("DE", tee.clone()), ("fr", texts("Thé", ""))]);
+        let same = (tea.clone(), with_german());
+        assert_eq!(rebased(tea.clone(), with_german(), Some(en), en), same);
+        assert_eq!(
+            rebased(tea.clone(), with_german(), None, de),
+            same,
+            "they are in the language of the store"
+        );
+
+        let (base, others) = rebased(tea.clone(), with_german(), Some(en), de);
+        assert_eq!(
+            base,
+            texts("Tee", "Hot"),
+            "a translation without a description shows that of the base texts"
+        );
+        assert_eq!(others, translations([("en", tea.clone()), ("fr", texts("Thé", ""))]));
+
+        // without a translation into the base language
+        let (base, others) = rebased(tea.clone(), Translations::new(), Some(en), de);
+        assert_eq!((base, others), (tea.clone(), translations([("en", tea.clone())])));
+        // with one into their own language
+        let own = || translations([("en", texts("Black tea", ""))]);
+        assert_eq!(rebased(tea.clone(), own(), Some(en), de), (tea, own()));
+    }
 }

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LineType, id, required, slug_or_derived};
+use super::{LineType, id, rebased, required, slug_or_derived};
 use crate::application::active_by_default;
 use crate::application::records::identity::Identity;
 use crate::application::records::{ImportedProduct, ImportedStock};
 use crate::application::schema::pointer::escaped;
+use crate::domain::language::Language;
 use crate::domain::metadata::Metadata;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::{
-    BillingInterval, Product, ProductKind, ProductView, Stock, Translations, Variant,
+    BillingInterval, Product, ProductKind, ProductView, Stock, Texts, Translations, Variant,
 };
 use crate::domain::tax::TaxClass;
 
@@ -24,6 +25,8 @@ pub(in crate::application) struct ProductLine {
     r#type: LineType,
     id: String,
     slug: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    language: Option<Language>,
     name: String,
     #[serde(default)]
     description: String,
@@ -67,12 +70,17 @@ struct VariantLine {
     metadata: Metadata,
 }
 
-impl From<ProductView> for ProductLine {
-    fn from(ProductView { product, stock }: ProductView) -> Self {
+impl ProductLine {
+    /// Returns the line of a product whose base texts are in this language.
+    pub(in crate::application) fn of(
+        ProductView { product, stock }: ProductView,
+        language: Language,
+    ) -> Self {
         Self {
             r#type: LineType::Product,
             id: product.id.to_string(),
             slug: Some(product.slug),
+            language: Some(language),
             name: product.name,
             description: product.description,
             category: product.category_id.map(|category| category.to_string()),
@@ -88,6 +96,62 @@ impl From<ProductView> for ProductLine {
             created_at: Some(product.created_at),
         }
     }
+
+    /// Changes the SKU of each variant.
+    pub(in crate::application) fn change_skus<E>(
+        &mut self,
+        mut change: impl FnMut(String) -> Result<String, E>,
+    ) -> Result<(), E> {
+        for variant in &mut self.variants {
+            variant.sku = change(std::mem::take(&mut variant.sku))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the product, with its base texts in the language `base`; one without a date was created at
+    /// `default_created_at`.
+    pub(in crate::application) fn product(
+        self,
+        default_created_at: Timestamp,
+        base: Language,
+    ) -> Result<ImportedProduct, String> {
+        if (self.kind == ProductKind::Subscription) != self.billing_interval.is_some() {
+            return Err("/billing_interval: required for subscriptions, and for no other kind".to_owned());
+        }
+        if self.minimum_age.is_some_and(|age| !(1..=120).contains(&age)) {
+            return Err("/minimum_age: expected 1 to 120 years".to_owned());
+        }
+        let category = self.category.map(|category| id(&category, "/category", Identity::category));
+        let category_id = category.transpose()?;
+        let product_id = id(&self.id, "/id", Identity::product)?;
+        let slug = slug_or_derived(self.slug, &self.name)?;
+        let texts = Texts { name: required(self.name, "/name")?, description: self.description };
+        let (texts, translations) = rebased(texts, self.translations, self.language, base);
+        let created_at = self.created_at.unwrap_or(default_created_at);
+        let mut imported = ImportedProduct::new(Product {
+            description: texts.description,
+            category_id,
+            kind: self.kind,
+            billing_interval: self.billing_interval,
+            minimum_age: self.minimum_age,
+            tax_class: self.tax_class,
+            active: self.active,
+            options: self.options,
+            translations,
+            metadata: checked(self.metadata, "")?,
+            ..Product::new(product_id, slug, texts.name, created_at)
+        });
+
+        for (index, line) in self.variants.into_iter().enumerate() {
+            let stock = line.stock.map_or(ImportedStock::NotCounted, ImportedStock::Given);
+            let variant = line.variant(index, &imported.product)?;
+            imported.add(variant, stock);
+        }
+        if imported.product.variants.is_empty() {
+            return Err("/variants: a product has at least one".to_owned());
+        }
+        Ok(imported)
+    }
 }
 
 impl From<(Variant, Stock)> for VariantLine {
@@ -102,61 +166,6 @@ impl From<(Variant, Stock)> for VariantLine {
             stock: stock.stock,
             metadata: variant.metadata,
         }
-    }
-}
-
-impl ProductLine {
-    /// Changes the SKU of each variant.
-    pub(in crate::application) fn change_skus<E>(
-        &mut self,
-        mut change: impl FnMut(String) -> Result<String, E>,
-    ) -> Result<(), E> {
-        for variant in &mut self.variants {
-            variant.sku = change(std::mem::take(&mut variant.sku))?;
-        }
-        Ok(())
-    }
-
-    /// Returns the product; one without a date was created at `default_created_at`.
-    pub(in crate::application) fn product(
-        self,
-        default_created_at: Timestamp,
-    ) -> Result<ImportedProduct, String> {
-        if (self.kind == ProductKind::Subscription) != self.billing_interval.is_some() {
-            return Err("/billing_interval: required for subscriptions, and for no other kind".to_owned());
-        }
-        if self.minimum_age.is_some_and(|age| !(1..=120).contains(&age)) {
-            return Err("/minimum_age: expected 1 to 120 years".to_owned());
-        }
-        let category = self.category.map(|category| id(&category, "/category", Identity::category));
-        let mut imported = ImportedProduct::new(Product {
-            description: self.description,
-            category_id: category.transpose()?,
-            kind: self.kind,
-            billing_interval: self.billing_interval,
-            minimum_age: self.minimum_age,
-            tax_class: self.tax_class,
-            active: self.active,
-            options: self.options,
-            translations: self.translations,
-            metadata: checked(self.metadata, "")?,
-            ..Product::new(
-                id(&self.id, "/id", Identity::product)?,
-                slug_or_derived(self.slug, &self.name)?,
-                required(self.name, "/name")?,
-                self.created_at.unwrap_or(default_created_at),
-            )
-        });
-
-        for (index, line) in self.variants.into_iter().enumerate() {
-            let stock = line.stock.map_or(ImportedStock::NotCounted, ImportedStock::Given);
-            let variant = line.variant(index, &imported.product)?;
-            imported.add(variant, stock);
-        }
-        if imported.product.variants.is_empty() {
-            return Err("/variants: a product has at least one".to_owned());
-        }
-        Ok(imported)
     }
 }
 

@@ -42,7 +42,7 @@ pub struct ReplaceShippingMethod {
     /// The code by which a checkout chooses the shipping method. A method whose code exists already keeps its id.
     #[schema(min_length = 1, max_length = 64, example = "express")]
     pub code: String,
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// The name in other languages, by BCP 47 tag. There are no descriptions.

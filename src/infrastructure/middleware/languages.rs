@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 /// The languages of a client, best first: an extension of each request that names any, and an extractor. An empty list
-/// is the base language of the service.
+/// is any language.
 #[derive(Debug, Clone, Default)]
 pub struct Languages(Arc<[String]>);
 
@@ -18,8 +18,6 @@ pub struct Languages(Arc<[String]>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseLanguages(pub HeaderValue);
 
-/// The language of all texts that have no other one.
-pub const BASE_LANGUAGE: &str = "en";
 /// The most languages that are considered; further ones are ignored.
 const MAX_LANGUAGES: usize = 10;
 
@@ -37,8 +35,13 @@ impl Languages {
         Self(ranges.into_iter().map(|(_, tag)| tag).collect())
     }
 
-    /// Returns the best of the available tags: for `de-AT` also `de`. Returns `None` for the base language.
-    pub fn best<T: AsRef<str>>(&self, available: &(impl Iterator<Item = T> + Clone)) -> Option<T> {
+    /// Returns the best of the available tags: for `de-AT` also `de`. Returns `None` for the texts of which there are
+    /// always some, in the language `base`.
+    pub fn best<T: AsRef<str>>(
+        &self,
+        available: &(impl Iterator<Item = T> + Clone),
+        base: &str,
+    ) -> Option<T> {
         for range in &*self.0 {
             let mut tag = range.as_str();
             loop {
@@ -46,13 +49,13 @@ impl Languages {
                 {
                     return Some(found);
                 }
+                if tag.eq_ignore_ascii_case(base) || tag == "*" {
+                    return None;
+                }
                 match tag.rsplit_once('-') {
                     Some((shorter, _)) => tag = shorter,
                     None => break,
                 }
-            }
-            if tag.eq_ignore_ascii_case(BASE_LANGUAGE) || tag == "*" {
-                return None;
             }
         }
         None
@@ -89,7 +92,7 @@ mod tests {
     fn the_best_available_language_is_found() {
         let available = ["de".to_owned(), "fr".to_owned(), "pt-BR".to_owned()];
         let best =
-            |header: &str| Languages::parse(header.lines()).best(&available.iter()).map(String::as_str);
+            |header: &str| Languages::parse(header.lines()).best(&available.iter(), "en").map(String::as_str);
         assert_eq!(best("de-AT,fr;q=0.9"), Some("de"));
         assert_eq!(best("it, fr;q=0.5, de;q=0.7"), Some("de"));
         assert_eq!(best("it, fr;q=0.5, de;Q=0.4"), Some("fr"));
@@ -99,5 +102,24 @@ mod tests {
         assert_eq!(best("de;q=0, *"), None);
         assert_eq!(best(""), None);
         assert_eq!(best(";;q=,,\u{e9}"), None);
+    }
+
+    #[test]
+    fn texts_in_the_base_language_are_best_for_those_who_accept_it_first() {
+        let best = |header: &str, base: &str| {
+            Languages::parse(header.lines()).best(&["en", "de-AT"].into_iter(), base)
+        };
+        for (header, base, expected) in [
+            ("de, en;q=0.5", "de", None),
+            ("de-DE, en;q=0.5", "DE", None),
+            ("en, de;q=0.5", "de", Some("en")),
+            ("de-AT, de;q=0.5", "de", Some("de-AT")),
+            // a language with subtags is that of longer ranges, and not of shorter ones
+            ("de-CH-1996, en;q=0.5", "de-CH", None),
+            ("de, en;q=0.5", "de-CH", Some("en")),
+            ("fr", "de", None),
+        ] {
+            assert_eq!(best(header, base), expected, "{header} {base}");
+        }
     }
 }

@@ -10,10 +10,12 @@ use axum::response::Response;
 use http::HeaderValue;
 use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 
-use super::languages::{BASE_LANGUAGE, Languages, ResponseLanguages};
+use super::languages::{Languages, ResponseLanguages};
 use super::surround::{Middleware, Next};
 use crate::infrastructure::exceptions::{PROBLEM_JSON, PROBLEM_LANGUAGES, translated};
 
+/// The language of problem documents without a translation.
+const ENGLISH: &str = "en";
 /// The largest problem document that is translated, in bytes.
 const MOST_TRANSLATED: usize = 256 << 10;
 
@@ -43,10 +45,10 @@ impl Middleware for LocalizationMiddleware {
             let is_small =
                 response.body().size_hint().exact().is_some_and(|size| size <= MOST_TRANSLATED as u64);
             let best = languages.filter(|_| is_small);
-            let best = best.and_then(|languages| languages.best(&self.languages.iter().copied()));
+            let best = best.and_then(|languages| languages.best(&self.languages.iter().copied(), ENGLISH));
             let (mut response, language) = match best {
                 Some(language) => in_language(response, language).await,
-                None => (response, BASE_LANGUAGE),
+                None => (response, ENGLISH),
             };
             if let Ok(language) = HeaderValue::try_from(language) {
                 describe(&mut response, language);
@@ -68,7 +70,7 @@ async fn in_language(response: Response, language: &str) -> (Response, &str) {
     head.headers.remove(CONTENT_LENGTH);
     let (body, language) = match translated(&document, language) {
         Some(translated) => (Body::from(translated), language),
-        None => (Body::from(document), BASE_LANGUAGE),
+        None => (Body::from(document), ENGLISH),
     };
     (Response::from_parts(head, body), language)
 }

@@ -62,7 +62,7 @@ pub use self::credential::{
 pub use self::entity_tags::{client_has, entity_tags, if_none_match};
 pub use self::error_handling_middleware::{ErrorHandlingMiddleware, Late, Lateness, Recheck, TimeLimit};
 pub use self::host::is_host;
-pub use self::languages::{BASE_LANGUAGE, Languages, ResponseLanguages};
+pub use self::languages::{Languages, ResponseLanguages};
 pub use self::localization_middleware::LocalizationMiddleware;
 pub use self::logging_middleware::LoggingMiddleware;
 pub use self::named_origins::FromNamedOrigin;

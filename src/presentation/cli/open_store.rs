@@ -174,6 +174,7 @@ fn terms(settings: &Settings, default_currency: Currency, issuer: String) -> Ter
         name: settings.name.clone(),
         identities,
         issuer,
+        base_language: settings.base_language,
         default_currency,
         default_country: settings.default_country,
         session: days(settings.session_days.get()),

@@ -1,8 +1,11 @@
 //! Records of the JSON Lines format hold all that the API accepts: exported, imported and exported again unchanged.
 
 use serde_json::{Value, json};
+use undercroft::application::Terms;
+use undercroft::application::import::readers::Options;
 
-use crate::support::import::{another_shop, exported, import_all};
+use crate::support::import::{DEMO, another_shop, exported, import_all, import_with, options};
+use crate::support::store::terms;
 use crate::support::{Shop, ShopOptions, TestClient};
 
 /// A variant that costs 9.00 EUR.
@@ -70,4 +73,28 @@ async fn data_created_over_http_is_imported_unchanged(shop: &Shop) {
         assert_eq!(progress.rejected, []);
         assert_eq!(exported(&other.store).await, expected);
     }
+}
+
+on_both_engines!(
+    a_catalogue_moves_between_stores_with_different_base_languages,
+    ShopOptions::default().terms(Terms { base_language: "de".parse().unwrap(), ..terms() })
+);
+async fn a_catalogue_moves_between_stores_with_different_base_languages(shop: &Shop) {
+    let (english, back) = (another_shop().await, another_shop().await);
+    import_all(&english.store, DEMO).await;
+    let original = exported(&english.store).await;
+
+    let into_german = Options { base_language: shop.store.terms.base_language, ..options() };
+    let (_, progress) = import_with(&shop.store, &original, &into_german).await;
+    assert_eq!(progress.rejected, []);
+    let german = exported(&shop.store).await;
+    let mut lines = german.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let coffee = lines.find(|line| line["slug"] == "coffee").unwrap();
+    assert_eq!((&coffee["language"], &coffee["name"]), (&json!("de"), &json!("Kaffee")));
+    let [en, fr] = ["en", "fr"].map(|tag| &coffee["translations"][tag]["name"]);
+    assert_eq!((en, fr, &coffee["translations"]["de"]), (&json!("Coffee"), &json!("Café"), &Value::Null));
+
+    let (_, progress) = import_all(&back.store, &german).await;
+    assert_eq!(progress.rejected, []);
+    assert!(exported(&back.store).await == original, "the exports differ");
 }

@@ -18,6 +18,7 @@ use undercroft::application::{AccountPages, AccountTerms, IdentityTerms, Store, 
 use undercroft::domain::address::Address;
 use undercroft::domain::cart::CartLine;
 use undercroft::domain::ids::{CartId, PaymentId, UserId, VariantId};
+use undercroft::domain::language::Language;
 use undercroft::domain::money::Currency;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::Infrastructure;
@@ -39,6 +40,7 @@ pub fn terms() -> Terms {
         name: "Test".into(),
         identities: IdentityTerms::default(),
         issuer: "https://shop.example".into(),
+        base_language: Language::EN,
         default_currency: Currency::EUR,
         default_country: "DE".parse().unwrap(),
         session: SignedDuration::from_hours(24),

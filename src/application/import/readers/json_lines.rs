@@ -26,6 +26,7 @@ use crate::application::json_lines::{
 };
 use crate::application::records::Record;
 use crate::application::schema::pointer;
+use crate::domain::language::Language;
 
 /// Returns the next line that is not empty, and its number.
 pub(super) fn next_line<R: BufRead>(lines: &mut BoundedLines<R>) -> Result<Option<(u64, Fields)>, ReadError> {
@@ -50,6 +51,7 @@ pub(super) fn next_line<R: BufRead>(lines: &mut BoundedLines<R>) -> Result<Optio
 /// Reads each line as a record.
 pub(super) struct JsonLines {
     default_created_at: Timestamp,
+    base_language: Language,
     /// The type and the id of each record.
     keys: Keys,
     skus: Skus,
@@ -58,25 +60,26 @@ pub(super) struct JsonLines {
 impl JsonLines {
     pub(super) fn new(options: &Options) -> Self {
         let skus = Skus::new(options.suffix_duplicate_skus);
-        Self { default_created_at: options.created_at, keys: Keys::default(), skus }
+        let Options { created_at: default_created_at, base_language, .. } = *options;
+        Self { default_created_at, base_language, keys: Keys::default(), skus }
     }
 
     fn record(&mut self, text: &str, line: u64) -> Result<Record, LineError> {
-        let at = self.default_created_at;
+        let (at, base) = (self.default_created_at, self.base_language);
         let invalid = |detail| (Reason::InvalidJson, detail);
         let LineHead { r#type, id } = parse(text).map_err(invalid)?;
         let record = match r#type {
             LineType::Category => {
-                parse::<CategoryLine>(text).and_then(|line| line.category(at)).map(Record::Category)
+                parse::<CategoryLine>(text).and_then(|line| line.category(at, base)).map(Record::Category)
             }
             LineType::TaxRule => parse::<TaxRuleLine>(text).and_then(TaxRuleLine::rule).map(Record::TaxRule),
             LineType::ShippingMethod => parse::<ShippingMethodLine>(text)
-                .and_then(ShippingMethodLine::method)
+                .and_then(|line| line.method(base))
                 .map(Record::ShippingMethod),
             LineType::Product => {
                 let mut product = parse::<ProductLine>(text).map_err(invalid)?;
                 product.change_skus(|sku| if sku.is_empty() { Ok(sku) } else { self.skus.add(sku, line) })?;
-                product.product(at).map(Record::Product)
+                product.product(at, base).map(Record::Product)
             }
             LineType::Discount => {
                 parse::<DiscountLine>(text).and_then(|line| line.discount(at)).map(Record::Discount)

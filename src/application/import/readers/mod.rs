@@ -52,6 +52,7 @@ use self::csv_table::CsvTable;
 use self::format_reader::{FormatReader, Outcomes};
 use self::numbers::NumberColumns;
 use super::line::{Fields, Reason, SourceLine};
+use crate::domain::language::Language;
 use crate::domain::money::Currency;
 
 /// What a file does not contain itself.
@@ -69,6 +70,8 @@ pub struct Options {
     pub suffix_duplicate_skus: bool,
     /// The creation date of records that have none in the file.
     pub created_at: Timestamp,
+    /// The base language of the store, in which the base texts of records are that name no language.
+    pub base_language: Language,
 }
 
 impl Default for Options {
@@ -80,6 +83,7 @@ impl Default for Options {
             currency: None,
             suffix_duplicate_skus: false,
             created_at: Timestamp::UNIX_EPOCH,
+            base_language: Language::EN,
         }
     }
 }

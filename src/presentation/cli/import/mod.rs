@@ -158,7 +158,7 @@ impl Import {
     ) -> Result<Imported, CliError> {
         let failed = |error| source.failed(error);
         let open = || source.open();
-        let checked = check(open, &self.options(source), progress).map_err(failed)?;
+        let checked = check(open, &self.options(source, settings), progress).map_err(failed)?;
         let trial =
             if self.dry_run { Some(TrialStore::copy_of(settings, progress.stop()).await?) } else { None };
         let settings = trial.as_ref().map_or(settings, |trial| &trial.settings);
@@ -179,7 +179,7 @@ impl Import {
     }
 
     /// Returns how the file is read.
-    fn options(&self, source: &Source) -> Options {
+    fn options(&self, source: &Source, settings: &Settings) -> Options {
         Options {
             format: self.format,
             encoding: self.encoding,
@@ -187,6 +187,7 @@ impl Import {
             currency: self.currency,
             suffix_duplicate_skus: self.duplicate_skus == DuplicateSkus::Suffix,
             created_at: source.modified_at(),
+            base_language: settings.store.base_language,
         }
     }
 

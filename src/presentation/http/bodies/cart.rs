@@ -86,7 +86,7 @@ struct CartItemBody {
 struct CartShippingMethod {
     /// The code.
     code: String,
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     name: String,
     /// The shipping costs of the items, as in `totals.shipping`.
     price: Money,

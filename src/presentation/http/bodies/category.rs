@@ -18,7 +18,7 @@ pub struct CategoryBody {
     id: CategoryId,
     /// The readable part of the category's URL.
     slug: String,
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     name: String,
     /// The parent category; `null` at the top of the tree.
     parent_id: Option<CategoryId>,
@@ -42,7 +42,7 @@ pub struct CategoryTreeBody {
     id: CategoryId,
     /// The readable part of the category's URL.
     slug: String,
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     name: String,
     /// The parent category; `null` at the top of the tree.
     parent_id: Option<CategoryId>,

@@ -13,7 +13,6 @@ use crate::domain::product::{
     BillingInterval, ProductImage, ProductKind, ProductView, Stock, Texts, Variant,
 };
 use crate::domain::tax::TaxClass;
-use crate::infrastructure::middleware::Languages;
 use crate::presentation::http::response::{StoredResponse, tagged};
 
 /// A product, as shoppers see it.
@@ -101,11 +100,10 @@ struct Rating {
 }
 
 impl<'a> ProductBody<'a> {
-    /// The body of a product in a language and a currency.
-    pub fn of(view: &'a ProductView, languages: &Languages, currency: Currency) -> Self {
+    /// The body of a product in the language of a translation, or in its base texts, and in a currency.
+    pub fn of(view: &'a ProductView, language: Option<&str>, currency: Currency) -> Self {
         let product = &view.product;
-        let translated =
-            languages.best(&product.translations.keys()).and_then(|tag| product.translations.get(tag));
+        let translated = language.and_then(|tag| product.translations.get(tag));
         let description = translated.map(|texts| texts.description.as_str()).filter(|text| !text.is_empty());
         Self {
             id: product.id,
@@ -145,9 +143,9 @@ pub struct AdminProductBody<'a> {
     id: ProductId,
     /// The readable part of the product's URL.
     slug: &'a str,
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     name: &'a str,
-    /// The description in the store's base language, English.
+    /// The description in the base language of the store.
     description: &'a str,
     /// The category.
     category_id: Option<CategoryId>,

@@ -8,11 +8,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::application::catalogue::products as catalogue;
 use crate::domain::ids::CategoryId;
+use crate::domain::language::Language;
 use crate::domain::money::{Currency, Money};
 use crate::domain::product::ProductView;
 use crate::infrastructure::cache::{Form, ListKey};
 use crate::infrastructure::exceptions::{CategoryNotFoundException, Failure, NotFound, Technical};
-use crate::infrastructure::middleware::{BASE_LANGUAGE, Languages};
+use crate::infrastructure::middleware::Languages;
 use crate::infrastructure::repositories::{Facets, ProductFilter, ProductSort, normalized_query};
 use crate::presentation::http::bodies::ProductBody;
 use crate::presentation::http::cache_status::FromCache;
@@ -127,7 +128,7 @@ struct PriceFacet {
 /// List or search products
 ///
 /// Lists the active products, or those that contain the words of `q`. Texts are in the best language of
-/// `Accept-Language`.
+/// `Accept-Language` that they have, or in the base language of the store.
 #[utoipa::path(get, path = "/v1/products", tag = "products",
     responses((status = 200, body = ProductListBody)))]
 async fn list_products(
@@ -157,21 +158,23 @@ async fn list_products(
         cursor,
     };
     let found = catalogue::browse(&app.store, &key).await?;
-    let shown: Vec<_> = found.page.items.iter().map(|view| shown_language(view, &languages)).collect();
+    let base = app.store.terms.base_language;
+    let shown: Vec<_> = found.page.items.iter().map(|view| shown_language(view, &languages, base)).collect();
     let form = found.form(&form_name(currency, &shown), |found| {
+        let items = found.page.items.iter().zip(&shown);
         let body = ProductListBody {
-            items: found.page.items.iter().map(|view| ProductBody::of(view, &languages, currency)).collect(),
+            items: items.map(|(view, &language)| ProductBody::of(view, language, currency)).collect(),
             next_cursor: found.page.next.as_deref(),
             facets: found.facets.as_ref().map(|facets| FacetsBody::of(facets, currency)),
         };
-        in_languages(form(NO_VERSION, &body)?, &shown)
+        in_languages(form(NO_VERSION, &body)?, &shown, base)
     })?;
     Ok(from_cache.respond_with(form, found.status))
 }
 
 /// Get a product by id or slug
 ///
-/// Texts are in the best language of `Accept-Language`.
+/// Texts are in the best language of `Accept-Language` that they have, or in the base language of the store.
 #[utoipa::path(get, path = "/v1/products/{id}", tag = "products", params(("id" = String, Path)),
     responses((status = 200, body = ProductBody)))]
 async fn get_product(
@@ -184,17 +187,18 @@ async fn get_product(
 ) -> HandlerResult {
     let product = catalogue::product(&app.store, &id_or_slug).await?;
     let currency = query.currency.unwrap_or(app.store.terms.default_currency);
-    let shown = [shown_language(&product, &languages)];
-    let form = product.form(&form_name(currency, &shown), |view| {
-        let form = form(view.product.version, &ProductBody::of(view, &languages, currency))?;
-        in_languages(form, &shown)
+    let base = app.store.terms.base_language;
+    let language = shown_language(&product, &languages, base);
+    let form = product.form(&form_name(currency, &[language]), |view| {
+        let form = form(view.product.version, &ProductBody::of(view, language, currency))?;
+        in_languages(form, &[language], base)
     })?;
     Ok(from_cache.respond_with(form, product.status))
 }
 
 /// Returns the language of the translation in which a product is shown; `None` for its base texts.
-fn shown_language<'a>(view: &'a ProductView, languages: &Languages) -> Option<&'a str> {
-    languages.best(&view.product.translations.keys()).map(String::as_str)
+fn shown_language<'a>(view: &'a ProductView, languages: &Languages, base: Language) -> Option<&'a str> {
+    languages.best(&view.product.translations.keys(), base.tag()).map(String::as_str)
 }
 
 /// The name of the form in which products are shown in a currency and these languages. A translation may have the tag
@@ -210,8 +214,8 @@ fn form_name(currency: Currency, shown: &[Option<&str>]) -> String {
 }
 
 /// Says in which languages the texts of the products in a form are.
-fn in_languages(form: Form, shown: &[Option<&str>]) -> Result<Form, Failure> {
-    let tags: BTreeSet<_> = shown.iter().map(|language| language.unwrap_or(BASE_LANGUAGE)).collect();
+fn in_languages(form: Form, shown: &[Option<&str>], base: Language) -> Result<Form, Failure> {
+    let tags: BTreeSet<_> = shown.iter().map(|language| language.unwrap_or(base.tag())).collect();
     let tags: Vec<_> = tags.into_iter().collect();
     let languages = HeaderValue::try_from(tags.join(", ")).map_err(Technical::internal)?;
     Ok(Form { languages: Some(languages), ..form })

@@ -38,7 +38,7 @@ struct ShippingMethodBody {
     id: ShippingMethodId,
     /// The code by which a checkout chooses the shipping method.
     code: String,
-    /// The name in the store's base language, English.
+    /// The name in the base language of the store.
     name: String,
     /// The name in other languages, by BCP 47 tag.
     translations: Translations,

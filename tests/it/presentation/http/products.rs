@@ -1,9 +1,11 @@
 //! Products over HTTP: created and changed by administrators, found by shoppers.
 
 use serde_json::{Value, json};
+use undercroft::application::Terms;
 
-use crate::support::Shop;
 use crate::support::http::{cart_of, checkout_body};
+use crate::support::store::{store, terms};
+use crate::support::{Shop, ShopOptions, TestServer};
 
 fn mug() -> Value {
     json!({
@@ -78,6 +80,41 @@ async fn a_translation_into_english_is_not_shown_in_place_of_the_base_texts(shop
             }
         }
     }
+}
+
+on_both_engines!(
+    base_texts_are_in_the_base_language_of_the_store,
+    ShopOptions::default().terms(Terms { base_language: "de".parse().unwrap(), ..terms() })
+);
+async fn base_texts_are_in_the_base_language_of_the_store(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let product = json!({ "name": "Blauer Becher", "slug": "becher", "translations": { "en": { "name": "Blue mug" } },
+        "variants": [{ "sku": "BECHER", "price": { "amount": 900, "currency": "EUR" }, "stock": 3 }] });
+    admin.post("/admin/v1/products", product).await.expect(201);
+    for path in ["/v1/products/becher", "/v1/products", "/v1/products?q=becher"] {
+        for (accepted, language, name) in [
+            ("de-AT, en;q=0.5", "de", "Blauer Becher"),
+            ("en-GB, de;q=0.5", "en", "Blue mug"),
+            ("fr, en;q=0.5, de;q=0.4", "en", "Blue mug"),
+            ("fr", "de", "Blauer Becher"),
+        ] {
+            let response = guest.with("accept-language", accepted).get(path).await;
+            assert_eq!(response.header("content-language"), language, "{path} {accepted}");
+            assert_eq!(response.header("vary"), "accept-language", "{path}");
+            let body = response.expect(200);
+            let shown = if body["items"].is_array() { &body["items"][0] } else { &body };
+            assert_eq!(shown["name"], name, "{path} {accepted}");
+        }
+    }
+
+    // a server with another setting, as after a restart: the same texts are in another language
+    let german = guest.with("accept-language", "de").get("/v1/products/becher").await;
+    let english = TestServer::start(store(&shop.database, terms())).await;
+    let guest = english.guest().with("accept-language", "de").with("if-none-match", german.header("etag"));
+    let unmodified = guest.get("/v1/products/becher").await;
+    assert_eq!((unmodified.status, unmodified.header("content-language")), (304, "en"));
+    english.end().await;
 }
 
 on_both_engines!(a_stale_change_of_a_product_is_refused);
