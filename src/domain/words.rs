@@ -2,7 +2,8 @@
 //!
 //! Folding is compatibility decomposition (NFKD) without marks, and case folding by way of upper case: `Straße` is
 //! found by `STRASSE`, and `ﬁg` by `fig`. Every Han or kana character is a word, because these scripts have no spaces.
-//! An apostrophe or a soft hyphen does not separate words.
+//! An apostrophe or a soft hyphen does not separate words. A text with umlauts has a second spelling, as it is written
+//! in German without a key for them.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
@@ -40,6 +41,38 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// Returns the words of each spelling of a text: as they are and, if it has umlauts, with two letters in their place.
+/// `Grüner Tee` is `gruner tee`, and `gruener tee`.
+pub fn spellings(text: &str) -> Vec<Vec<String>> {
+    let mut spellings = vec![words(text)];
+    spellings.extend(without_umlauts(text).map(|text| words(&text)));
+    spellings
+}
+
+/// Returns a text with `ae`, `oe` and `ue` in place of its umlauts; `None` if it has none.
+fn without_umlauts(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return None;
+    }
+    let letters = |c| match c {
+        'ä' | 'Ä' => Some("ae"),
+        'ö' | 'Ö' => Some("oe"),
+        'ü' | 'Ü' => Some("ue"),
+        _ => None,
+    };
+    let (mut spelled, mut has_umlauts) = (String::with_capacity(text.len()), false);
+    for c in text.nfc() {
+        match letters(c) {
+            Some(letters) => {
+                has_umlauts = true;
+                spelled.push_str(letters);
+            }
+            None => spelled.push(c),
+        }
+    }
+    has_umlauts.then_some(spelled)
+}
+
 /// Returns whether a character is no part of a word and separates none: an apostrophe, and those that are not seen
 /// within a word, such as the soft hyphen.
 fn is_ignored(c: char) -> bool {
@@ -63,6 +96,15 @@ mod tests {
             assert_eq!(words(text), ["creme", "brulee"], "{text}");
         }
         assert_eq!(words("Straße ﬁg ΣΊΣΥΦΟΣ İstanbul"), ["strasse", "fig", "σισυφοσ", "istanbul"]);
+    }
+
+    #[test]
+    fn a_text_with_umlauts_has_a_spelling_without() {
+        for text in ["Grüner KÄSE, Öl", "Gru\u{308}ner KA\u{308}SE O\u{308}l"] {
+            assert_eq!(spellings(text), [["gruner", "kase", "ol"], ["gruener", "kaese", "oel"]], "{text}");
+        }
+        assert_eq!(spellings("Crème brûlée"), [["creme", "brulee"]]);
+        assert_eq!(spellings("Tea"), [["tea"]]);
     }
 
     #[test]

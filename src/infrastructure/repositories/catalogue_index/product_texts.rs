@@ -11,7 +11,7 @@ use super::postings::{self, Change};
 use crate::domain::ids::{CategoryId, ProductId};
 use crate::domain::money::Currency;
 use crate::domain::product::Product;
-use crate::domain::words::words;
+use crate::domain::words::spellings;
 use crate::infrastructure::repositories::database::{
     Connection, DatabaseError, Param, UnitOfWork, key_lists, params, table,
 };
@@ -27,7 +27,7 @@ pub(crate) struct ProductText {
     pub seq: i64,
     pub product_id: ProductId,
     pub category_id: Option<CategoryId>,
-    /// The names in all languages, folded.
+    /// The names in all languages, folded, in each spelling.
     pub names: Vec<String>,
     /// The lowest price in each currency, in minor units.
     pub prices: BTreeMap<Currency, i64>,
@@ -69,7 +69,8 @@ pub(crate) async fn write(
 ) -> Result<(), DatabaseError> {
     let mut changes = Vec::with_capacity(products.len());
     for IndexedProduct { product, path, is_new } in products {
-        let names: Vec<_> = names(product).map(|name| words(name).join(" ")).collect();
+        let names: Vec<_> =
+            names(product).flat_map(|name| spellings(name)).map(|words| words.join(" ")).collect();
         let all_words: Vec<_> =
             text_words(product).into_iter().chain(path.iter().copied().map(token)).collect();
         let all_words = all_words.join(" ");
@@ -142,10 +143,10 @@ fn text_words(product: &Product) -> BTreeSet<String> {
     found
 }
 
-/// Adds the words of texts, at most `most` that were not there before.
+/// Adds the words of texts in each spelling, at most `most` that were not there before.
 fn add_words<'a>(found: &mut BTreeSet<String>, texts: impl Iterator<Item = &'a String>, most: usize) {
     let most = found.len() + most;
-    for word in texts.flat_map(|text| words(text)) {
+    for word in texts.flat_map(|text| spellings(text)).flatten() {
         if found.len() == most {
             return;
         }

@@ -73,6 +73,30 @@ async fn a_product_is_found_by_every_text_in_any_spelling(shop: &Shop) {
     assert_eq!(found(shop, " … ").await, ["Tea", "Café Crème"], "a query without words lists all");
 }
 
+on_both_engines!(umlauts_are_found_by_two_letters);
+async fn umlauts_are_found_by_two_letters(shop: &Shop) {
+    let mut cheese = product(shop, "Green cheese", &[900]);
+    cheese.description = "Made in Gruyere".into();
+    let german =
+        Texts { name: "Grüner Käse".into(), description: "Aus der Höhle, gut für Soßen".into() };
+    cheese.translations = BTreeMap::from([("de".into(), german)]);
+    insert(shop, &cheese).await.unwrap();
+    let described = Product { description: "Wie gruener Kaese".into(), ..product(shop, "Quark", &[900]) };
+    insert(shop, &described).await.unwrap();
+    // the name has all words, in each spelling
+    for q in ["gruener kaese", "GRUENER kase"] {
+        assert_eq!(found(shop, q).await[0], "Green cheese", "{q}");
+    }
+    for q in
+        ["grüner käse", "gru\u{308}ner", "gruner kase", "hoehle", "hohle", "höhle", "sossen fuer", "hoeh"]
+    {
+        assert_eq!(found(shop, q).await, ["Green cheese"], "{q}");
+    }
+    for q in ["gruenner", "kaasse", "hoole"] {
+        assert!(found(shop, q).await.is_empty(), "{q}");
+    }
+}
+
 on_both_engines!(a_product_with_200_variants_is_found_by_each_sku_and_by_its_description);
 async fn a_product_with_200_variants_is_found_by_each_sku_and_by_its_description(shop: &Shop) {
     let screws =
