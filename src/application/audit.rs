@@ -15,6 +15,7 @@ use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{AuditFilter, AuditRepository, Connection, DatabaseError, Page};
 
 use super::Store;
+use super::export::ExportError;
 use super::json_lines::described;
 
 /// The longest line of an export, in bytes.
@@ -115,17 +116,6 @@ pub enum AuditFileError {
     },
 }
 
-/// Why the audit log was not exported.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditExportError {
-    /// The output cannot be written.
-    #[error("the audit log cannot be written")]
-    Write(#[from] io::Error),
-    /// The database cannot be read.
-    #[error("the store cannot be read")]
-    Database(#[from] DatabaseError),
-}
-
 /// A number of an entry and its hash, as they were noted outside of the store; of an empty log, those before the first
 /// entry, which each log has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,22 +139,24 @@ pub async fn list(
 }
 
 /// Writes all entries to `out` as JSON Lines, in the order of their numbers; returns `out`.
-pub async fn export<W: Write + Send + 'static>(store: &Store, out: W) -> Result<W, AuditExportError> {
+pub async fn export<W: Write + Send + 'static>(store: &Store, out: W) -> Result<W, ExportError> {
     store.database().snapshot(out, async |connection, out| export_all(connection, out).await).await
 }
 
-async fn export_all<W: Write>(connection: &mut Connection, mut out: W) -> Result<W, AuditExportError> {
+async fn export_all<W: Write>(connection: &mut Connection, mut out: W) -> Result<W, ExportError> {
     let mut number = 0;
     loop {
         let entries = AuditRepository(connection).after(number).await?;
         let Some(last) = entries.last() else { break };
         number = last.number;
         for entry in entries {
-            serde_json::to_writer(&mut out, &AuditEntryBody::from(entry)).map_err(io::Error::from)?;
-            out.write_all(b"\n")?;
+            serde_json::to_writer(&mut out, &AuditEntryBody::from(entry))
+                .map_err(io::Error::from)
+                .and_then(|()| out.write_all(b"\n"))
+                .map_err(ExportError::Write)?;
         }
     }
-    out.flush()?;
+    out.flush().map_err(ExportError::Write)?;
     Ok(out)
 }
 

@@ -1,21 +1,13 @@
 //! `undercroft audit`: exports and verifies the audit log.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write, stderr, stdout};
+use std::io::{BufReader, Write, stderr, stdout};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use tokio_util::sync::CancellationToken;
 
-use super::{
-    CliError, counted,
-    open_store::open_store,
-    signals::interruptible,
-    whole_file::{Stoppable, check_whole, interrupted, write_whole},
-};
-use crate::application::audit::{
-    AuditExportError, AuditFileError, NotedEntry, export, verify, verify_export,
-};
+use super::{CliError, counted, open_store::open_store, whole_file::Output};
+use crate::application::audit::{AuditFileError, NotedEntry, export, verify, verify_export};
 use crate::domain::audit::{ChainCheck, hex};
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
@@ -30,22 +22,12 @@ pub struct Audit {
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
     /// Write all entries as JSON Lines, oldest first
-    Export(Export),
+    Export(Output),
     /// Verify that no entry was changed, removed or moved, and print the number and the hash of the last one
     ///
     /// Standard output has NUMBER:HASH alone, as `--entry` takes it (of an empty log, zeros); standard error says what
     /// was verified.
     Verify(Verify),
-}
-
-#[derive(Args, Debug)]
-struct Export {
-    /// The file to write, which is complete or does not exist [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Replace the file if it exists
-    #[arg(long, requires = "output")]
-    force: bool,
 }
 
 #[derive(Args, Debug)]
@@ -75,44 +57,13 @@ impl Audit {
     /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         match self.command {
-            AuditCommand::Export(export) => export.run(&settings).await,
+            AuditCommand::Export(output) => {
+                let written = output
+                    .write(&settings, async |store, out| export(&store, out).await.map(|out| ((), out)));
+                written.await
+            }
             AuditCommand::Verify(verify) => verify.run(&settings).await,
         }
-    }
-}
-
-impl Export {
-    async fn run(&self, settings: &Settings) -> Result<(), CliError> {
-        interruptible(async |stop| match self.export(settings, stop.clone()).await {
-            Err(CliError::Output(_) | CliError::File { .. }) if stop.is_cancelled() => {
-                Err(interrupted(self.output.as_deref()))
-            }
-            exported => exported,
-        })
-        .await
-    }
-
-    async fn export(&self, settings: &Settings, stop: CancellationToken) -> Result<(), CliError> {
-        if let Some(path) = &self.output {
-            check_whole(path, self.force, &settings.database)?;
-        }
-        let store = open_store(settings, Setup::ReadOnly).await?;
-        let failed = |error| match error {
-            AuditExportError::Write(source) => match &self.output {
-                Some(file) => CliError::File { file: file.clone(), source },
-                None => CliError::Output(source),
-            },
-            AuditExportError::Database(error) => error.into(),
-        };
-        let Some(path) = &self.output else {
-            let out = BufWriter::new(Stoppable { out: stdout(), stop });
-            return export(&store, out).await.map(drop).map_err(failed);
-        };
-        let written = write_whole(path, self.force, stop, async |out| {
-            let out = export(&store, out).await.map_err(failed)?;
-            Ok::<_, CliError>(((), out))
-        });
-        written.await
     }
 }
 

@@ -12,7 +12,7 @@ use super::counted;
 use super::exit::{Exit, database_exit, failure_exit};
 use super::private_file::InvalidOutput;
 use super::torture::TortureError;
-use crate::application::{audit::AuditFileError, export::ExportError, import::run::ImportError};
+use crate::application::{audit::AuditFileError, import::run::ImportError};
 use crate::domain::audit::BrokenChain;
 use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD};
 use crate::infrastructure::exceptions::{Failure, with_causes};
@@ -94,9 +94,6 @@ pub enum CliError {
     /// The file has records of types that are exported, but not imported.
     #[error("records of these types are not imported: {0}")]
     NotImported(String),
-    /// The export failed.
-    #[error(transparent)]
-    Export(ExportError),
     /// A backup was not made, or not restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -161,8 +158,7 @@ impl From<DatabaseError> for CliError {
 impl CliError {
     /// Returns whether the reader of the output has closed it, as `head` does: the command ends without an error.
     pub fn is_closed_pipe(&self) -> bool {
-        let (Self::Output(error) | Self::Export(ExportError::Write(error))) = self else { return false };
-        error.kind() == io::ErrorKind::BrokenPipe
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// Returns the exit code.
@@ -172,7 +168,7 @@ impl CliError {
             Self::Store(failure)
             | Self::Import { source: ImportError::Store(failure), .. }
             | Self::Demo(ImportError::Store(failure)) => failure_exit(failure),
-            Self::Database(error) | Self::Export(ExportError::Database(error)) => database_exit(error),
+            Self::Database(error) => database_exit(error),
             Self::Listen { .. }
             | Self::Signals(_)
             | Self::CutOff
@@ -180,7 +176,6 @@ impl CliError {
             | Self::Input(_)
             | Self::Import { .. }
             | Self::Demo(_)
-            | Self::Export(_)
             | Self::Output(_)
             | Self::DeadLetter { .. }
             | Self::Audit(_)

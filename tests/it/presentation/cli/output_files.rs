@@ -1,4 +1,4 @@
-//! The files that `export`, `backup` and `import` write: which ones a command refuses to replace.
+//! The files that `export`, `audit export`, `backup` and `import` write: which ones a command refuses to replace.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
@@ -21,9 +21,12 @@ fn folder_with_store() -> TempDir {
 
 /// Runs each command that writes a file with this output, which must be refused as a usage error with `reason`.
 fn is_refused(folder: &Path, database: &str, output: &str, reason: &str) {
-    for command in
-        [&["export", "--force", "--output"][..], &["backup"], &["import", "demo.jsonl", "--rejects"]]
-    {
+    for command in [
+        &["export", "--force", "--output"][..],
+        &["audit", "export", "--force", "--output"],
+        &["backup"],
+        &["import", "demo.jsonl", "--rejects"],
+    ] {
         let arguments = [command, &[output, "--database", database]].concat();
         let (code, _, errors) = run(folder, &arguments);
         assert_eq!(code, Some(2), "{arguments:?}: {errors}");
