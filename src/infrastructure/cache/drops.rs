@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(drops.known(), known_to(3), "of a log without entries");
         let entry = |position| LogEntry { position: Position(position), id: 7 };
         drops.record(entry(100));
-        assert_eq!(drops.known().complete_to, Position(0), "it was not said that all up to it is known");
+        assert_eq!(drops.known().complete_to, Position(0), "an earlier entry may be missing");
         drops.set_complete_to(Position(150));
         let known = drops.known();
         assert_eq!(known, KnownLog { complete_to: Position(100), last: Some(entry(100)) });

@@ -128,7 +128,7 @@ impl<A: Guard> Guard for Not<A> {
 }
 
 #[cfg(test)]
-mod adding_one {
+pub(crate) mod adding_one {
     use super::{And, Guard, Not, Or};
     use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 
@@ -159,9 +159,9 @@ mod adding_one {
         }
     }
 
-    /// The proof that a number is even.
+    /// The proof that a number is even, also for the tests of `presentation/http/guarded.rs`.
     #[derive(Debug, PartialEq)]
-    struct EvenGuard;
+    pub(crate) struct EvenGuard;
 
     impl Guard for EvenGuard {
         type Facts = u32;

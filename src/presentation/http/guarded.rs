@@ -177,25 +177,9 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::infrastructure::exceptions::{NotFound, Technical, UnauthorizedAccessException};
+    use crate::infrastructure::exceptions::{NotFound, Technical};
     use crate::infrastructure::guards::AuthenticationGuard;
-
-    /// The proof that a number is even.
-    #[derive(Debug, PartialEq)]
-    struct Even;
-
-    impl Guard for Even {
-        type Facts = u32;
-
-        fn check(number: u32) -> Result<Self, Failure> {
-            let refusal = UnauthorizedAccessException::NotAllowed;
-            if number.is_multiple_of(2) { Ok(Self) } else { Err(refusal.into()) }
-        }
-
-        fn refusals() -> Vec<Failure> {
-            vec![UnauthorizedAccessException::NotAllowed.into()]
-        }
-    }
+    use crate::infrastructure::guards::adding_one::EvenGuard;
 
     /// Loads numbers from two headers.
     struct Service;
@@ -212,13 +196,13 @@ mod tests {
         }
     }
 
-    impl LoadFacts<Even, First> for Service {
+    impl LoadFacts<EvenGuard, First> for Service {
         async fn load_facts(&self, parts: &mut Parts) -> Result<u32, Failure> {
             number(parts, "first")
         }
     }
 
-    impl LoadFacts<Even, Second> for Service {
+    impl LoadFacts<EvenGuard, Second> for Service {
         async fn load_facts(&self, parts: &mut Parts) -> Result<u32, Failure> {
             number(parts, "second")
         }
@@ -235,29 +219,29 @@ mod tests {
         guarded.map(|guarded| guarded.proof).map_err(|failure| failure.code())
     }
 
-    type Either = Or<Even, Even>;
+    type Either = Or<EvenGuard, EvenGuard>;
     type Guest = Not<AuthenticationGuard>;
 
     #[tokio::test]
     async fn either_guard_suffices_if_the_facts_of_the_other_are_hidden() {
         let either = proof::<Either, (First, Second)>;
-        assert_eq!(either("2", "1").await, Ok(Or::First(Even)));
-        assert_eq!(either("1", "2").await, Ok(Or::Second(Even)));
-        assert_eq!(either("hidden", "2").await, Ok(Or::Second(Even)));
-        assert_eq!(either("2", "hidden").await, Ok(Or::First(Even)));
-        assert_eq!(either("2", "broken").await, Ok(Or::First(Even)), "it is not loaded");
+        assert_eq!(either("2", "1").await, Ok(Or::First(EvenGuard)));
+        assert_eq!(either("1", "2").await, Ok(Or::Second(EvenGuard)));
+        assert_eq!(either("hidden", "2").await, Ok(Or::Second(EvenGuard)));
+        assert_eq!(either("2", "hidden").await, Ok(Or::First(EvenGuard)));
+        assert_eq!(either("2", "broken").await, Ok(Or::First(EvenGuard)), "it is not loaded");
         assert_eq!(either("hidden", "1").await, Err("unauthorized_access"));
         assert_eq!(either("1", "hidden").await, Err("order_not_found"));
         assert_eq!(either("broken", "2").await, Err("internal"));
 
-        let both = proof::<And<Either, Even>, ((First, Second), Second)>;
-        assert_eq!(both("hidden", "2").await, Ok(And(Or::Second(Even), Even)));
+        let both = proof::<And<Either, EvenGuard>, ((First, Second), Second)>;
+        assert_eq!(both("hidden", "2").await, Ok(And(Or::Second(EvenGuard), EvenGuard)));
         assert_eq!(both("2", "1").await, Err("unauthorized_access"));
     }
 
     #[tokio::test]
     async fn a_handler_takes_the_opposite_of_a_guard() {
-        let odd = async |number| proof::<Not<Even>, (First,)>(number, "").await.map(drop);
+        let odd = async |number| proof::<Not<EvenGuard>, (First,)>(number, "").await.map(drop);
         assert_eq!(odd("1").await, Ok(()));
         assert_eq!(odd("2").await, Err("unauthorized_access"));
         assert_eq!(odd("hidden").await, Err("order_not_found"));
