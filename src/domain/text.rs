@@ -4,9 +4,12 @@
 /// of a header or of a log, or display another text than it contains: control characters, line breaks, the separators
 /// of lines and paragraphs, and the controls of bidirectional text (Unicode Standard Annex #9, section 2).
 pub fn is_line(text: &str) -> bool {
-    !text
-        .chars()
-        .any(|character| character.is_control() || is_separator(character) || is_bidi_control(character))
+    text.chars().all(is_of_line)
+}
+
+/// Returns whether a text of one line may have a character ([`is_line`]).
+pub fn is_of_line(character: char) -> bool {
+    !(character.is_control() || is_separator(character) || is_bidi_control(character))
 }
 
 /// Returns whether a text of several lines, such as a description, has no control characters but tabs and line breaks.

@@ -1,11 +1,11 @@
 //! `undercroft admin`: manages administrators.
 
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{Read, Write, stdin};
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CliError, open_store::open_or_set_up};
+use super::{CliError, open_store::open_or_set_up, terminal::stdout};
 use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::application::people::common_passwords::check_password;
 use crate::domain::email::is_email;

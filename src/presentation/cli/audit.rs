@@ -1,12 +1,17 @@
 //! `undercroft audit`: exports and verifies the audit log.
 
 use std::fs::File;
-use std::io::{BufReader, Write, stderr, stdout};
+use std::io::{BufReader, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{CliError, counted, open_store::open_store, whole_file::Output};
+use super::{
+    CliError, counted,
+    open_store::open_store,
+    terminal::{stderr, stdout},
+    whole_file::Output,
+};
 use crate::application::audit::{AuditFileError, NotedEntry, export, verify, verify_export};
 use crate::domain::audit::{ChainCheck, hex};
 use crate::infrastructure::repositories::Setup;

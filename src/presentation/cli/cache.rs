@@ -1,7 +1,7 @@
 //! `undercroft cache`: shows, clears and warms the caches.
 
 use std::collections::BTreeMap;
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::open_store::{open_store, open_to_change, redis};
+use super::terminal::stdout;
 use super::{CliError, counted, print_item};
 use crate::application::Store;
 use crate::application::catalogue::caches::{self, Invalidated, WARM_CACHES};

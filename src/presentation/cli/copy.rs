@@ -1,7 +1,7 @@
 //! `undercroft copy`: copies the whole store to another database.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::interruptible;
 use super::target_url::TargetUrl;
+use super::terminal::stderr;
 use super::unquoted::Unquoted;
 use super::verbosity::{Verbosity, style};
 use super::{CliError, counted};
@@ -52,7 +53,7 @@ impl Copy {
             let file = file.display();
             // standard error may be closed
             let _ = writeln!(
-                io::stderr(),
+                stderr(),
                 "warning: a process has {file} open, or ended without closing it: what is written to it from now on \
                  is not in the copy. Stop the server of the source first"
             );
@@ -71,7 +72,7 @@ impl Copy {
 
         for name in &report.not_copied {
             // standard error may be closed
-            let _ = writeln!(io::stderr(), "not copied: {name}, which is no table of a store");
+            let _ = writeln!(stderr(), "not copied: {name}, which is no table of a store");
         }
         self.verbosity.print(&summary(&report))?;
         self.verbosity.print(NEXT)

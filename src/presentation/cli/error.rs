@@ -11,6 +11,7 @@ use super::backup::BackupError;
 use super::counted;
 use super::exit::{Exit, database_exit, failure_exit};
 use super::private_file::InvalidOutput;
+use super::terminal::stderr;
 use super::torture::TortureError;
 use crate::application::{audit::AuditFileError, import::run::ImportError};
 use crate::domain::audit::BrokenChain;
@@ -245,6 +246,6 @@ fn copy_exit(error: &CopyError) -> Exit {
 /// Prints the error and its causes to standard error, and returns the exit code.
 pub fn report_error(error: &dyn Error, exit: Exit) -> Exit {
     // standard error may be closed
-    let _ = writeln!(io::stderr(), "undercroft: {}", with_causes(error));
+    let _ = writeln!(stderr(), "undercroft: {}", with_causes(error));
     exit
 }

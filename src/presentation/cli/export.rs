@@ -1,8 +1,8 @@
 //! `undercroft export`: writes the data of the store as JSON Lines, without credentials and what the worker needs.
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use super::{CliError, counted, verbosity::Verbosity, whole_file::Output};
+use super::{CliError, counted, terminal::stderr, verbosity::Verbosity, whole_file::Output};
 use crate::{application::export::export, settings::Settings};
 
 /// The note on standard error after an export.
@@ -34,5 +34,5 @@ fn note(verbosity: Verbosity, text: &str) -> Result<(), CliError> {
     if verbosity.quiet {
         return Ok(());
     }
-    writeln!(io::stderr(), "{text}").map_err(CliError::Output)
+    writeln!(stderr(), "{text}").map_err(CliError::Output)
 }

@@ -1,6 +1,6 @@
 //! `undercroft jobs`: shows, runs and cancels jobs.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use super::{
     CliError, counted,
     open_store::{open_store, open_to_change},
     print_item,
+    terminal::stdout,
 };
 use crate::application::Store;
 use crate::application::jobs::job_queue;

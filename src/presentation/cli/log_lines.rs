@@ -1,14 +1,18 @@
 //! Lines of the log, which are written together: each request has one, and a system call for each
 //! line would be a tenth of what a request costs.
 
+use std::fmt;
 use std::io::{self, Write};
-use std::slice;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
+
+use super::terminal::escaped;
 
 /// The longest time that a line waits for others.
 const WAIT: Duration = Duration::from_millis(10);
@@ -34,12 +38,19 @@ struct State {
 
 /// Takes the lines of events.
 pub(super) struct LineWriter<'a> {
-    shared: &'a Shared,
+    writers: &'a LineWriters,
     is_urgent: bool,
 }
 
 /// Makes the writers of a subscriber.
-pub(super) struct LineWriters(Arc<Shared>);
+pub(super) struct LineWriters {
+    shared: Arc<Shared>,
+    is_coloured: bool,
+}
+
+/// Writes the fields of a coloured line, themselves without colours: what looks like a code of a terminal is part of a
+/// value.
+pub(super) struct UncolouredFields;
 
 impl LogLines {
     /// Starts a thread that writes the lines to `out`.
@@ -60,7 +71,13 @@ impl LogLines {
 
     /// Returns what makes writers of these lines.
     pub(super) fn writers(&self) -> LineWriters {
-        LineWriters(Arc::clone(&self.0))
+        LineWriters { shared: Arc::clone(&self.0), is_coloured: false }
+    }
+
+    /// Returns what makes writers of these lines for a terminal, with the codes of colours. Values have none if the
+    /// subscriber writes them as [`UncolouredFields`].
+    pub(super) fn coloured_writers(&self) -> LineWriters {
+        LineWriters { is_coloured: true, ..self.writers() }
     }
 }
 
@@ -100,47 +117,50 @@ impl<'a> MakeWriter<'a> for LineWriters {
     type Writer = LineWriter<'a>;
 
     fn make_writer(&'a self) -> LineWriter<'a> {
-        LineWriter { shared: &self.0, is_urgent: true }
+        LineWriter { writers: self, is_urgent: true }
     }
 
     fn make_writer_for(&'a self, line: &Metadata<'_>) -> LineWriter<'a> {
-        LineWriter { shared: &self.0, is_urgent: *line.level() <= Level::WARN }
+        LineWriter { writers: self, is_urgent: *line.level() <= Level::WARN }
     }
 }
 
 impl Write for LineWriter<'_> {
-    /// Takes a whole line. A line break within it, such as in the error of a vendor, begins no other line.
+    /// Takes a whole line. A line break within it, such as in the error of a vendor, begins no other line, and a
+    /// control character does nothing to a terminal.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let LineWriters { shared, is_coloured } = self.writers;
         let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
-        let mut state = self.shared.state();
+        let text = if *is_coloured { escaped(text, is_escape) } else { escaped(text, |_| false) };
+        let mut state = shared.state();
         let is_first = state.waiting.is_empty();
-        if text.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-            state.waiting.extend(text.iter().flat_map(in_line));
-        } else {
-            state.waiting.extend_from_slice(text);
-        }
+        state.waiting.extend_from_slice(&text);
         state.waiting.extend_from_slice(end);
         if self.is_urgent || state.waiting.len() >= MOST {
             state.write();
         } else if is_first {
-            self.shared.arrived.notify_one();
+            shared.arrived.notify_one();
         }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.shared.state().write();
+        self.writers.shared.state().write();
         Ok(())
     }
 }
 
-/// Returns what is written for a byte of a line.
-fn in_line(byte: &u8) -> &[u8] {
-    match byte {
-        b'\n' => b"\\n",
-        b'\r' => b"\\r",
-        other => slice::from_ref(other),
+impl<'w> FormatFields<'w> for UncolouredFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut text = String::new();
+        DefaultFields::new().format_fields(Writer::new(&mut text), fields)?;
+        writer.write_str(&text.replace(is_escape, "\\u001b"))
     }
+}
+
+/// Returns whether a character begins a code of a terminal.
+fn is_escape(character: char) -> bool {
+    character == '\u{1b}'
 }
 
 #[cfg(test)]
@@ -150,6 +170,7 @@ mod tests {
     use tracing_subscriber::{layer::SubscriberExt, registry};
 
     use super::*;
+    use crate::domain::text::is_line;
 
     /// Sends what is written.
     struct Sent(mpsc::SyncSender<String>);
@@ -201,5 +222,47 @@ mod tests {
             written.contains("failure=away\\r\\n INFO forged") && written.contains("of a\\nvendor"),
             "{written}"
         );
+    }
+
+    /// Returns what is written of the lines that `log` logs.
+    fn written(log: impl FnOnce(&LogLines)) -> String {
+        let (sender, written) = mpsc::sync_channel(100);
+        let lines = LogLines::start(Sent(sender));
+        log(&lines);
+        drop(lines);
+        written.try_iter().collect()
+    }
+
+    #[test]
+    fn no_value_controls_a_terminal() {
+        let value = "\u{1b}[8mAnn\u{9b}\u{202e}\0\u{7}";
+        let log = || tracing::warn!(failure = %value, name = value, "of {value}");
+        let text = written(|lines| {
+            let layer = tracing_subscriber::fmt::layer().with_writer(lines.writers()).with_ansi(false);
+            tracing::subscriber::with_default(registry().with(layer), log);
+        });
+        let coloured = written(|lines| {
+            let layer = tracing_subscriber::fmt::layer().with_writer(lines.coloured_writers());
+            let layer = layer.with_ansi(true).fmt_fields(UncolouredFields);
+            tracing::subscriber::with_default(registry().with(layer), log);
+        });
+        for line in [&text, &coloured] {
+            assert!(line.contains("failure=\\u001b[8mAnn\\u009b\\u202e\\u0000\\u0007"), "{line:?}");
+        }
+        assert!(is_line(text.trim_end_matches('\n')), "{text:?}");
+        assert!(coloured.contains("\u{1b}[33m WARN") && !coloured.contains("\u{1b}[8m"), "{coloured:?}");
+    }
+
+    #[test]
+    fn a_line_of_json_has_the_value() {
+        let value = "\u{1b}[8mAnn\u{7f}\u{9b}\u{202e}";
+        let line = written(|lines| {
+            let layer = tracing_subscriber::fmt::layer().with_writer(lines.writers()).json();
+            tracing::subscriber::with_default(registry().with(layer.flatten_event(true)), || {
+                tracing::warn!(failure = %value);
+            });
+        });
+        assert!(is_line(line.trim_end_matches('\n')), "{line:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["failure"], value);
     }
 }

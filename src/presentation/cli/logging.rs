@@ -11,7 +11,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{fmt, registry, util::SubscriberInitExt};
 
-use super::log_lines::LogLines;
+use super::log_lines::{LogLines, UncolouredFields};
 use crate::infrastructure::events::{EventBus, LogEvent};
 use crate::settings::{LogFormat, LogSettings};
 
@@ -36,7 +36,10 @@ pub fn start(settings: &LogSettings) -> LogLines {
     // a subscriber that was set before stays
     let _ = match settings.format {
         LogFormat::Json => filtered.with(lines.json().flatten_event(true)).try_init(),
-        LogFormat::Text if stderr().is_terminal() => filtered.with(lines).try_init(),
+        LogFormat::Text if stderr().is_terminal() => {
+            let lines = lines.with_writer(waiting.coloured_writers()).fmt_fields(UncolouredFields);
+            filtered.with(lines).try_init()
+        }
         LogFormat::Text => filtered.with(lines.with_ansi(false)).try_init(),
     };
     waiting

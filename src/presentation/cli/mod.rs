@@ -35,6 +35,7 @@ mod service;
 mod settings;
 mod signals;
 mod target_url;
+mod terminal;
 mod torture;
 mod unquoted;
 mod verbosity;
@@ -42,7 +43,7 @@ mod webhooks;
 mod whole_file;
 mod worker;
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
@@ -51,6 +52,7 @@ use serde::Serialize;
 pub use self::error::{CliError, report_error};
 pub use self::exit::Exit;
 pub use self::open_store::open_store;
+use self::terminal::stdout;
 use crate::settings::{Settings, SettingsError, environment, load, of_flags};
 
 /// A headless commerce store in one binary.
@@ -246,13 +248,13 @@ fn counted(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
-/// Prints an item of a list: a line of JSON, or of text.
+/// Prints an item of a list in one line: JSON, or a text.
 fn print_item(json: bool, item: &impl Serialize, text: &str) -> Result<(), CliError> {
     let line = if json {
         // maps have text keys, so it can always be written as JSON
         serde_json::to_string(item).unwrap_or_default()
     } else {
-        text.to_owned()
+        text.replace('\n', "\\n")
     };
     writeln!(stdout(), "{line}").map_err(CliError::Output)
 }

@@ -1,6 +1,6 @@
 //! `undercroft serve`: the HTTP server and the worker, until a signal stops them.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::service::{MetricsListener, ask_redis, record_end, until_signals};
-use super::{CliError, open_store::open_store, signals::Signals};
+use super::{CliError, open_store::open_store, signals::Signals, terminal::stdout};
 use crate::application::jobs::worker::{accompany, work};
 use crate::application::people::users;
 use crate::application::{Store, demo};

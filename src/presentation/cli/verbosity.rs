@@ -1,11 +1,12 @@
 //! Whether a command prints its progress and what it did.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::CliError;
+use super::terminal::stdout;
 
 /// The argument of commands that print their progress or what they did.
 #[derive(clap::Args, Debug, Clone, Copy)]

@@ -3,13 +3,14 @@
 mod error;
 
 use std::fs::File;
-use std::io::{self, Write, stderr};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub(super) use self::error::BackupError;
 use super::{
     CliError, counted,
     private_file::{check_output, part_of, rename_new},
+    terminal::stderr,
     verbosity::Verbosity,
 };
 use crate::{

@@ -7,12 +7,12 @@ mod replication;
 mod taxes;
 
 use std::fmt;
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::{CliError, Exit, verbosity::Verbosity};
+use super::{CliError, Exit, terminal::stdout, verbosity::Verbosity};
 use crate::settings::Settings;
 
 /// The age of an event or a change that waits above which it is reported.

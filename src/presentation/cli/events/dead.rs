@@ -1,6 +1,6 @@
 //! `undercroft events dead`: shows, retries or discards dead letters.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use clap::{Args, Subcommand};
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use crate::presentation::cli::{
     CliError, counted,
     open_store::{open_store, open_to_change},
     print_item,
+    terminal::stdout,
 };
 use crate::settings::Settings;
 

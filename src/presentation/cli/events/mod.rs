@@ -3,7 +3,7 @@
 mod dead;
 mod tail;
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use super::{
     CliError, counted,
     open_store::{open_store, open_to_change},
     print_item,
+    terminal::stdout,
 };
 use crate::application::jobs::event_log::{self, ReplayRequest};
 use crate::application::jobs::subscribers;

@@ -5,7 +5,7 @@ mod source;
 mod summary;
 mod trial_store;
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use super::{
     open_store::{currency, open_or_set_up},
     private_file::check_output,
     signals::interruptible,
+    terminal::stdout,
     verbosity::Verbosity,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 mod progress;
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::str::FromStr;
 
 use serde_json::json;
@@ -13,6 +13,7 @@ use self::progress::{Format, Progress};
 use super::copy::table_lines;
 use super::signals::interruptible;
 use super::target_url::TargetUrl;
+use super::terminal::stderr;
 use super::unquoted::Unquoted;
 use super::verbosity::Verbosity;
 use super::{CliError, counted};
@@ -124,7 +125,7 @@ impl Replicate {
             Outcome::Stopped => {
                 if !self.verbosity.quiet {
                     // standard error may be closed
-                    let _ = writeln!(io::stderr(), "stopped; the same command continues");
+                    let _ = writeln!(stderr(), "stopped; the same command continues");
                 }
                 return Ok(());
             }

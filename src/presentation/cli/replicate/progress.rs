@@ -1,6 +1,6 @@
 //! The progress of a replication: a line every few seconds.
 
-use std::io::{self, Write as _, stderr, stdout};
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::copy::hex_start;
 use super::super::counted;
+use super::super::terminal::{stderr, stdout};
 use crate::infrastructure::events::{DatabaseReplicationEvent, EventBus, ReplicatedOperation};
 use crate::infrastructure::exceptions::with_causes;
 use crate::infrastructure::repositories::copy::{CopyObserver, CopyStep, TableReport};
