@@ -4,9 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::ids::WebhookEndpointId;
+use crate::domain::permission::{Permission, Permissions, Resource};
 use crate::domain::webhook::{MAX_WEBHOOK_ENDPOINTS, WebhookEndpoint, WebhookSecret};
 use crate::infrastructure::adapters::{InvalidEndpoint, WebhookClient, new_webhook_secret};
-use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
+use crate::infrastructure::exceptions::{
+    Conflict, Failure, Fault, NotFound, UnauthorizedAccessException, ValidationException,
+};
 use crate::infrastructure::repositories::{
     Page, StoredResponse, UnitOfWork, WebhookCounts, WebhookRepository,
 };
@@ -78,12 +81,19 @@ pub async fn counts(store: &Store) -> Result<WebhookCounts, Failure> {
     Ok(WebhookRepository(&mut connection).counts().await?)
 }
 
-/// Creates an endpoint with a new secret. Events that are published from now on are sent to it.
+/// Creates an endpoint with a new secret for an administrator with these permissions. Events that are published from
+/// now on are sent to it.
+///
+/// # Errors
+///
+/// [`UnauthorizedAccessException::MissingPermission`] if the administrator may not read the events.
 pub async fn create(
     store: &Store,
+    permissions: Permissions,
     new: CreateWebhookEndpoint,
     responder: Responder<WebhookEndpoint>,
 ) -> Result<StoredResponse, Failure> {
+    check_types(permissions, &new.event_types)?;
     check_url(&store.infrastructure.webhooks, &new.url)?;
     let secret = new_webhook_secret(store.database().context());
     once(store, responder, (new, secret), create_in).await
@@ -116,9 +126,15 @@ async fn create_in(
     Ok(endpoint)
 }
 
-/// Changes an endpoint.
+/// Changes an endpoint for an administrator with these permissions.
+///
+/// # Errors
+///
+/// [`UnauthorizedAccessException::MissingPermission`] if other events are sent to it or to another URL, and the
+/// administrator may not read them.
 pub async fn update(
     store: &Store,
+    permissions: Permissions,
     id: WebhookEndpointId,
     expected_version: Option<i64>,
     change: UpdateWebhookEndpoint,
@@ -126,17 +142,21 @@ pub async fn update(
     if let Some(url) = &change.url {
         check_url(&store.infrastructure.webhooks, url)?;
     }
-    let change = Change { id, expected_version, to: change };
+    let change = Change { id, expected_version, to: (permissions, change) };
     store.database().write(change, async |work, change| update_in(work, change).await).await
 }
 
 async fn update_in(
     work: &mut UnitOfWork,
-    change: &Change<WebhookEndpointId, UpdateWebhookEndpoint>,
+    change: &Change<WebhookEndpointId, (Permissions, UpdateWebhookEndpoint)>,
 ) -> Result<WebhookEndpoint, Failure> {
-    let Change { id, expected_version, to: change } = change;
+    let Change { id, expected_version, to: (permissions, change) } = change;
     let mut endpoint = find(work, *id, *expected_version).await?;
     let is_other_url = change.url.as_ref().is_some_and(|url| *url != endpoint.url);
+    let event_types = change.event_types.as_ref().unwrap_or(&endpoint.event_types);
+    if is_other_url || *event_types != endpoint.event_types {
+        check_types(*permissions, event_types)?;
+    }
     if is_other_url || change.active == Some(true) && !endpoint.active {
         endpoint.failing_since = None;
         WebhookRepository::set_failing(work, *id, None).await?;
@@ -184,6 +204,40 @@ async fn find(
     Ok(endpoint)
 }
 
+/// Fails unless an administrator may read the events of these types: all events, or what each is about.
+fn check_types(permissions: Permissions, event_types: &[String]) -> Result<(), Failure> {
+    let all = Permission::read(Resource::Events);
+    if permissions.contains(all) {
+        return Ok(());
+    }
+    // without types, those of later versions of the program are sent, too
+    let of_all = event_types.is_empty().then_some(all);
+    let mut required = event_types.iter().map(|event_type| read_permission(event_type)).chain(of_all);
+    match required.find(|&required| !permissions.contains(required)) {
+        Some(missing) => Err(UnauthorizedAccessException::MissingPermission(missing).into()),
+        None => Ok(()),
+    }
+}
+
+/// Returns the permission to read what events of a type are about.
+fn read_permission(event_type: &str) -> Permission {
+    let about = event_type.split_once('.').map_or(event_type, |(about, _)| about);
+    Permission::read(match about {
+        "user" => Resource::Users,
+        "product" => Resource::Products,
+        "stock" => Resource::Inventory,
+        "order" | "payment" => Resource::Orders,
+        "review" => Resource::Reviews,
+        "subscription" => Resource::Subscriptions,
+        "background_job_completed" => Resource::Jobs,
+        "cache_invalidation" => Resource::Caches,
+        "email_delivery" => Resource::Emails,
+        "file_upload_completed" => Resource::Files,
+        // `service_shutdown`
+        _ => Resource::Events,
+    })
+}
+
 /// Fails if a URL cannot be that of an endpoint.
 fn check_url(client: &WebhookClient, url: &str) -> Result<(), Failure> {
     let fault = match client.check(url) {
@@ -197,6 +251,15 @@ fn check_url(client: &WebhookClient, url: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::events::EVENT_TYPES;
+    use crate::infrastructure::events::TECHNICAL_EVENT_TYPES;
+
+    #[test]
+    fn a_permission_is_stated_for_every_type_of_events() {
+        let types = EVENT_TYPES.iter().chain(TECHNICAL_EVENT_TYPES);
+        let others = types.filter(|name| read_permission(name).resource == Resource::Events);
+        assert_eq!(others.collect::<Vec<_>>(), [&"service_shutdown"]);
+    }
 
     #[test]
     fn the_error_of_a_private_url_names_the_setting_that_allows_it() {

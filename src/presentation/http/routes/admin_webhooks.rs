@@ -194,6 +194,11 @@ async fn get_webhook_endpoint(
 /// Events that are published from now on are sent to its URL by POST, each as a CloudEvent in JSON, at least once and
 /// in no particular order. A message is signed as Standard Webhooks states, with the secret in the response. It is
 /// acknowledged by a status of 200 to 299 within 15 seconds; otherwise it is sent again, ten times within four days.
+///
+/// The administrator may read what is sent: it requires `events:read` or, for each type that is named, the permission
+/// to read what it is about, such as `orders:read` for those of orders and payments, and `users:read`,
+/// `products:read`, `inventory:read`, `reviews:read`, `subscriptions:read`, `jobs:read`, `caches:read`, `emails:read`
+/// and `files:read` for others.
 #[utoipa::path(post, path = "/admin/v1/webhook-endpoints", tag = "admin-webhooks",
     request_body = CreateWebhookEndpoint, responses((status = 201, body = EndpointWithSecretBody)))]
 async fn create_webhook_endpoint(
@@ -204,21 +209,24 @@ async fn create_webhook_endpoint(
     let location = |endpoint: &WebhookEndpoint| format!("/admin/v1/webhook-endpoints/{}", endpoint.id);
     let (new, responder) =
         request.into_parts(Some(admin.user_id()), created(location, EndpointWithSecretBody::response))?;
-    endpoints::create(&app.store, new, responder).await
+    endpoints::create(&app.store, admin.permissions, new, responder).await
 }
 
 /// Update a webhook endpoint
+///
+/// Another `url`, and other `event_types`, require the permissions to read the events that "Create a webhook endpoint"
+/// names.
 #[utoipa::path(patch, path = "/admin/v1/webhook-endpoints/{id}", tag = "admin-webhooks",
     params(("id" = Uuid, Path)), request_body = UpdateWebhookEndpoint,
     responses((status = 200, body = EndpointBody)))]
 async fn update_webhook_endpoint(
-    _: Admin,
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<WebhookEndpointId>,
     IfMatch(expected_version): IfMatch,
     Json(change): Json<UpdateWebhookEndpoint>,
 ) -> HandlerResult<StoredResponse> {
-    let endpoint = endpoints::update(&app.store, id, expected_version, change).await?;
+    let endpoint = endpoints::update(&app.store, admin.permissions, id, expected_version, change).await?;
     Ok(EndpointBody::response(&endpoint))
 }
 

@@ -57,7 +57,11 @@ async fn each_operation_requires_its_permission_and_no_other_from_the_next_reque
     for operation in operations(&document).iter().filter(|operation| operation.is_for_administrators()) {
         let required = operation.described["x-required-permission"].as_str().unwrap();
         let others: Vec<_> = all.iter().filter(|other| *other != required).collect();
-        let exactly = vec![required];
+        let mut exactly = vec![required];
+        if operation.to_string() == "POST /admin/v1/webhook-endpoints" {
+            // what is sent to it has permissions of its own
+            exactly.push("events:read");
+        }
         for (permissions, is_allowed) in [(json!(others), false), (json!(exactly), true)] {
             let role = json!({"permissions": permissions});
             root.put("/admin/v1/roles/matrix", role).await.expect(200);
@@ -102,6 +106,45 @@ async fn what_returns_money_requires_the_permission_to_refund(shop: &Shop) {
     packer.post(&cancel(&paid), json!({})).await.expect(200);
     paid.recover().await;
     paid.check().await;
+}
+
+on_both_engines!(an_endpoint_gets_the_events_that_its_administrator_may_read);
+async fn an_endpoint_gets_the_events_that_its_administrator_may_read(shop: &Shop) {
+    let server = shop.server().await;
+    let root = server.admin().await;
+    let endpoints = "/admin/v1/webhook-endpoints";
+    let of = |types: &[&str]| json!({"url": "https://example.com/hook", "event_types": types});
+    let path = |created: &Value| format!("{endpoints}/{}", created["id"].as_str().unwrap());
+    create_role(&root, "integrator", &["webhook-endpoints:write", "products:read"]).await;
+    let integrator = server.staff("integrator").await;
+    for (types, missing) in [
+        (&[][..], "events:read"),
+        (&["product.changed", "order.paid"][..], "orders:read"),
+        (&["user.registered"][..], "users:read"),
+        (&["service_shutdown"][..], "events:read"),
+    ] {
+        assert_missing(&integrator.post(endpoints, of(types)).await, missing, &format!("{types:?}"));
+    }
+    let own = path(&integrator.post(endpoints, of(&["product.changed"])).await.expect(201));
+    for (types, missing) in [(json!([]), "events:read"), (json!(["payment.captured"]), "orders:read")] {
+        let change = json!({"event_types": types});
+        assert_missing(&integrator.patch(&own, change).await, missing, "other types");
+    }
+    let other_url = json!({"url": "https://example.com/other"});
+    integrator.patch(&own, other_url.clone()).await.expect(200);
+
+    // one that another administrator created
+    let of_orders = path(&root.post(endpoints, of(&["order.paid"])).await.expect(201));
+    assert_missing(&integrator.patch(&of_orders, other_url.clone()).await, "orders:read", "another URL");
+    integrator.patch(&of_orders, json!({"description": "Orders", "active": false})).await.expect(200);
+
+    for enough in ["orders:read", "events:read"] {
+        let role = json!({"permissions": ["webhook-endpoints:write", enough]});
+        root.put("/admin/v1/roles/integrator", role).await.expect(200);
+        integrator.post(endpoints, of(&["order.paid", "payment.failed"])).await.expect(201);
+    }
+    integrator.post(endpoints, of(&[])).await.expect(201);
+    integrator.patch(&of_orders, other_url).await.expect(200);
 }
 
 on_both_engines!(the_birth_date_of_an_administrator_is_changed_by_one_who_has_the_same_permissions);
