@@ -1,6 +1,8 @@
 //! The audit log: listed, exported and verified.
 
 use std::io::{self, BufRead, Read, Write};
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,10 +10,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::audit::{
-    ActorKind, AuditChange, AuditEntry, BrokenChain, ChainCheck, FIRST_ENTRY, bytes_of_hex, hex,
+    ActorKind, AuditChange, AuditEntry, BrokenChain, ChainCheck, FIRST_ENTRY, SecurityAction, bytes_of_hex,
+    hex,
 };
 use crate::domain::ids::{ApiKeyId, SessionId, UserId};
 use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
 use crate::infrastructure::repositories::{AuditFilter, AuditRepository, Connection, DatabaseError, Page};
 
 use super::Store;
@@ -20,6 +24,10 @@ use super::json_lines::described;
 
 /// The longest line of an export, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
+/// How many actions of one user or client are recorded in [`RECORDED_IN`] of those that anyone can repeat.
+const MOST_RECORDED: NonZeroU32 = NonZeroU32::new(20).unwrap();
+/// The time in which they are counted.
+const RECORDED_IN: Duration = Duration::from_hours(1);
 
 /// An entry of the audit log. It has ids and no other data of users.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -41,11 +49,12 @@ pub struct AuditEntryBody {
     pub request_id: Option<Uuid>,
     /// The network of the client's address.
     pub network: Option<String>,
-    /// The action: the id of the operation in this document, such as `adminUpdateProduct`; a command, such as
-    /// `undercroft admin create`; or one that concerns the security of an account, such as `session.created`.
+    /// The action: the id of the operation in this document, such as `adminUpdateProduct`, with `.refused` if the
+    /// request was refused; a command, such as `undercroft admin create`; or one that concerns the security of an
+    /// account, such as `session.created`.
     pub action: String,
-    /// The id of what the action changed: that in the path of the request, or of the first row that was written. If
-    /// the action concerns the security of an account, the user or the API key.
+    /// The id of what the action changed or read: that in the path of the request, or of the first row that was written.
+    /// If the action concerns the security of an account, the user or the API key.
     pub subject_id: Option<Uuid>,
     /// The rows that an administrative action wrote, with the names of changed columns and without their values.
     #[schema(inline)]
@@ -124,6 +133,46 @@ pub struct NotedEntry {
     pub number: i64,
     /// The hash in hexadecimal.
     pub hash: String,
+}
+
+/// Records that the administrative action of the store's actor was refused. Of a user, or of a client whose user is not
+/// known, few refusals are recorded: the log has a line of each, and no one fills the database by them.
+pub async fn record_refusal(store: &Store, by: Partition) {
+    if is_recorded(store, by).await {
+        record(store, None).await;
+    }
+}
+
+/// Records that a user, the actor of the store, exported the own data. Few of many exports are recorded.
+pub async fn record_export(store: &Store, user_id: UserId) {
+    if is_recorded(store, Partition::User(user_id.0)).await {
+        record(store, Some((SecurityAction::DataExported, user_id))).await;
+    }
+}
+
+/// Records the administrative action of the store's actor, which only read.
+pub async fn record_read(store: &Store) {
+    record(store, None).await;
+}
+
+/// Counts an action that anyone can repeat; returns whether it is recorded.
+async fn is_recorded(store: &Store, by: Partition) -> bool {
+    let limit = RateLimit { name: "recorded_actions", quota: Quota::new(MOST_RECORDED, RECORDED_IN) };
+    store.infrastructure.limiter.count(limit, by).await.is_allowed
+}
+
+/// Writes the entries of what changed nothing: of the administrative action of the store's actor, if it is one, and of
+/// this action. What was done or refused remains so if they cannot be written, such as on a standby.
+async fn record(store: &Store, action: Option<(SecurityAction, UserId)>) {
+    let write = store.database().write(action, async |work, action| {
+        if let Some((action, user_id)) = action {
+            work.record(*action, Some(*user_id));
+        }
+        Ok::<_, Failure>(())
+    });
+    if let Err(failure) = write.await {
+        tracing::warn!(failure = %failure.report(), "an action was not recorded in the audit log");
+    }
 }
 
 /// Returns a page of the audit log, newest first.

@@ -76,6 +76,8 @@ states! {
         AdministratorMade = "administrator.made" -> [],
         /// The personal data of a user was removed.
         Erased = "user.erased" -> [],
+        /// A user exported the own data.
+        DataExported = "user.exported" -> [],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::application::Store;
+use crate::application::{Store, audit};
 use crate::domain::api_key::ApiKey;
 use crate::domain::cart::Cart;
 use crate::domain::email::Email;
@@ -53,12 +53,15 @@ pub struct PersonalData {
     pub emails: Vec<Email>,
 }
 
-/// Returns what the store has of a user.
+/// Returns what the store has of a user, who is its actor. The audit log records it: a stranger with a session gets all
+/// of it at once.
 pub async fn of_user(store: &Store, user_id: UserId) -> Result<PersonalData, Failure> {
     let sessions = store.sessions().of_user(user_id).await?;
     let snapshot =
         store.database().snapshot(user_id, async |connection, user_id| read(connection, user_id).await);
-    Ok(PersonalData { sessions, ..snapshot.await? })
+    let data = PersonalData { sessions, ..snapshot.await? };
+    audit::record_export(store, user_id).await;
+    Ok(data)
 }
 
 /// Returns what the database has of a user, without the sessions.

@@ -18,7 +18,7 @@ use super::surround::{Middleware, Next};
 use crate::domain::context::Context;
 use crate::domain::trace::TraceContext;
 use crate::infrastructure::events::{ApiRequestReceivedEvent, EventBus};
-use crate::infrastructure::exceptions::ProblemCode;
+use crate::infrastructure::exceptions::{Failure, ProblemCode, UnauthorizedAccessException};
 use crate::infrastructure::repositories::in_trace;
 
 /// The header with the trace that a request belongs to (W3C Trace Context).
@@ -111,6 +111,8 @@ impl<'a> InProgress<'a> {
         let route = self.route.as_ref().map(MatchedPath::as_str);
         let user_id = self.user.get().map(|user| user.user_id);
         let problem = response.and_then(|response| response.extensions().get::<ProblemCode>().cloned());
+        let failure = response.and_then(|response| response.extensions().get::<Failure>());
+        let reason = failure.and_then(Failure::downcast_ref::<UnauthorizedAccessException>);
         let (status, latency) = (response.map(Response::status), self.began.elapsed());
         let outcome = if response.is_some() { "responded" } else { "abandoned" };
         tracing::info!(
@@ -123,6 +125,7 @@ impl<'a> InProgress<'a> {
             trace_id = %self.trace.shown_trace_id(),
             user_id = user_id.map(|user| tracing::field::display(user.0)),
             problem = problem.as_ref().map(|ProblemCode(code)| &**code),
+            reason = reason.map(tracing::field::display),
             order_id = order.map(tracing::field::display),
             "{outcome}"
         );

@@ -16,12 +16,14 @@ pub(super) struct AdministrationId(pub(super) Arc<str>);
 /// Returns the actor of a request, with the network that it comes from if logs may show it; `None` if its method only
 /// reads.
 pub(super) fn actor_of(parts: &Parts, shown: LoggedAddress) -> Option<Actor> {
-    if parts.method.is_safe() {
-        return None;
-    }
+    (!parts.method.is_safe()).then(|| any_actor_of(parts, shown))
+}
+
+/// Returns the actor of a request, also of one whose method only reads.
+pub(super) fn any_actor_of(parts: &Parts, shown: LoggedAddress) -> Actor {
     let user = parts.extensions.get().and_then(RequestUser::get);
     let action = parts.extensions.get::<AdministrationId>();
-    Some(Actor {
+    Actor {
         kind: if user.is_some() { ActorKind::User } else { ActorKind::Guest },
         user_id: user.map(|user| user.user_id),
         session_id: user.and_then(|user| user.session_id),
@@ -31,7 +33,16 @@ pub(super) fn actor_of(parts: &Parts, shown: LoggedAddress) -> Option<Actor> {
             subject_id: parts.uri.path().split('/').find_map(|segment| segment.parse().ok()),
         }),
         ..guest_of(parts, shown)
-    })
+    }
+}
+
+/// Returns the actor of a request that is refused: its action is that of the route with `.refused`.
+pub(super) fn refused_actor_of(parts: &Parts, shown: LoggedAddress) -> Actor {
+    let mut actor = any_actor_of(parts, shown);
+    if let Some(Administration { action, .. }) = &mut actor.administration {
+        *action = format!("{action}.refused").into();
+    }
+    actor
 }
 
 /// Returns the actor of a request while its user is not known, with the network that it comes from if logs may show it:

@@ -30,6 +30,8 @@ mod problems;
 pub mod query;
 pub mod range;
 mod rate_classes;
+mod recorded_store;
+mod refusals;
 pub mod response;
 pub mod router;
 pub mod routes;

@@ -11,6 +11,7 @@ use super::actor::guest_of;
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
 use super::late_body::Verification;
 use super::operation::OperationDescription;
+use super::refusals;
 use super::routing::{Access, Argument, Policy};
 use super::state::AppState;
 use crate::application::Store;
@@ -211,14 +212,16 @@ impl VerifyCredential for AppState {
     }
 }
 
-/// The credentials of the request, and the permission that its route requires.
+/// The credentials of the request, and the permission that its route requires. Who sends it is noted, for the case that
+/// it is refused.
 impl LoadFacts<AdminGuard> for AppState {
     async fn load_facts(&self, parts: &mut Parts) -> Result<AdminFacts, Failure> {
         let Some(&RequiredPermission(required)) = parts.extensions.get() else {
             return Err(Technical::internal("the route requires no permission").into());
         };
-        let credentials = LoadFacts::<AuthenticationGuard>::load_facts(self, parts).await?;
-        Ok(AdminFacts { credentials, required })
+        let credentials = LoadFacts::<AuthenticationGuard>::load_facts(self, parts).await;
+        refusals::note(parts, self);
+        Ok(AdminFacts { credentials: credentials?, required })
     }
 }
 

@@ -28,7 +28,7 @@ use axum::Extension;
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::{map_request, map_response};
+use axum::middleware::{from_fn, map_request, map_response};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use http::header::{CACHE_CONTROL, VARY};
@@ -41,6 +41,7 @@ use self::paths::{operation_id, operations};
 use super::actor::AdministrationId;
 use super::operation::OperationDescription;
 use super::permissions;
+use super::refusals;
 use super::state::{AppState, State};
 use crate::domain::permission::Permission;
 use crate::infrastructure::exceptions::{Failure, RejectedRequest};
@@ -219,6 +220,7 @@ impl Routes {
                 if let Some(permission) = permission {
                     router = router.layer(Extension(AdministrationId(operation_id.as_str().into())));
                     router = AuthorizationMiddleware { permission }.apply(router);
+                    router = router.layer(from_fn(refusals::record));
                 }
                 let unread = signature.unread(operation, method.is_safe());
                 let (path, class) = (path.clone(), RateClass::General);

@@ -1,17 +1,19 @@
 //! The audit log: what is recorded, and how a changed log is found.
 
 use http::Method;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use undercroft::application::audit::{NotedEntry, export, verify};
 use undercroft::domain::audit::{BrokenChain, ChainCheck, SecurityAction, hex};
 use undercroft::domain::ids::UserId;
 use undercroft::infrastructure::repositories::{DatabaseError, Engine, FromRow};
+use uuid::Uuid;
 
 use super::people::newcomer;
 use crate::support::emails::token_to;
 use crate::support::http::{assert_for_administrators, order_of};
 use crate::support::store::{execute, sandbox_emails, value};
-use crate::support::{Shop, ShopOptions, TestServer};
+use crate::support::{Shop, ShopOptions, TestClient, TestServer};
 
 const ANN: &str = "ann@example.org";
 const PASSWORD: &str = "correct horse";
@@ -117,6 +119,98 @@ async fn a_role_an_erasure_and_ended_sessions_are_recorded_without_personal_data
     let text = String::from_utf8(export(&shop.store, Vec::new()).await.unwrap()).unwrap();
     assert_eq!(text.lines().count(), actions(shop).await.len());
     assert!(text.contains(&id) && !text.contains("ann") && !text.contains("example"), "{text}");
+}
+
+on_both_engines!(what_an_administrator_may_not_do_is_recorded_when_it_is_refused);
+async fn what_an_administrator_may_not_do_is_recorded_when_it_is_refused(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, ann) = (server.admin().await, newcomer(server, ANN).await);
+    let role = json!({"name": "clerk", "permissions": ["orders:read", "roles:write"]});
+    admin.post("/admin/v1/roles", role).await.expect(201);
+    let clerk = server.staff("clerk").await;
+    let id = async |client: &TestClient| -> UserId {
+        let account = client.get("/v1/me").await.expect(200);
+        UserId(account["id"].as_str().unwrap().parse().unwrap())
+    };
+    let (clerk_id, ann_id) = (id(&clerk).await, id(&ann).await);
+
+    // by the guard, by a use case, and as the request of another site; what has no credential is not recorded
+    clerk.get("/admin/v1/orders").await.expect(200);
+    let read = clerk.get(&format!("/admin/v1/users/{}", ann_id.0)).await;
+    read.expect(403);
+    let more = json!({"name": "more", "permissions": ["users:read"]});
+    assert_eq!(clerk.post("/admin/v1/roles", more).await.problem(403), "unauthorized_access");
+    ann.get("/admin/v1/orders").await.expect(403);
+    let forged = server.guest().with("cookie", "undercroft_session=x").with("origin", "https://evil.example");
+    forged.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(403);
+    server.guest().get("/admin/v1/orders").await.expect(401);
+
+    let sql =
+        "SELECT action, user_id, subject_id FROM audit_log WHERE action LIKE '%.refused' ORDER BY number";
+    let entries: Vec<(String, Option<UserId>, Option<UserId>)> = rows(shop, sql).await;
+    let expected = [
+        ("adminGetUser.refused", Some(clerk_id), Some(ann_id)),
+        ("adminCreateRole.refused", Some(clerk_id), None),
+        ("adminListOrders.refused", Some(ann_id), None),
+        ("adminCreateCategory.refused", None, None),
+    ];
+    assert_eq!(entries, expected.map(|(action, user, subject)| (action.to_owned(), user, subject)));
+    let list = admin.get("/admin/v1/audit-log?action=adminGetUser.refused").await.expect(200);
+    let entry = &list["items"][0];
+    assert_eq!(entry["request_id"], read.header("x-request-id"));
+    assert_eq!((&entry["network"], &entry["changes"]), (&json!("127.0.0.0/24"), &json!([])));
+    assert_eq!(verified(shop, None).await.1, None);
+}
+
+on_both_engines!(a_flood_of_refused_requests_has_few_entries, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn a_flood_of_refused_requests_has_few_entries(shop: &Shop) {
+    let server = shop.server().await;
+    let count = async || value::<i64>(&shop.database, REFUSED, &[]).await;
+    let [ann, bob] = [server.customer().await, server.customer().await];
+    for _ in 0..30 {
+        ann.get("/admin/v1/orders").await.expect(403);
+    }
+    assert_eq!(count().await, 20);
+    bob.get("/admin/v1/orders").await.expect(403);
+    assert_eq!(count().await, 21, "of another user");
+    shop.clock().advance(SignedDuration::from_mins(4));
+    for _ in 0..2 {
+        ann.get("/admin/v1/orders").await.expect(403);
+    }
+    assert_eq!(count().await, 22, "one in three minutes");
+}
+
+/// The number of refused requests that are recorded.
+const REFUSED: &str = "SELECT COUNT(*) FROM audit_log WHERE action = 'adminListOrders.refused'";
+
+on_both_engines!(who_reads_the_data_of_a_person_is_recorded, with_emails());
+async fn who_reads_the_data_of_a_person_is_recorded(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, ann) = (server.admin().await, newcomer(server, ANN).await);
+    token_to(server, ANN).await;
+    let before = actions(shop).await.len();
+    let id = ann.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned();
+    let path = format!("/admin/v1/users/{id}");
+    admin.get("/admin/v1/users").await.expect(200);
+    admin.get(&path).await.expect(200);
+    let unknown = path.replace(&id, &Uuid::nil().to_string());
+    assert_eq!(admin.get(&unknown).await.problem(404), "user_not_found");
+    let emails = admin.get("/admin/v1/emails").await.expect(200);
+    let email = emails["items"][0]["id"].as_str().unwrap();
+    admin.get(&format!("/admin/v1/emails/{email}")).await.expect(200);
+    for _ in 0..25 {
+        ann.get("/v1/me/export").await.expect(200);
+    }
+
+    let sql = "SELECT action, subject_id FROM audit_log WHERE user_id IS NOT NULL ORDER BY number";
+    let entries: Vec<(String, Option<UserId>)> = rows(shop, sql).await;
+    let reads: Vec<_> = entries.iter().map(|(action, subject)| (action.as_str(), *subject)).collect();
+    let user = |id: &str| Some(UserId(id.parse().unwrap()));
+    let mut expected = vec![("adminGetUser", user(&id)), ("adminGetEmail", user(email))];
+    // those of one who repeats it are counted
+    expected.extend(std::iter::repeat_n(("user.exported", user(&id)), 20));
+    assert_eq!(reads[reads.len() - 22..], expected, "{reads:?}");
+    assert_eq!(actions(shop).await.len(), before + 22);
 }
 
 on_both_engines!(an_action_that_fails_or_belongs_to_a_shopper_is_not_recorded);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::emails;
+use crate::application::{audit, emails};
 use crate::domain::email::{Email, EmailStatus};
 use crate::domain::ids::{EmailId, UserId};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
@@ -14,6 +14,7 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::recorded_store::RecordedStore;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -111,15 +112,17 @@ async fn list_emails(
 
 /// Get an e-mail
 ///
-/// Returns an e-mail with its text. `{token}` stands for a token, which only the recipient gets.
+/// Returns an e-mail with its text. `{token}` stands for a token, which only the recipient gets. The audit log records
+/// who read it.
 #[utoipa::path(get, path = "/admin/v1/emails/{id}", tag = "admin-emails", params(("id" = Uuid, Path)),
     responses((status = 200, body = EmailWithTextBody)))]
 async fn get_email(
     _: Admin,
-    State(app): State<AppState>,
+    RecordedStore(store): RecordedStore,
     Path(id): Path<EmailId>,
 ) -> HandlerResult<Json<EmailWithTextBody>> {
-    let mut email = emails::email(&app.store, id).await?;
+    let mut email = emails::email(&store, id).await?;
+    audit::record_read(&store).await;
     let body = std::mem::take(&mut email.body);
     Ok(Json(EmailWithTextBody { email: EmailBody::of(email), body }))
 }

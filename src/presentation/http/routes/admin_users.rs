@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::application::audit;
 use crate::application::people::birth_dates::{self, ReplaceBirthDate};
 use crate::application::people::granting::Granter;
 use crate::application::people::one_time_passwords;
@@ -19,6 +20,7 @@ use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::{Admin, AdminWithSession};
 use crate::presentation::http::query::{Path, Query};
+use crate::presentation::http::recorded_store::RecordedStore;
 use crate::presentation::http::response::{HandlerResult, StoredResponse};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -64,15 +66,18 @@ async fn list_users(
 }
 
 /// Get a user
+///
+/// The audit log records who read the data of whom.
 #[utoipa::path(get, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 200, body = UserBody)))]
 async fn get_user(
     _: Admin,
-    State(app): State<AppState>,
+    RecordedStore(store): RecordedStore,
     Path(id): Path<UserId>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let user = users::user(&app.store, id).await?;
+    let user = users::user(&store, id).await?;
+    audit::record_read(&store).await;
     Ok(if_none_match.respond(user.version, &UserBody::of(&user)))
 }
 

@@ -22,9 +22,9 @@ use crate::presentation::http::bodies::{
 };
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::WithSessionOrIssuer;
+use crate::presentation::http::recorded_store::RecordedStore;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
-use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
     routes![export_account]
@@ -132,9 +132,12 @@ struct ExportedEmail {
 /// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages. It requires a
 /// session or a token of the identity provider.
 #[utoipa::path(get, path = "/v1/me/export", tag = "account", responses((status = 200, body = AccountExport)))]
-async fn export_account(user: WithSessionOrIssuer, State(app): State<AppState>) -> HandlerResult<Response> {
+async fn export_account(
+    user: WithSessionOrIssuer,
+    RecordedStore(store): RecordedStore,
+) -> HandlerResult<Response> {
     let principal = user.principal();
-    let data = personal_data::of_user(&app.store, principal.user.id).await?;
+    let data = personal_data::of_user(&store, principal.user.id).await?;
     let headers = [(CONTENT_DISPOSITION, "attachment; filename=\"account.json\"")];
     Ok((headers, Json(AccountExport::of(data, principal.session()))).into_response())
 }
