@@ -1,16 +1,18 @@
 //! Secrets and personal data go through every flow at the level `trace`, also those that fail. None is in the log, in
-//! the metrics and the traces, in an event, or in a problem document.
+//! the metrics and the traces, in an event, in the audit log, or in a problem document.
 
 mod watched;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use undercroft::domain::context::Context;
 use undercroft::infrastructure::events::transports::open;
 use undercroft::settings::load;
 
 use self::watched::{Watched, escaped};
 use super::undercroft;
 use crate::support::EmptyPostgres;
+use crate::support::totp::code_at;
 
 const PASSWORD: &str = "canary-Password-7391";
 const NEW_PASSWORD: &str = "canary-Changed-8261";
@@ -113,7 +115,24 @@ fn provoke(watched: &Watched, authorization: &str) {
     assert_eq!(watched.post(&format!("{cart}/checkout"), &own, incomplete).status, 422);
 }
 
-/// Creates and uses an API key and the secret of an authenticator app, which are canaries then.
+/// Exchanges a session for an access token, which is a canary then, and sends it where it is enough and where not.
+fn use_access_token(watched: &mut Watched, authorization: &str) {
+    let issued = watched.request("POST", "/v1/sessions/token", &[("authorization", authorization)], "");
+    let token = issued.expect(200)["access_token"].as_str().unwrap().to_owned();
+    let signature = token.rsplit('.').next().unwrap().to_owned();
+    watched.canaries.insert("access token", token.clone());
+    watched.canaries.insert("signature of the access token", signature);
+    let (bearer, damaged) = (format!("Bearer {token}"), format!("Bearer {token}x"));
+    watched.request("GET", "/v1/me", &[("authorization", &bearer)], "").expect(200);
+    for (authorization, path) in
+        [(&bearer, "/v1/me/export"), (&bearer, "/admin/v1/orders"), (&damaged, "/v1/me")]
+    {
+        let refused = watched.request("GET", path, &[("authorization", authorization)], "");
+        assert!(refused.status >= 400, "{}", refused.text);
+    }
+}
+
+/// Creates and uses an API key, the secret of an authenticator app and recovery codes, which are canaries then.
 fn use_factors(watched: &mut Watched, authorization: &str) {
     let own = [("authorization", authorization)];
     let key = watched.post("/v1/me/api-keys", &own, json!({"name": "Warehouse"})).expect(201)["key"].clone();
@@ -133,6 +152,35 @@ fn use_factors(watched: &mut Watched, authorization: &str) {
         let code = json!({"one_time_password": wrong});
         assert!(watched.post("/v1/me/totp/confirm", &own, code).status >= 400);
     }
+    let code = json!({"one_time_password": code_at(secret, Context::system().clock.now())});
+    let confirmed = watched.post("/v1/me/totp/confirm", &own, code).expect(200);
+    let [first, second] = [0_usize, 1].map(|index| confirmed["recovery_codes"][index].as_str().unwrap());
+    watched.canaries.insert("recovery code", first.to_owned());
+    watched.canaries.insert("recovery code without hyphens", first.replace('-', "").to_uppercase());
+    watched.canaries.insert("second recovery code", second.to_owned());
+    let log_in = |code: &str| json!({"email": EMAIL, "password": PASSWORD, "recovery_code": code});
+    assert_eq!(watched.post("/v1/sessions", &[], log_in(&format!("{first}x"))).status, 401);
+    let session = watched.post("/v1/sessions", &[], log_in(first)).expect(201);
+    let token = session["token"].as_str().unwrap().to_owned();
+    watched.canaries.insert("session by a recovery code", token);
+    assert_eq!(watched.post("/v1/sessions", &[], log_in(first)).status, 401);
+    assert!(watched.request("GET", &format!("/v1/orders/{second}"), &own, "").status >= 400);
+    let end = json!({"current_password": PASSWORD, "recovery_code": second}).to_string();
+    watched.request("DELETE", "/v1/me/totp", &own, &end).expect(204);
+}
+
+/// Verifies the address by a token of an e-mail, and begins to change it. The tokens are canaries then.
+fn use_tokens_of_emails(watched: &mut Watched, root: &str, authorization: &str) {
+    let token = watched.token_of("verification token", root, EMAIL, 0);
+    let verify = |token: &str| json!({"token": token});
+    watched.post("/v1/email-verifications", &[], verify(&token)).expect(204);
+    let change = json!({"email": OTHER_EMAIL, "current_password": PASSWORD}).to_string();
+    watched.request("PATCH", "/v1/me", &[("authorization", authorization)], &change).expect(200);
+    let of_change = watched.token_of("token of another address", root, OTHER_EMAIL, 0);
+    for damaged in [format!("{token}x"), format!("x{of_change}")] {
+        let refused = watched.post("/v1/email-verifications", &[], verify(&damaged));
+        assert!(refused.status >= 400, "{}", refused.text);
+    }
 }
 
 /// Sends canaries through the flows of an account, of orders and of their administration.
@@ -143,12 +191,16 @@ fn sell(watched: &mut Watched, has_emails: bool) {
     let endpoint = json!({"url": format!("http://127.0.0.1:1/{TOKEN}")});
     let endpoint = watched.post("/admin/v1/webhook-endpoints", &admin, endpoint).expect(201);
     watched.canaries.insert("webhook secret", endpoint["secret"].as_str().unwrap().to_owned());
+    let rotate = format!("/admin/v1/webhook-endpoints/{}/rotate-secret", endpoint["id"].as_str().unwrap());
+    let rotated = watched.post(&rotate, &admin, json!({})).expect(200);
+    watched.canaries.insert("new webhook secret", rotated["secret"].as_str().unwrap().to_owned());
 
     let account = json!({"email": EMAIL, "password": PASSWORD, "name": NAME, "birth_date": "1991-07-03"});
     let created = watched.post("/v1/users", &[], account);
     assert!(created.status < 300, "{}", created.text);
     let user = watched.log_in("session", EMAIL, PASSWORD);
     provoke(watched, &user);
+    use_access_token(watched, &user);
     use_factors(watched, &user);
     let own = [("authorization", user.as_str()), ("idempotency-key", IDEMPOTENCY_KEY)];
     let cart_of_user = cart(watched, &own[..1]);
@@ -168,6 +220,7 @@ fn sell(watched: &mut Watched, has_emails: bool) {
     }
 
     if has_emails {
+        use_tokens_of_emails(watched, &root, &user);
         watched.post("/v1/password-resets", &[], json!({"email": EMAIL})).expect(202);
         let token = watched.token_of("reset token", &root, EMAIL, 1);
         let reset = json!({"token": token, "password": NEW_PASSWORD});

@@ -151,6 +151,11 @@ impl Watched {
     /// Logs in; returns the value of `Authorization`, whose token is a canary.
     pub(super) fn log_in(&mut self, name: &'static str, email: &str, password: &str) -> String {
         let session = self.post("/v1/sessions", &[], json!({"email": email, "password": password}));
+        let cookie =
+            session.text.lines().find_map(|line| line.strip_prefix("set-cookie: undercroft_device="));
+        if let Some(device) = cookie.and_then(|cookie| cookie.split(';').next()) {
+            self.canaries.entry("known device").or_insert_with(|| device.to_owned());
+        }
         let token = session.expect(201)["token"].as_str().unwrap().to_owned();
         self.canaries.insert(name, token.clone());
         format!("Bearer {token}")
@@ -201,12 +206,17 @@ impl Watched {
         let metrics = get(&self.metrics, "/metrics");
         assert!(metrics.contains("undercroft_http_request_duration_seconds"), "{metrics}");
         self.assert_none("the metrics", &metrics);
-        let mut events = undercroft(self.folder.path(), &["events", "tail", "--no-follow", "--json"]);
-        let events = events.env("UNDERCROFT_DATABASE", database).output().unwrap();
-        assert!(events.status.success(), "{events:?}");
-        let events = String::from_utf8(events.stdout).unwrap();
-        assert!(events.contains("order.placed"), "{events}");
-        self.assert_none("the events", &events);
+        for (place, command, known) in [
+            ("the events", &["events", "tail", "--no-follow", "--json", "-n", "1000"][..], "order.placed"),
+            ("the audit log", &["audit", "export"][..], "totp.refused"),
+        ] {
+            let mut reading = undercroft(self.folder.path(), command);
+            let read = reading.env("UNDERCROFT_DATABASE", database).output().unwrap();
+            assert!(read.status.success(), "{read:?}");
+            let text = String::from_utf8(read.stdout).unwrap();
+            assert!(text.contains(known), "{text}");
+            self.assert_none(place, &text);
+        }
         self.server.signal("TERM");
         let log = self.log.clone();
         wait_for(&log, "stopped");
