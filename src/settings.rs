@@ -175,8 +175,17 @@ impl Settings {
     /// Returns whether developers read e-mails in the sandbox: with the sandbox, if only this machine reaches the
     /// store, and no mail server gets them.
     pub fn has_sandbox_emails(&self) -> bool {
-        let has_server = matches!(self.mail.url, Some(MailUrl::Smtp(_)));
-        self.has_sandbox() && self.public_address().is_none() && !has_server
+        self.has_sandbox() && self.public_address().is_none() && !self.has_mail_server()
+    }
+
+    /// Returns whether no response says that an e-mail address has an account: customers then log in after their
+    /// address is verified, for which a mail server has to send them e-mails.
+    pub fn hides_registered_addresses(&self) -> bool {
+        self.requirements.hide_registered_addresses.unwrap_or_else(|| self.has_mail_server())
+    }
+
+    fn has_mail_server(&self) -> bool {
+        matches!(self.mail.url, Some(MailUrl::Smtp(_)))
     }
 
     /// Returns the attributes of cookies: `SameSite=None` requires HTTPS.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use serde::Deserialize;
 
 use super::non_zero;
-use super::readers::{parsed_list, subtotals};
+use super::readers::{flag_or_auto, parsed_list, subtotals};
 use crate::domain::age::AgeRule;
 use crate::domain::cart::MAX_LINES;
 use crate::domain::money::{Currency, Money};
@@ -27,8 +27,9 @@ pub struct RequirementSettings {
     pub minimum_ages: Vec<AgeRule>,
     /// Whether administrators need one-time passwords.
     pub administrators_use_one_time_passwords: bool,
-    /// Whether no response says that an e-mail address has an account.
-    pub hide_registered_addresses: bool,
+    /// Whether no response says that an e-mail address has an account; `None` is `auto`: if there is a mail server.
+    #[serde(deserialize_with = "flag_or_auto")]
+    pub hide_registered_addresses: Option<bool>,
     /// What requires a verified e-mail address.
     pub verified_email_for: Vec<VerifiedEmailFor>,
 }
@@ -51,8 +52,29 @@ impl Default for RequirementSettings {
             cart_currencies: Vec::new(),
             minimum_ages: Vec::new(),
             administrators_use_one_time_passwords: false,
-            hide_registered_addresses: false,
+            hide_registered_addresses: None,
             verified_email_for: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MailSettings, Settings};
+    use super::*;
+
+    #[test]
+    fn registered_addresses_are_hidden_if_there_is_a_mail_server_or_the_setting_says_so() {
+        let hides = |url: Option<&str>, setting: Option<bool>| {
+            let url = url.map(|url| url.parse().unwrap());
+            let mail = MailSettings { url, ..MailSettings::default() };
+            let requirements =
+                RequirementSettings { hide_registered_addresses: setting, ..RequirementSettings::default() };
+            Settings { mail, requirements, ..Settings::default() }.hides_registered_addresses()
+        };
+        for (url, by_default) in [(None, false), (Some("local:"), false), (Some("smtp://127.0.0.1"), true)] {
+            assert_eq!(hides(url, None), by_default, "{url:?}");
+            assert!(hides(url, Some(true)) && !hides(url, Some(false)), "{url:?}");
         }
     }
 }

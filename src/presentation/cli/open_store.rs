@@ -164,6 +164,7 @@ fn issuer(settings: &Settings, database: &Database) -> String {
 fn terms(settings: &Settings, default_currency: Currency, issuer: String) -> Terms {
     let (sandbox_emails, pages) = (settings.has_sandbox_emails(), settings.pages.clone());
     let (requirements, holds) = (&settings.requirements, hold_limits(&settings.holds));
+    let hide_registered_addresses = settings.hides_registered_addresses();
     let identities = IdentityTerms {
         creates_users: settings.authentication.create_users,
         links_by_email: settings.authentication.link_by_email,
@@ -194,7 +195,7 @@ fn terms(settings: &Settings, default_currency: Currency, issuer: String) -> Ter
         },
         accounts: AccountTerms {
             administrators_use_one_time_passwords: requirements.administrators_use_one_time_passwords,
-            hide_registered_addresses: requirements.hide_registered_addresses,
+            hide_registered_addresses,
         },
         pages: AccountPages {
             email_verification: pages.email_verification,

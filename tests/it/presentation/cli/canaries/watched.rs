@@ -101,6 +101,8 @@ impl Watched {
         command
             .env("UNDERCROFT_LOG__LEVEL", "trace")
             .env("UNDERCROFT_MAIL__URL", mail)
+            // a mail server that is away verifies no address
+            .env("UNDERCROFT_REQUIREMENTS__HIDE_REGISTERED_ADDRESSES", "false")
             .env("UNDERCROFT_CACHE", format!("redis://:{URL_PASSWORD}@127.0.0.1:1"))
             .env("UNDERCROFT_WEBHOOKS__ALLOW_PRIVATE", "true")
             .env("UNDERCROFT_METRICS__LISTEN", "127.0.0.1:0")
