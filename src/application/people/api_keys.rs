@@ -15,14 +15,16 @@ use crate::domain::ids::{ApiKeyId, UserId};
 use crate::domain::permission::{Permission, Permissions};
 use crate::domain::time::{earlier, later};
 use crate::domain::user::User;
-use crate::infrastructure::exceptions::{Conflict, Failure, Fault, NotFound, ValidationException};
+use crate::infrastructure::exceptions::{
+    Conflict, Failure, Fault, NotFound, UnauthorizedAccessException, ValidationException,
+};
 use crate::infrastructure::guards::Principal;
 use crate::infrastructure::repositories::{
-    ApiKeyFilter, ApiKeyRepository, Page, StaffRoleRepository, UnitOfWork,
+    ApiKeyFilter, ApiKeyRepository, Page, SessionRepository, StaffRoleRepository, UnitOfWork,
 };
 
 use super::granting::{Grantable, Granter};
-use super::users;
+use super::{sessions, users};
 
 /// The least time between two recorded uses of a key.
 const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
@@ -59,29 +61,44 @@ pub struct CreatedApiKey {
 /// # Errors
 ///
 /// A [`ValidationException`] for a scope that the user does not have or no key can have, [`Conflict::TooManyApiKeys`],
-/// and [`Conflict::Stale`] if the password or the role has changed since the request was authenticated: such a change
-/// ends all keys of the user.
+/// [`UnauthorizedAccessException::InvalidToken`] if the session has ended, and [`Conflict::Stale`] if the password or
+/// the role has changed since the request was authenticated, or all sessions of the user were ended: that may end all
+/// keys of the user.
 pub async fn create(
     store: &Store,
     principal: &Principal,
     new: CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
     check_scopes(principal.permissions, &new.scopes)?;
-    let owner = (principal.user.clone(), principal.permissions);
+    let owner = (principal.user.clone(), principal.permissions, epoch(store, principal).await?);
     let write = store.database().write((store.mailing(), owner, new), async |work, (mailing, owner, new)| {
         create_in(work, mailing, owner, new).await
     });
     write.await
 }
 
+/// Returns the epoch of the user's sessions, in which the session of the request has not ended.
+async fn epoch(store: &Store, principal: &Principal) -> Result<Option<i64>, Failure> {
+    let mut connection = store.database().read().await?;
+    let epoch = SessionRepository(&mut connection).epoch(principal.user_id()).await?;
+    drop(connection);
+    if let Some(session) = principal.session()
+        && sessions::by_id(store, principal.user_id(), session.id()).await?.is_none()
+    {
+        return Err(UnauthorizedAccessException::InvalidToken.into());
+    }
+    Ok(epoch)
+}
+
 async fn create_in(
     work: &mut UnitOfWork,
     mailing: &Mailing,
-    (owner, permissions): &(User, Permissions),
+    (owner, permissions, epoch): &(User, Permissions, Option<i64>),
     new: &CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
     let user = users::lock_not_erased(work, owner.id).await?;
-    if (&user.password_hash, user.role) != (&owner.password_hash, owner.role) {
+    let is_same_epoch = SessionRepository(work).epoch(user.id).await? == *epoch;
+    if !is_same_epoch || (&user.password_hash, user.role) != (&owner.password_hash, owner.role) {
         return Err(Conflict::Stale.into());
     }
     let current = StaffRoleRepository(work).permissions_of(&user).await?;

@@ -15,7 +15,8 @@ use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessExc
 use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::middleware::{BegunSession, Ending, SessionStore};
 use crate::infrastructure::repositories::{
-    EndedSessions, SessionRepository, SigningKey, UnitOfWork, UserRepository, UserTokenRepository,
+    ApiKeyRepository, EndedSessions, SessionRepository, SigningKey, UnitOfWork, UserRepository,
+    UserTokenRepository,
 };
 
 use super::known_devices;
@@ -317,20 +318,37 @@ async fn end_one(work: &mut UnitOfWork, ending: &Ending) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Ends all sessions of a user, and the tokens that were sent to the user by e-mail.
-pub async fn log_out_everywhere(store: &Store, user_id: UserId) -> Result<(), Failure> {
-    let write = store.database().write(user_id, async |work, user_id| end_everywhere(work, *user_id).await);
+/// Ends all sessions of a user, and the tokens that were sent to the user by e-mail. If `with_api_keys`, revokes all
+/// API keys of the user, too.
+pub async fn log_out_everywhere(store: &Store, user_id: UserId, with_api_keys: bool) -> Result<(), Failure> {
+    let given = (user_id, with_api_keys);
+    let write = store.database().write(given, async |work, &(user_id, with_api_keys)| {
+        end_everywhere(work, user_id, with_api_keys).await
+    });
     end_in_redis(store, &write.await?).await;
     Ok(())
 }
 
-/// Ends all sessions of a user, and the tokens that were sent to the user by e-mail, in an open transaction. After the
-/// commit, call [`settle`].
-pub(super) async fn end_everywhere(work: &mut UnitOfWork, user_id: UserId) -> Result<EndedSessions, Failure> {
+/// Ends all sessions of a user, and the tokens that were sent to the user by e-mail, in an open transaction.
+/// If `with_api_keys`, revokes all API keys of the user, too. After the commit, call [`end_in_redis`].
+pub(super) async fn end_everywhere(
+    work: &mut UnitOfWork,
+    user_id: UserId,
+    with_api_keys: bool,
+) -> Result<EndedSessions, Failure> {
     work.record(SecurityAction::LoggedOutEverywhere, Some(user_id));
     // a stranger with a session may have requested them
     UserTokenRepository::end_all_of(work, user_id).await?;
-    Ok(SessionRepository::end_all_of(work, user_id).await?)
+    // the user is locked from then on, so that no key is created meanwhile
+    let ended = SessionRepository::end_all_of(work, user_id).await?;
+    if with_api_keys {
+        let revoked = ApiKeyRepository(work).of_user(user_id).await?;
+        for api_key in revoked {
+            work.record_api_key(SecurityAction::ApiKeyRevoked, api_key.id);
+        }
+        ApiKeyRepository::remove_all_of(work, user_id).await?;
+    }
+    Ok(ended)
 }
 
 /// Removes what Redis has of sessions that a transaction ended, after its commit.

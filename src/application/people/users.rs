@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::audit::SecurityAction;
 use crate::domain::events::{SubscriptionChanged, UserErased};
 use crate::domain::ids::UserId;
+use crate::domain::permission::{Permission, Resource};
 use crate::domain::state::State;
 use crate::domain::subscription::SubscriptionStatus;
 use crate::domain::user::{Role, User};
@@ -138,16 +139,26 @@ async fn check_role_exists(work: &mut UnitOfWork, name: Option<&str>) -> Result<
 }
 
 /// Ends all sessions of a user, such as those of a stolen device, and the tokens that were sent to the user by e-mail.
+/// If `with_api_keys`, revokes all API keys of the user, too.
 ///
 /// # Errors
 ///
-/// Those of a permission that the user has and the granter does not have.
-pub async fn end_sessions(store: &Store, granter: Granter, id: UserId) -> Result<(), Failure> {
-    let write = store.database().write((granter, id), async |work, &(granter, id)| {
+/// Those of a permission that the user has and the granter does not have, and of `api-keys:write` to revoke API keys.
+pub async fn end_sessions(
+    store: &Store,
+    granter: Granter,
+    id: UserId,
+    with_api_keys: bool,
+) -> Result<(), Failure> {
+    let given = (granter, id, with_api_keys);
+    let write = store.database().write(given, async |work, &(granter, id, with_api_keys)| {
         let grantable = Grantable::lock(work, granter).await?;
         let user = find_not_erased(work, id).await?;
         grantable.check_user(work, &user).await?;
-        sessions::end_everywhere(work, user.id).await
+        if with_api_keys {
+            grantable.check([Permission::write(Resource::ApiKeys)].into_iter().collect())?;
+        }
+        sessions::end_everywhere(work, user.id, with_api_keys).await
     });
     sessions::end_in_redis(store, &write.await?).await;
     Ok(())

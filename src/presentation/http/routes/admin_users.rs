@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::sessions::EndSessionsQuery;
 use crate::application::audit;
 use crate::application::people::birth_dates::{self, ReplaceBirthDate};
 use crate::application::people::granting::Granter;
@@ -141,16 +142,17 @@ async fn end_user_totp(
 /// End the sessions of a user
 ///
 /// Logs the user out everywhere, such as after a device was stolen, and ends the tokens that were sent to the user by
-/// e-mail. API keys are revoked by themselves. The request is refused for an administrator who has a permission that
-/// the caller does not have.
+/// e-mail. API keys stay valid unless `revoke_api_keys` is `true`, which requires the permission `api-keys:write`, too.
+/// The request is refused for an administrator who has a permission that the caller does not have.
 #[utoipa::path(delete, path = "/admin/v1/users/{id}/sessions", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn end_user_sessions(
     admin: AdminWithSession,
     State(app): State<AppState>,
     Path(id): Path<UserId>,
+    Query(EndSessionsQuery { revoke_api_keys }): Query<EndSessionsQuery>,
 ) -> HandlerResult<StatusCode> {
-    users::end_sessions(&app.store, Granter::of(&admin.0), id).await?;
+    users::end_sessions(&app.store, Granter::of(&admin.0), id, revoke_api_keys).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -81,8 +81,8 @@ async fn list_api_keys(
 ///
 /// The key is valid until it is revoked or expires, and at most until the password of the user is changed or reset, the
 /// user becomes or ceases to be an administrator, or the user is erased. It stays valid when the user logs out
-/// everywhere, changes the e-mail address, or enrols or ends one-time passwords. `last_used_at` in the list shows which
-/// keys are in use.
+/// everywhere (unless `revoke_api_keys` is `true`), changes the e-mail address, or enrols or ends one-time passwords.
+/// `last_used_at` in the list shows which keys are in use.
 ///
 /// The operation takes no idempotency key, since the key would have to be stored with it: a repeated request creates a
 /// second key.

@@ -5,8 +5,8 @@ use http::StatusCode;
 use http::header::SET_COOKIE;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::application::people::authentication;
 use crate::application::people::log_in_limits::LogInClient;
@@ -21,7 +21,7 @@ use crate::presentation::http::log_in_client::device_cookie;
 use crate::presentation::http::principal::{
     CredentialHolder, OwnCookie, Public, WithSession, removed_session_cookies, session_cookie,
 };
-use crate::presentation::http::query::Path;
+use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::rate_classes::LOG_IN;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
@@ -43,6 +43,16 @@ pub(super) fn routes() -> Routes {
         delete_all_sessions,
     ];
     others.and(log_in.limited(LOG_IN))
+}
+
+/// What ends with all sessions of a user.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EndSessionsQuery {
+    /// Whether all API keys of the user are revoked, too.
+    #[serde(default)]
+    #[param(default = false)]
+    pub(super) revoke_api_keys: bool,
 }
 
 /// A session of a user.
@@ -166,10 +176,16 @@ async fn delete_session_by_id(
 
 /// Log out everywhere
 ///
-/// Ends all sessions of the user, and the tokens that were sent to the user by e-mail.
+/// Ends all sessions of the user, and the tokens that were sent to the user by e-mail. API keys stay valid unless
+/// `revoke_api_keys` is `true`. A user whose account a stranger has used sets that, or changes the password, which ends
+/// all API keys and all other sessions.
 #[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", responses((status = 204)))]
-async fn delete_all_sessions(principal: WithSession, State(app): State<AppState>) -> HandlerResult {
-    sessions::log_out_everywhere(&app.store, principal.user_id()).await?;
+async fn delete_all_sessions(
+    principal: WithSession,
+    State(app): State<AppState>,
+    Query(EndSessionsQuery { revoke_api_keys }): Query<EndSessionsQuery>,
+) -> HandlerResult {
+    sessions::log_out_everywhere(&app.store, principal.user_id(), revoke_api_keys).await?;
     Ok(logged_out(&app))
 }
 

@@ -1,5 +1,7 @@
 //! API keys: what they can do and what they cannot, their scopes, and their end.
 
+mod ended_with_sessions;
+
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -186,6 +188,7 @@ async fn no_key_is_created_after_a_change_that_ends_the_keys_of_the_user(shop: &
     let root = server.admin().await;
     root.post("/admin/v1/roles", json!({"name": "few", "permissions": []})).await.expect(201);
     for (change, code) in [
+        ("UPDATE users SET session_epoch = session_epoch + 1", "stale"),
         ("UPDATE users SET password_hash = 'another'", "stale"),
         ("UPDATE users SET role = 'customer'", "stale"),
         ("UPDATE users SET staff_role = 'few' WHERE role = 'admin'", "validation"),
