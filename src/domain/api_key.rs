@@ -47,6 +47,8 @@ pub struct ApiKey {
     pub key_hash: Vec<u8>,
     /// The permissions of the key. It has those of them that its user has, too.
     pub scopes: Permissions,
+    /// Whether the key only reads: it is refused with a method that may change something.
+    pub read_only: bool,
     /// The time at which the key was created, UTC.
     pub created_at: Timestamp,
     /// The time at which the key expires, UTC; `None` if it does not.

@@ -12,7 +12,7 @@ use crate::application::{Mailing, Store};
 use crate::domain::api_key::{API_KEY_BYTES, ApiKey, ApiKeyText, MAX_API_KEYS, SESSION_ONLY};
 use crate::domain::audit::SecurityAction;
 use crate::domain::ids::{ApiKeyId, UserId};
-use crate::domain::permission::{Permission, Permissions};
+use crate::domain::permission::{Action, Permission, Permissions};
 use crate::domain::time::{earlier, later};
 use crate::domain::user::User;
 use crate::infrastructure::exceptions::{
@@ -42,6 +42,11 @@ pub struct CreateApiKey {
     #[serde(default)]
     #[schema(default = json!([]), max_items = 128)]
     pub scopes: Vec<Permission>,
+    /// Whether the key only reads: requests with another method than GET and HEAD are refused. It then has no scope
+    /// that writes.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub read_only: bool,
     /// The number of days after which the key expires. If omitted, it does not expire.
     #[schema(nullable = false, minimum = 1, maximum = 3650)]
     pub lifetime_days: Option<i64>,
@@ -60,16 +65,16 @@ pub struct CreatedApiKey {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] for a scope that the user does not have or no key can have, [`Conflict::TooManyApiKeys`],
-/// [`UnauthorizedAccessException::InvalidToken`] if the session has ended, and [`Conflict::Stale`] if the password or
-/// the role has changed since the request was authenticated, or all sessions of the user were ended: that may end all
-/// keys of the user.
+/// A [`ValidationException`] for a scope that the user does not have or the key cannot have,
+/// [`Conflict::TooManyApiKeys`], [`UnauthorizedAccessException::InvalidToken`] if the session has ended, and
+/// [`Conflict::Stale`] if the password or the role has changed since the request was authenticated, or all sessions of
+/// the user were ended: that may end all keys of the user.
 pub async fn create(
     store: &Store,
     principal: &Principal,
     new: CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
-    check_scopes(principal.permissions, &new.scopes)?;
+    check_scopes(principal.permissions, &new)?;
     let owner = (principal.user.clone(), principal.permissions, epoch(store, principal).await?);
     let write = store.database().write((store.mailing(), owner, new), async |work, (mailing, owner, new)| {
         create_in(work, mailing, owner, new).await
@@ -102,7 +107,7 @@ async fn create_in(
         return Err(Conflict::Stale.into());
     }
     let current = StaffRoleRepository(work).permissions_of(&user).await?;
-    check_scopes(permissions.intersection(current), &new.scopes)?;
+    check_scopes(permissions.intersection(current), new)?;
     if ApiKeyRepository::count(work, user.id).await? >= MAX_API_KEYS {
         return Err(Conflict::TooManyApiKeys.into());
     }
@@ -117,6 +122,7 @@ async fn create_in(
         hint: text.hint().to_owned(),
         key_hash: text.hash(),
         scopes: new.scopes.iter().copied().collect(),
+        read_only: new.read_only,
         created_at: now,
         expires_at: lifetime.map(|lifetime| later(now, lifetime)),
         last_used_at: None,
@@ -127,10 +133,14 @@ async fn create_in(
     Ok(CreatedApiKey { api_key, text })
 }
 
-/// Fails for a scope that is not one of the permissions, or that no key can have.
-fn check_scopes(permissions: Permissions, scopes: &[Permission]) -> Result<(), Failure> {
-    let is_allowed = |scope: &Permission| permissions.contains(*scope) && !SESSION_ONLY.contains(scope);
-    let missing = scopes.iter().position(|scope| !is_allowed(scope));
+/// Fails for a scope that is not one of the permissions, that no key can have, or that a key which only reads cannot
+/// have.
+fn check_scopes(permissions: Permissions, new: &CreateApiKey) -> Result<(), Failure> {
+    let is_allowed = |scope: &Permission| {
+        let is_used = !new.read_only || scope.action == Action::Read;
+        is_used && permissions.contains(*scope) && !SESSION_ONLY.contains(scope)
+    };
+    let missing = new.scopes.iter().position(|scope| !is_allowed(scope));
     let Some(index) = missing else { return Ok(()) };
     let allowed = permissions.iter().filter(is_allowed).map(|permission| json!(permission)).collect();
     Err(ValidationException::one(format!("/scopes/{index}").as_str(), Fault::NotAllowed { allowed }).into())

@@ -64,6 +64,7 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
             U::MissingPermission(Permission::write(Resource::Orders)),
             U::SessionRequired,
             U::SessionOrApiKeyRequired,
+            U::ReadOnlyKey,
             U::AgeRestricted,
             U::NotBought,
             U::EmailNotVerified,

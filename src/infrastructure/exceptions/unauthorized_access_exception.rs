@@ -44,6 +44,9 @@ pub enum UnauthorizedAccessException {
     /// 403: an access token was sent for what administrators do: it goes to other services, and has no permission.
     #[error("requires a session or an API key")]
     SessionOrApiKeyRequired,
+    /// 403: an API key that only reads was sent with a method that may change something.
+    #[error("the API key only reads")]
+    ReadOnlyKey,
     /// 403: the product has a minimum age, and the shopper is younger or has given no birth date.
     #[error("below the minimum age")]
     AgeRestricted,

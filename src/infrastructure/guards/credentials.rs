@@ -118,6 +118,11 @@ impl Means {
             Self::ApiKey(api_key) => api_key.scopes,
         }
     }
+
+    /// Returns whether these means only read.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::ApiKey(api_key) if api_key.read_only)
+    }
 }
 
 impl Credentials {
@@ -172,6 +177,7 @@ impl Credentials {
             hint: String::new(),
             key_hash: Vec::new(),
             scopes: scopes.iter().copied().collect(),
+            read_only: false,
             created_at: user.created_at,
             expires_at: None,
             last_used_at: None,

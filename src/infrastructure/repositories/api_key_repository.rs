@@ -19,6 +19,7 @@ table! {
     hint,
     key_hash,
     scopes: json,
+    read_only,
     created_at,
     expires_at,
     last_used_at,

@@ -192,7 +192,8 @@ impl VerifyCredential for AppState {
     type Principal = Credentials;
 
     /// Verifies a credential, sets the user of the request, and counts the request for the user or the user's API
-    /// keys. A browser still sends the cookie of an ended session.
+    /// keys. A browser still sends the cookie of an ended session. An API key that only reads is refused with a method
+    /// that may change something, whatever the route requires.
     async fn verify(&self, parts: &Parts, credential: Credential<'_>) -> Result<Credentials, Failure> {
         let credentials = match credential {
             Credential::Bearer(text) if authentication::may_link(&self.store, text) => {
@@ -206,6 +207,9 @@ impl VerifyCredential for AppState {
             RequestUser::set(&parts.extensions, acting_user(principal));
             if let Some(limits) = parts.extensions.get::<RequestLimits>() {
                 limits.count_user(partition(principal)).await?;
+            }
+            if principal.means.is_read_only() && !parts.method.is_safe() {
+                return Err(UnauthorizedAccessException::ReadOnlyKey.into());
             }
         }
         Ok(credentials)

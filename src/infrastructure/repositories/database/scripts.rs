@@ -104,4 +104,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "invoices_by_user",
         script: include_str!("../../../../migrations/0021_invoices_by_user.sql"),
     },
+    Migration {
+        version: 22,
+        name: "read_only_api_keys",
+        script: include_str!("../../../../migrations/0022_read_only_api_keys.sql"),
+    },
 ];

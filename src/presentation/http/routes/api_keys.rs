@@ -41,6 +41,8 @@ pub(super) struct ApiKeyBody {
     hint: String,
     /// The permissions of the key. It has those of them that its user has, too.
     scopes: Vec<Permission>,
+    /// Whether the key only reads: requests with another method than GET and HEAD are refused.
+    read_only: bool,
     /// The time at which the key was created.
     created_at: Timestamp,
     /// The time at which the key expires; `null` if it does not.
@@ -76,8 +78,9 @@ async fn list_api_keys(
 /// Creates a key by which a program acts for the user, in `Authorization: Bearer uck_…`. It cannot change the
 /// password or the e-mail address, cannot read or change sessions and API keys, and cannot change roles. What an
 /// administrator's key does as an administrator is limited by its `scopes`, and by the permissions that the user has at
-/// that time. The key begins with `uck_` and ends with a checksum, so that programs that search for leaked secrets find
-/// it.
+/// that time. Every user can create a key that only reads (`read_only`): a request with another method than GET and
+/// HEAD is refused with the reason `read_only_key`, also one of what a customer may do. The key begins with `uck_` and
+/// ends with a checksum, so that programs that search for leaked secrets find it.
 ///
 /// The key is valid until it is revoked or expires, and at most until the password of the user is changed or reset, the
 /// user becomes or ceases to be an administrator, or the user is erased. It stays valid when the user logs out
@@ -136,6 +139,7 @@ impl ApiKeyBody {
             name: api_key.name.clone(),
             hint: api_key.hint.clone(),
             scopes: api_key.scopes.iter().collect(),
+            read_only: api_key.read_only,
             created_at: api_key.created_at,
             expires_at: api_key.expires_at,
             last_used_at: api_key.last_used_at,

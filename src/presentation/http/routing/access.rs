@@ -37,9 +37,10 @@ impl Access {
             return;
         }
         description.fails(UnauthorizedAccessException::InvalidToken);
-        // another site may make a browser send the cookie
+        // another site may make a browser send the cookie, and an API key may only read
         if !description.is_safe() {
             description.fails(UnauthorizedAccessException::ForeignOrigin);
+            description.fails(UnauthorizedAccessException::ReadOnlyKey);
         }
     }
 }

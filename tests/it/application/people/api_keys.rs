@@ -1,6 +1,7 @@
 //! API keys: what they can do and what they cannot, their scopes, and their end.
 
 mod ended_with_sessions;
+mod read_only;
 
 use http::Method;
 use jiff::SignedDuration;
@@ -200,7 +201,7 @@ async fn no_key_is_created_after_a_change_that_ends_the_keys_of_the_user(shop: &
         let (changing, complete) = write_until_committed(&shop.database, change).await;
         let store = shop.store.clone();
         let scopes = vec!["products:read".parse().unwrap()];
-        let new = CreateApiKey { name: "A".into(), scopes, lifetime_days: None };
+        let new = CreateApiKey { name: "A".into(), scopes, read_only: false, lifetime_days: None };
         let creating = tokio::spawn(async move { api_keys::create(&store, &principal, new).await });
         wait_for_lock(&shop.database).await;
         complete.cancel();
@@ -285,7 +286,9 @@ async fn the_database_refuses_rows_that_are_no_keys(shop: &Shop) {
         "UPDATE api_keys SET name = ''",
         "UPDATE api_keys SET hint = 'uck_'",
         "UPDATE api_keys SET expires_at = created_at",
-        "INSERT INTO api_keys SELECT user_id, user_id, name, hint, key_hash, scopes, created_at, NULL, NULL FROM api_keys",
+        "UPDATE api_keys SET read_only = NULL",
+        "INSERT INTO api_keys SELECT user_id, user_id, name, hint, key_hash, scopes, created_at, NULL, NULL, read_only \
+         FROM api_keys",
     ] {
         let written = shop.database.write(change, async |work, change| work.execute(change, &[]).await).await;
         assert!(written.is_err(), "{change}");

@@ -203,7 +203,7 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO user_tokens SELECT user_id, user_id, 'password_reset', token_hash, 'a@example.com', created_at, \
            created_at FROM sessions LIMIT 1",
         "INSERT INTO files SELECT user_id, user_id, 'a', 'image/png', 1, token_hash, created_at, NULL FROM sessions LIMIT 1",
-        "INSERT INTO api_keys SELECT user_id, user_id, 'a', 'uck_01234567', token_hash, '[]', created_at, NULL, NULL \
+        "INSERT INTO api_keys SELECT user_id, user_id, 'a', 'uck_01234567', token_hash, '[]', created_at, NULL, NULL, TRUE \
            FROM sessions LIMIT 1",
         "INSERT INTO access_token_keys SELECT user_id, created_at FROM sessions LIMIT 1",
         "INSERT INTO one_time_passwords SELECT user_id, token_hash, 0, 0, NULL, created_at FROM sessions LIMIT 1",

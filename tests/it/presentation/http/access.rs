@@ -93,12 +93,13 @@ const WITH_SESSION: &[&str] = &[
     "PUT /admin/v1/roles/{name}",
 ];
 /// The reasons for which a credential is refused.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 7] = [
     "not_logged_in",
     "invalid_token",
     "not_allowed",
     "session_required",
     "session_or_api_key_required",
+    "read_only_key",
     "foreign_origin",
 ];
 /// The routes without a policy, which are no operations of the document, and why everyone may get them.
@@ -196,7 +197,7 @@ impl Row {
         let has_session = has_session || self.means == Means::IssuerToken && takes_issuer;
         let is_refused = !has_session && WITH_SESSION.contains(&name.as_str());
         let is_in_scope = match self.means {
-            Means::Cookie | Means::Bearer | Means::ApiKey => true,
+            Means::Cookie | Means::Bearer | Means::ApiKey | Means::ReadOnlyApiKey => true,
             Means::AccessToken | Means::IssuerToken => false,
             Means::ApiKeyOfFewScopes => operation.described["x-required-permission"] == FEW,
         };
@@ -204,6 +205,9 @@ impl Row {
             Policy::Public => return Expected::Allowed,
             Policy::Anyone if WITH_ANY_CREDENTIAL.contains(&operation.to_string().as_str()) => {
                 return Expected::Allowed;
+            }
+            _ if self.means == Means::ReadOnlyApiKey && !operation.method.is_safe() => {
+                return Expected::Refused(403);
             }
             Policy::Anyone if self.caller == Caller::EndedSession && self.means != Means::Cookie => {
                 return Expected::Refused(401);
@@ -319,7 +323,9 @@ async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(sh
                     Means::Bearer => client,
                     Means::Cookie => with_each_credential(server, client)[1].1.clone(),
                     Means::AccessToken => with_access_token(server, &client).await,
-                    Means::ApiKey | Means::ApiKeyOfFewScopes => with_key(server, &client, row.means).await,
+                    Means::ApiKey | Means::ApiKeyOfFewScopes | Means::ReadOnlyApiKey => {
+                        with_key(server, &client, row.means).await
+                    }
                     Means::IssuerToken => provider.newcomer(),
                 },
             };

@@ -32,6 +32,8 @@ pub(super) enum Means {
     ApiKey,
     /// An API key of an administrator with the scope [`FEW`].
     ApiKeyOfFewScopes,
+    /// An API key that only reads, of an administrator with all scopes that do.
+    ReadOnlyApiKey,
     /// A token of the identity provider.
     IssuerToken,
 }
@@ -61,13 +63,15 @@ pub(super) fn with_each_credential(server: &TestServer, bearer: TestClient) -> [
 pub(super) async fn with_key(server: &TestServer, owner: &TestClient, means: Means) -> TestClient {
     let permissions = owner.get("/admin/v1/permissions").await;
     let all = permissions.json()["items"].as_array().cloned().unwrap_or_default();
+    let is_read_only = means == Means::ReadOnlyApiKey;
     let scopes: Vec<_> = all
         .iter()
         .map(|permission| permission["name"].clone())
         .filter(|name| SESSION_ONLY.iter().all(|other| *name != json!(other)))
+        .filter(|name| !is_read_only || name.as_str().unwrap().ends_with(":read"))
         .collect();
     let scopes = if means == Means::ApiKeyOfFewScopes { vec![json!(FEW)] } else { scopes };
-    let new = json!({"name": "Key", "scopes": scopes, "lifetime_days": 1});
+    let new = json!({"name": "Key", "scopes": scopes, "read_only": is_read_only, "lifetime_days": 1});
     let created = owner.post("/v1/me/api-keys", new).await.expect(201);
     server.guest().with("authorization", &format!("Bearer {}", created["key"].as_str().unwrap()))
 }
@@ -87,6 +91,8 @@ async fn rows_with_keys(server: &TestServer, owner: &TestClient) -> Vec<Row> {
         (Caller::OtherCustomer, &other, Means::ApiKey),
         (Caller::Administrator, &administrator, Means::ApiKey),
         (Caller::Administrator, &administrator, Means::ApiKeyOfFewScopes),
+        (Caller::Owner, owner, Means::ReadOnlyApiKey),
+        (Caller::Administrator, &administrator, Means::ReadOnlyApiKey),
     ] {
         rows.push(Row { caller, means, client: with_key(server, client, means).await });
     }
