@@ -104,6 +104,7 @@ fn terms() -> Outcome<Terms> {
         name: "Bench".into(),
         identities: IdentityTerms::default(),
         issuer: "https://shop.example".into(),
+        access_token_audiences: Vec::new(),
         base_language: Language::EN,
         default_currency: Currency::EUR,
         default_country: "DE".parse()?,

@@ -130,9 +130,11 @@ pub struct Terms {
     pub name: String,
     /// How users of the identity provider become users of the store.
     pub identities: IdentityTerms,
-    /// The issuer and the audience of access tokens: the URL of the store, if it is known. All servers of a store have
-    /// the same.
+    /// The issuer of access tokens, and the audience of those for the store itself: the URL of the store, if it is
+    /// known. All servers of a store have the same.
     pub issuer: String,
+    /// The audiences of access tokens for other services.
+    pub access_token_audiences: Vec<String>,
     /// The language of names and descriptions beside their translations.
     pub base_language: Language,
     /// The currency of a cart that is created without one.

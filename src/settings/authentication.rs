@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 
-use super::readers::{issuer, parsed_list};
+use super::readers::{issuer, names, parsed_list};
 use crate::infrastructure::middleware::jwt::Algorithm;
 
-/// `[authentication]`: the identity provider whose tokens are accepted.
+/// `[authentication]`: the identity provider whose tokens are accepted, and the services for which the store issues
+/// tokens.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthenticationSettings {
@@ -21,6 +22,9 @@ pub struct AuthenticationSettings {
     pub create_users: bool,
     /// Whether a subject with a verified e-mail address becomes the customer with the same verified address.
     pub link_by_email: bool,
+    /// The audiences of access tokens for other services.
+    #[serde(deserialize_with = "names")]
+    pub access_token_audiences: Vec<String>,
 }
 
 impl Default for AuthenticationSettings {
@@ -31,6 +35,23 @@ impl Default for AuthenticationSettings {
             algorithms: vec![Algorithm::Rs256, Algorithm::Es256],
             create_users: false,
             link_by_email: false,
+            access_token_audiences: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::of_flags;
+
+    #[test]
+    fn no_audience_is_empty() {
+        let read = |audiences: &str| {
+            let settings = of_flags(&[("authentication.access_token_audiences", audiences.to_owned())]);
+            settings.map(|settings| settings.authentication.access_token_audiences)
+        };
+        assert_eq!(read(r#"["a", "b"]"#).unwrap(), ["a", "b"]);
+        let error = read(r#"["a", ""]"#).unwrap_err().to_string();
+        assert!(error.contains("access_token_audiences: the list has an empty text"), "{error}");
     }
 }

@@ -127,6 +127,13 @@ pub(super) fn parsed_list<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     texts.into_iter().map(parsed).collect()
 }
 
+/// Reads a list of texts, none of which is empty.
+pub(super) fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let has_empty = names.iter().any(String::is_empty);
+    if has_empty { Err(de::Error::custom("the list has an empty text")) } else { Ok(names) }
+}
+
 /// Reads the least subtotals, each in minor units of a currency.
 pub(super) fn subtotals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Money>, D::Error> {
     let parsed = |text: &String| {

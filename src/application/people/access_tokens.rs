@@ -1,16 +1,18 @@
 //! Access tokens: signed JSON Web Tokens (RFC 9068) by which other services know a user without a query.
 //!
-//! A session is exchanged for one. It is valid until it expires, after ten minutes or with the session; at this store
-//! only until the session ends, if that is before. The keys are derived from the secret of the store;
-//! docs/decisions/0023-api-keys-and-access-tokens.md has the reasons.
+//! A session is exchanged for one, for the store or for the service that the client names. It is valid until it expires,
+//! after ten minutes or with the session; at this store only until the session ends, if that is before. The keys are
+//! derived from the secret of the store; docs/decisions/0023-api-keys-and-access-tokens.md has the reasons.
 
+use std::iter;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::time::timeout;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::application::Store;
@@ -22,7 +24,7 @@ use crate::domain::permission::Permissions;
 use crate::domain::time::later;
 use crate::domain::user::{Role, Session, User, UserData};
 use crate::infrastructure::cache::{LoadError, Own};
-use crate::infrastructure::exceptions::{Failure, Technical};
+use crate::infrastructure::exceptions::{Failure, Fault, Technical, ValidationException};
 use crate::infrastructure::guards::{Means, Principal};
 use crate::infrastructure::middleware::jwt::{Algorithm, Expected, KeySet, TokenSigner, stated_key, verify};
 use crate::infrastructure::repositories::{AccessTokenKeyRepository, DatabaseError};
@@ -63,6 +65,16 @@ impl KnownKeys {
     }
 }
 
+/// The access token to issue.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateAccessToken {
+    /// The service that the token is for: one of those that the settings of the store name. If omitted, it is the store
+    /// itself. The store does not accept a token for another service.
+    #[schema(nullable = false, min_length = 1, max_length = 255, example = "https://billing.example.com")]
+    pub audience: Option<String>,
+}
+
 /// A token that was issued.
 #[derive(Clone)]
 pub struct IssuedAccessToken {
@@ -93,7 +105,17 @@ struct Claims<'a> {
 }
 
 /// Issues a token for a user with a session.
-pub async fn issue(store: &Store, user: &User, session: &Session) -> Result<IssuedAccessToken, Failure> {
+///
+/// # Errors
+///
+/// A [`ValidationException`] for an audience that the terms of the store do not name.
+pub async fn issue(
+    store: &Store,
+    user: &User,
+    session: &Session,
+    new: &CreateAccessToken,
+) -> Result<IssuedAccessToken, Failure> {
+    let audience = audience(store, new.audience.as_deref())?;
     let (keys, now) = (keys(store).await?, store.now());
     let key = match signing_key(&keys, now) {
         Some(key) => *key,
@@ -104,7 +126,7 @@ pub async fn issue(store: &Store, user: &User, session: &Session) -> Result<Issu
     let role = role_of(user, must_enrol);
     let claims = Claims {
         iss: &store.terms.issuer,
-        aud: &store.terms.issuer,
+        aud: audience,
         sub: user.id,
         client_id: CLIENT,
         iat: now.as_second(),
@@ -117,6 +139,19 @@ pub async fn issue(store: &Store, user: &User, session: &Session) -> Result<Issu
     let signed = signer(store, &key)?.sign(TYPE, &claims);
     let text = signed.map_err(|error| Technical::internal(format!("a token was not signed: {error}")))?;
     Ok(IssuedAccessToken { text, expires_at, expires_in: expires_at.duration_since(now).as_secs() })
+}
+
+/// Returns the audience of a token: that which is requested, or the store itself.
+fn audience<'a>(store: &'a Store, requested: Option<&'a str>) -> Result<&'a str, Failure> {
+    let own = store.terms.issuer.as_str();
+    let Some(requested) = requested else { return Ok(own) };
+    let others = store.terms.access_token_audiences.iter().map(String::as_str);
+    let allowed = iter::once(own).chain(others);
+    if allowed.clone().any(|audience| audience == requested) {
+        return Ok(requested);
+    }
+    let allowed = allowed.map(|audience| json!(audience)).collect();
+    Err(ValidationException::one("/audience", Fault::NotAllowed { allowed }).into())
 }
 
 /// Returns the role of a user for other services: that of a customer until an administrator who must use one-time

@@ -169,12 +169,14 @@ fn terms(settings: &Settings, default_currency: Currency, issuer: String) -> Ter
         creates_users: settings.authentication.create_users,
         links_by_email: settings.authentication.link_by_email,
     };
+    let access_token_audiences = settings.authentication.access_token_audiences.clone();
     let settings = &settings.store;
     let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
     Terms {
         name: settings.name.clone(),
         identities,
         issuer,
+        access_token_audiences,
         base_language: settings.base_language,
         default_currency,
         default_country: settings.default_country,

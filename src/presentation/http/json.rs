@@ -32,6 +32,10 @@ use crate::infrastructure::middleware::BodyLimit;
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
+/// A JSON body that may be omitted: a request without one has the body `{}`. As an extractor it fails as [`Json`] does.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionalJson<T>(pub T);
+
 /// An object without members: `{}`.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +112,20 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Json<
 }
 
 impl<T> Argument for Json<T> {
+    fn describe(operation: &mut OperationDescription<'_>) {
+        operation.fails_body();
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        parse(&read_or_empty(request).await?).map(Self)
+    }
+}
+
+impl<T> Argument for OptionalJson<T> {
     fn describe(operation: &mut OperationDescription<'_>) {
         operation.fails_body();
     }

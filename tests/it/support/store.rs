@@ -40,6 +40,7 @@ pub fn terms() -> Terms {
         name: "Test".into(),
         identities: IdentityTerms::default(),
         issuer: "https://shop.example".into(),
+        access_token_audiences: Vec::new(),
         base_language: Language::EN,
         default_currency: Currency::EUR,
         default_country: "DE".parse().unwrap(),

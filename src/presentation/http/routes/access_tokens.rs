@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::application::people::access_tokens;
-use crate::presentation::http::json::Json;
+use crate::application::people::access_tokens::{self, CreateAccessToken};
+use crate::presentation::http::json::{Json, OptionalJson};
 use crate::presentation::http::principal::{Public, WithSession};
 use crate::presentation::http::query::AnyQuery;
 use crate::presentation::http::response::HandlerResult;
@@ -43,16 +43,20 @@ struct KeySetBody {
 /// Exchange the session for an access token
 ///
 /// Returns a JSON Web Token (RFC 9068) that is valid for ten minutes, by which another service knows the user: it
-/// verifies the signature by the keys at `/.well-known/jwks.json`, the issuer and the audience, which both are the
-/// URL of the store, or a name of it if its settings have no URL. `expires_in` is less than ten minutes if the session
-/// expires before. At this store, the token is also refused once its session has ended, and is not enough for what
-/// requires a session or is for administrators.
-#[utoipa::path(post, path = "/v1/sessions/token", tag = "sessions", responses((status = 200, body = AccessTokenBody)))]
+/// verifies the signature by the keys at `/.well-known/jwks.json`, the issuer, which is the URL of the store, or a name
+/// of it if its settings have no URL, and the audience. That is the `audience` of the request, or the issuer if the
+/// request has none. `expires_in` is less than ten minutes if the session expires before.
+///
+/// This store refuses a token with the audience of another service. It refuses its own once the session has ended, and
+/// for what requires a session or is for administrators.
+#[utoipa::path(post, path = "/v1/sessions/token", tag = "sessions", request_body = Option<CreateAccessToken>,
+    responses((status = 200, body = AccessTokenBody)))]
 async fn create_access_token(
     principal: WithSession,
     State(app): State<AppState>,
+    OptionalJson(new): OptionalJson<CreateAccessToken>,
 ) -> HandlerResult<Json<AccessTokenBody>> {
-    let issued = access_tokens::issue(&app.store, &principal.user, principal.session()).await?;
+    let issued = access_tokens::issue(&app.store, &principal.user, principal.session(), &new).await?;
     Ok(Json(AccessTokenBody {
         access_token: issued.text,
         token_type: "Bearer",

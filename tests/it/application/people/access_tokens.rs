@@ -1,5 +1,6 @@
 //! Access tokens: issued for a session, verified by other services, refused if they are forged, and rotated.
 
+use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -18,6 +19,8 @@ use crate::support::store::{store, terms, value};
 use crate::support::{FaultyProxy, Shop, ShopOptions, TestClient};
 
 const ISSUER: &str = "https://shop.example";
+/// The audience of another service.
+const BILLING: &str = "https://billing.example";
 
 async fn token_of(client: &TestClient) -> String {
     let issued = client.post("/v1/sessions/token", json!({})).await.expect(200);
@@ -33,9 +36,14 @@ async fn keys(client: &TestClient) -> KeySet {
 
 /// What another service makes of a token.
 fn verified(shop: &Shop, token: &str, keys: &KeySet) -> Result<Claims, InvalidToken> {
+    verified_for(shop, token, keys, ISSUER)
+}
+
+/// What another service with this audience makes of a token.
+fn verified_for(shop: &Shop, token: &str, keys: &KeySet, audience: &str) -> Result<Claims, InvalidToken> {
     let expected = Expected {
         issuer: ISSUER.into(),
-        audience: ISSUER.into(),
+        audience: audience.into(),
         types: vec![Some("at+jwt")],
         algorithms: vec![Algorithm::EdDsa],
     };
@@ -87,6 +95,40 @@ async fn an_access_token_of_an_administrator_names_the_credentials_that_are_enou
     }
     let refused = client.get("/v1/me/sessions").await;
     assert_eq!((refused.status, &refused.json()["reason"]), (403, &json!("session_required")));
+}
+
+with_both_session_stores!(
+    a_token_for_another_service_is_not_accepted_by_the_store,
+    ShopOptions::default().terms(Terms { access_token_audiences: vec![BILLING.to_owned()], ..terms() })
+);
+async fn a_token_for_another_service_is_not_accepted_by_the_store(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let path = "/v1/sessions/token";
+    let requested = async |audience: &str| ann.post(path, json!({"audience": audience})).await;
+    let issued = requested(BILLING).await.expect(200);
+    let token = issued["access_token"].as_str().unwrap();
+    let keys = keys(&server.guest()).await;
+    let claims = verified_for(shop, token, &keys, BILLING).unwrap();
+    assert_eq!((claims.get("iss"), claims.get("aud")), (Some(&json!(ISSUER)), Some(&json!(BILLING))));
+    assert_eq!(verified(shop, token, &keys).unwrap_err(), InvalidToken::Audience);
+    let client = bearer(server, token);
+    client.get("/v1/me").await.problem(401);
+    client.get("/v1/carts/01900000-0000-7000-8000-000000000001").await.problem(401);
+    // it ends no session either
+    client.delete("/v1/sessions").await.expect(204);
+    ann.get("/v1/me").await.expect(200);
+
+    for own in [requested(ISSUER).await, ann.send(Method::POST, path, None).await] {
+        let token = own.expect(200)["access_token"].as_str().unwrap().to_owned();
+        verified(shop, &token, &keys).unwrap();
+        bearer(server, &token).get("/v1/me").await.expect(200);
+    }
+    for other in ["https://other.example", "https://billing.example/", "HTTPS://BILLING.EXAMPLE"] {
+        let refused = requested(other).await;
+        assert_eq!(refused.faults(), [("/audience".to_owned(), "not_allowed".to_owned())], "{other}");
+        assert_eq!(refused.json()["errors"][0]["allowed"], json!([ISSUER, BILLING]));
+    }
 }
 
 with_both_session_stores!(logging_out_by_an_access_token_ends_its_session);
