@@ -22,7 +22,13 @@ pub fn api_key(bytes: &[u8]) {
 fn expected(issuer: &str) -> Expected {
     let types = vec![None, Some("jwt"), Some("at+jwt")];
     let algorithms = vec![Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa];
-    Expected { issuer: issuer.to_owned(), audience: issuer.to_owned(), types, algorithms }
+    Expected {
+        issuer: issuer.to_owned(),
+        audience: issuer.to_owned(),
+        parties: Vec::new(),
+        types,
+        algorithms,
+    }
 }
 
 /// A signed token.

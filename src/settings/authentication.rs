@@ -15,6 +15,9 @@ pub struct AuthenticationSettings {
     pub issuer: Option<String>,
     /// The audience that tokens must have.
     pub audience: String,
+    /// The clients of the issuer whose tokens are accepted; those of any if it is empty.
+    #[serde(deserialize_with = "names")]
+    pub authorized_parties: Vec<String>,
     /// The algorithms by which tokens may be signed.
     #[serde(deserialize_with = "parsed_list")]
     pub algorithms: Vec<Algorithm>,
@@ -32,6 +35,7 @@ impl Default for AuthenticationSettings {
         Self {
             issuer: None,
             audience: String::new(),
+            authorized_parties: Vec::new(),
             algorithms: vec![Algorithm::Rs256, Algorithm::Es256],
             create_users: false,
             link_by_email: false,
@@ -45,13 +49,18 @@ mod tests {
     use crate::settings::of_flags;
 
     #[test]
-    fn no_audience_is_empty() {
-        let read = |audiences: &str| {
-            let settings = of_flags(&[("authentication.access_token_audiences", audiences.to_owned())]);
-            settings.map(|settings| settings.authentication.access_token_audiences)
+    fn no_party_and_no_audience_is_empty() {
+        let read = |key: &str, list: &str| {
+            let key = format!("authentication.{key}");
+            let settings = of_flags(&[(key.as_str(), list.to_owned())]);
+            settings.map(|settings| settings.authentication)
         };
-        assert_eq!(read(r#"["a", "b"]"#).unwrap(), ["a", "b"]);
-        let error = read(r#"["a", ""]"#).unwrap_err().to_string();
-        assert!(error.contains("access_token_audiences: the list has an empty text"), "{error}");
+        let list = r#"["a", "b"]"#;
+        assert_eq!(read("authorized_parties", list).unwrap().authorized_parties, ["a", "b"]);
+        assert_eq!(read("access_token_audiences", list).unwrap().access_token_audiences, ["a", "b"]);
+        for key in ["authorized_parties", "access_token_audiences"] {
+            let error = read(key, r#"["a", ""]"#).unwrap_err().to_string();
+            assert!(error.contains(&format!("{key}: the list has an empty text")), "{error}");
+        }
     }
 }

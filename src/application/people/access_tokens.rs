@@ -1,8 +1,8 @@
 //! Access tokens: signed JSON Web Tokens (RFC 9068) by which other services know a user without a query.
 //!
-//! A session is exchanged for one, for the store or for the service that the client names. It is valid until it expires,
-//! after ten minutes or with the session; at this store only until the session ends, if that is before. The keys are
-//! derived from the secret of the store; docs/decisions/0023-api-keys-and-access-tokens.md has the reasons.
+//! A session is exchanged for one, for the store or for the service that the client names. It is valid until it
+//! expires, after ten minutes or with the session; at this store only until the session ends, if that is before. The
+//! keys are derived from the secret of the store; docs/decisions/0023-api-keys-and-access-tokens.md has the reasons.
 
 use std::iter;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -177,6 +177,7 @@ pub(super) async fn by_text(store: &Store, text: &str) -> Result<Option<Principa
     let expected = Expected {
         issuer: store.terms.issuer.clone(),
         audience: store.terms.issuer.clone(),
+        parties: Vec::new(),
         types: vec![Some(TYPE)],
         algorithms: vec![Algorithm::EdDsa],
     };

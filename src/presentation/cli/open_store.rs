@@ -124,6 +124,7 @@ fn trusted_issuer(settings: &AuthenticationSettings) -> Option<TrustedIssuer> {
     let expected = Expected {
         issuer: settings.issuer.clone()?,
         audience: settings.audience.clone(),
+        parties: settings.authorized_parties.clone(),
         // not every provider names the type of its access tokens as RFC 9068 does
         types: vec![None, Some("jwt"), Some("at+jwt")],
         algorithms: settings.algorithms.clone(),

@@ -58,6 +58,7 @@ impl Forger {
         self.add_algorithms(&mut tokens);
         self.add_headers(&mut tokens);
         self.add_claims(&mut tokens);
+        self.add_parties(&mut tokens);
         self.add_encodings(&mut tokens);
         self.add_signatures(&mut tokens);
         tokens
@@ -220,6 +221,29 @@ impl Forger {
         ] {
             tokens.push((name.to_owned(), self.signed(&header, &claims)));
         }
+    }
+
+    /// Tokens that were issued to another client than the valid one, if that names its client in `azp`.
+    fn add_parties(&self, tokens: &mut Vec<(String, String)>) {
+        let Some(party) = self.claims["azp"].as_str() else { return };
+        for (name, value) in [
+            ("azp", json!("other")),
+            ("azp", json!("")),
+            ("azp", json!(party.to_uppercase())),
+            ("azp", json!(format!("{party} "))),
+            ("azp", json!(format!("{party}\u{0}"))),
+            ("azp", json!([party])),
+            ("azp", json!({"azp": party})),
+            ("azp", json!(1)),
+            ("azp", Value::Null),
+            ("client_id", json!("other")),
+            ("client_id", json!([party])),
+        ] {
+            tokens.push((format!("{name} {value}"), self.with_claim(name, value)));
+        }
+        let (header, claims) = (self.header().to_string(), self.claims.to_string());
+        let twice = format!("{},\"azp\":\"other\"}}", &claims[..claims.len() - 1]);
+        tokens.push(("azp twice".to_owned(), self.signed(&header, &twice)));
     }
 
     fn add_encodings(&self, tokens: &mut Vec<(String, String)>) {

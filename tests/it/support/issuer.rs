@@ -52,9 +52,15 @@ impl Issuer {
 
     /// The issuer, as a store trusts it.
     pub fn trusted(&self) -> TrustedIssuer {
+        self.trusted_for(&[])
+    }
+
+    /// The issuer, as a store trusts it that accepts the tokens of these clients.
+    fn trusted_for(&self, parties: &[&str]) -> TrustedIssuer {
         let expected = Expected {
             issuer: self.url.clone(),
             audience: "shop".into(),
+            parties: parties.iter().map(|&party| party.to_owned()).collect(),
             types: vec![None, Some("jwt"), Some("at+jwt")],
             algorithms: vec![Algorithm::EdDsa],
         };
@@ -80,8 +86,13 @@ impl Issuer {
 
     /// A server of the shop that trusts the issuer.
     pub async fn server_of(&self, shop: &Shop) -> TestServer {
+        self.server_for(shop, &[]).await
+    }
+
+    /// A server of the shop that trusts the issuer, and accepts its tokens of these clients.
+    pub async fn server_for(&self, shop: &Shop, parties: &[&str]) -> TestServer {
         let mut store = shop.store.clone();
-        store.infrastructure.issuer = Some(self.trusted());
+        store.infrastructure.issuer = Some(self.trusted_for(parties));
         TestServer::start(store).await
     }
 }

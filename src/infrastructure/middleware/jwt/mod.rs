@@ -56,6 +56,9 @@ pub struct Expected {
     pub issuer: String,
     /// The audience, which must be among those of the token.
     pub audience: String,
+    /// The clients of the issuer whose tokens are accepted, as tokens name them in `azp` (OpenID Connect) or
+    /// `client_id` (RFC 9068); those of any client if it is empty.
+    pub parties: Vec<String>,
     /// The types, in lower case without `application/`; with `None`, a token may have none.
     pub types: Vec<Option<&'static str>>,
     /// The algorithms.
@@ -96,6 +99,9 @@ pub enum InvalidToken {
     /// It is for another audience.
     #[error("another audience")]
     Audience,
+    /// It was issued to another client, or does not say to which.
+    #[error("another authorized party")]
+    Party,
     /// It has expired, is not valid yet, or does not say.
     #[error("not valid at this time")]
     Time,
@@ -201,6 +207,9 @@ fn check_claims(
     if !is_for_us {
         return Err(InvalidToken::Audience);
     }
+    if !is_of_party(claims, &expected.parties) {
+        return Err(InvalidToken::Party);
+    }
 
     let now = now.as_duration().as_secs_f64();
     let [issued, expires] = ["iat", "exp"].map(|name| claims.get(name).and_then(Value::as_f64));
@@ -217,6 +226,13 @@ fn check_claims(
     let subject = text(claims, "sub").filter(|subject| !subject.is_empty() && subject.len() <= LONGEST_NAME);
     let is_line = |subject: &str| !subject.chars().any(char::is_control);
     if subject.is_some_and(is_line) { Ok(()) } else { Err(InvalidToken::Subject) }
+}
+
+/// Returns whether a token was issued to one of these clients, unless there are none. With both claims, each names one.
+fn is_of_party(claims: &Map<String, Value>, parties: &[String]) -> bool {
+    let is_accepted = |stated: &Value| parties.iter().any(|party| stated.as_str() == Some(party.as_str()));
+    let mut stated = ["azp", "client_id"].into_iter().filter_map(|name| claims.get(name)).peekable();
+    parties.is_empty() || (stated.peek().is_some() && stated.all(is_accepted))
 }
 
 impl Claims {

@@ -44,6 +44,7 @@ fn verified_for(shop: &Shop, token: &str, keys: &KeySet, audience: &str) -> Resu
     let expected = Expected {
         issuer: ISSUER.into(),
         audience: audience.into(),
+        parties: Vec::new(),
         types: vec![Some("at+jwt")],
         algorithms: vec![Algorithm::EdDsa],
     };

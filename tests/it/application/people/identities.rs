@@ -207,8 +207,9 @@ async fn keys_are_fetched_rarely_and_used_while_the_issuer_is_away(shop: &Shop) 
 on_both_engines!(no_token_that_is_forged_in_the_name_of_the_issuer_is_accepted, options(true, false));
 async fn no_token_that_is_forged_in_the_name_of_the_issuer_is_accepted(shop: &Shop) {
     let issuer = Issuer::start().await;
-    let server = issuer.server_of(shop).await;
-    let claims = issuer.claims(shop, "ann", "ann@example.org", true);
+    let server = issuer.server_for(shop, &["web"]).await;
+    let mut claims = issuer.claims(shop, "ann", "ann@example.org", true);
+    claims["azp"] = json!("web");
     let forger = Forger { seed: [1; 32], kid: "k1".into(), claims };
     bearer(&server, &forger.valid()).get("/v1/me").await.expect(200);
     let mut tried = 0;

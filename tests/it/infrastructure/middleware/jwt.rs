@@ -16,6 +16,7 @@ fn expected(types: Vec<Option<&'static str>>, algorithms: Vec<Algorithm>) -> Exp
     Expected {
         issuer: "https://shop.example".into(),
         audience: "https://shop.example".into(),
+        parties: Vec::new(),
         types,
         algorithms,
     }
@@ -32,11 +33,14 @@ fn at(second: i64) -> Timestamp {
 
 #[test]
 fn no_forged_token_is_valid() {
-    let forger = Forger { seed: [7; 32], kid: "k1".into(), claims: claims() };
+    let mut claims = claims();
+    claims["azp"] = json!("web");
+    let forger = Forger { seed: [7; 32], kid: "k1".into(), claims };
     let keys =
         [("k1", 7), ("k2", 8)].map(|(kid, seed)| TokenSigner::new(kid.into(), &[seed; 32]).unwrap().jwk());
     let keys = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
     let expected = expected(vec![Some("at+jwt")], vec![Algorithm::EdDsa]);
+    let expected = Expected { parties: vec!["web".into()], ..expected };
     assert_eq!(verify(&forger.valid(), &keys, &expected, at(NOW)).unwrap().subject(), "ann");
 
     let forged = forger.all();
@@ -44,6 +48,40 @@ fn no_forged_token_is_valid() {
     let accepted: Vec<_> =
         forged.iter().filter(|(_, token)| verify(token, &keys, &expected, at(NOW)).is_ok()).collect();
     assert_eq!(accepted, [] as [&(String, String); 0], "of {}", forged.len());
+}
+
+#[test]
+fn a_token_of_another_client_is_refused_if_the_clients_are_named() {
+    let signer = TokenSigner::new("k1".into(), &[7; 32]).unwrap();
+    let check = |parties: &[&str], stated: &Value| {
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().extend(stated.as_object().unwrap().clone());
+        let token = signer.sign("at+jwt", &claims).unwrap();
+        let parties = parties.iter().map(|&party| party.to_owned()).collect();
+        let expected = Expected { parties, ..expected(vec![Some("at+jwt")], vec![Algorithm::EdDsa]) };
+        verify(&token, &signer.key_set(), &expected, at(NOW)).map(drop)
+    };
+    for stated in [
+        json!({"azp": "web"}),
+        json!({"client_id": "app"}),
+        json!({"azp": "web", "client_id": "app"}),
+        json!({"azp": "web", "client_id": "web"}),
+    ] {
+        assert_eq!(check(&["web", "app"], &stated), Ok(()), "{stated}");
+    }
+    for stated in [
+        json!({}),
+        json!({"azp": "other"}),
+        json!({"azp": "WEB"}),
+        json!({"azp": ["web"]}),
+        json!({"azp": null, "client_id": "web"}),
+        json!({"client_id": "other"}),
+        json!({"azp": "web", "client_id": "other"}),
+        json!({"azp": "other", "client_id": "web"}),
+    ] {
+        assert_eq!(check(&["web", "app"], &stated), Err(InvalidToken::Party), "{stated}");
+        assert_eq!(check(&[], &stated), Ok(()), "{stated}");
+    }
 }
 
 #[test]
@@ -177,6 +215,7 @@ fn the_vectors_of_openid_connect_are_accepted_and_refused() {
     let expected = Expected {
         issuer: text("issuer"),
         audience: text("client_id"),
+        parties: Vec::new(),
         types: vec![None, Some("jwt")],
         algorithms: vec![Algorithm::Rs256, Algorithm::Es256],
     };
