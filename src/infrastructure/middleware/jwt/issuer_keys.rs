@@ -4,17 +4,22 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::sleep;
 
 use super::{Claims, Expected, InvalidToken, KeySet, verify};
+use crate::domain::time::later;
 use crate::infrastructure::adapters::KeySetClient;
 use crate::infrastructure::repositories::spawn_in_trace;
 
-/// How long keys are used without being fetched again.
-const FRESH: SignedDuration = SignedDuration::from_hours(1);
+/// How long keys are used without being requested again: most issuers publish a new key for longer before it signs.
+const FRESH: SignedDuration = SignedDuration::from_mins(10);
 /// How long they are used while they cannot be fetched.
 const STALE: SignedDuration = SignedDuration::from_hours(24);
-/// The least time between two attempts, also for tokens with an unknown key.
-const INTERVAL: SignedDuration = SignedDuration::from_secs(30);
+/// The least time from a request that returned keys to the next one, for which a token with an unknown key waits.
+const INTERVAL: SignedDuration = SignedDuration::from_secs(2);
+/// The least time from a request in vain to the next one.
+const RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 /// An issuer whose tokens a service accepts. Clones share its keys.
 #[derive(Clone)]
@@ -30,9 +35,12 @@ pub struct TrustedIssuer {
 struct Known {
     keys: Arc<KeySet>,
     fetched_at: Option<Timestamp>,
-    attempted_at: Option<Timestamp>,
-    /// How often they were fetched.
-    fetches: u64,
+    /// The time of the last request, which returned the keys if it is that of `fetched_at`.
+    requested_at: Option<Timestamp>,
+    /// How often they were requested.
+    requests: u64,
+    /// The number of the request that returned the keys.
+    returned: u64,
 }
 
 impl fmt::Debug for TrustedIssuer {
@@ -52,24 +60,44 @@ impl TrustedIssuer {
         &self.expected.issuer
     }
 
-    /// Verifies a token at a time. For a key that is not known, the keys are fetched again, at most every 30 seconds.
+    /// Verifies a token at a time. If its key is not known, waits for keys that are requested from now on: for two
+    /// seconds and the response, since there is one request in that time, however many such tokens strangers send.
     ///
     /// # Errors
     ///
     /// [`InvalidToken::UnknownKey`] also if the keys cannot be fetched.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, InvalidToken> {
-        let age = self.age(now);
-        if age.is_none_or(|age| age >= FRESH) {
-            self.fetch(now, self.fetches(), age.is_none_or(|age| age >= STALE)).await;
-        }
-        // before the keys are read: another request may fetch new ones meanwhile
-        let known = self.fetches();
-        match verify(token, &self.keys(now), &self.expected, now) {
-            Err(InvalidToken::UnknownKey) if self.fetch(now, known, true).await => {
-                verify(token, &self.keys(now), &self.expected, now)
-            }
+        let requests = self.with_known(|known| known.requests);
+        self.refresh(now).await;
+        match self.verify_now(token, now) {
+            Err(InvalidToken::UnknownKey) => self.verify_by_new_keys(token, requests, now).await,
             verified => verified,
         }
+    }
+
+    /// Verifies a token by the keys as they are.
+    fn verify_now(&self, token: &str, now: Timestamp) -> Result<Claims, InvalidToken> {
+        verify(token, &self.keys(now), &self.expected, now)
+    }
+
+    /// Verifies a token, whose key was not known, by keys that are requested after this number of requests.
+    async fn verify_by_new_keys(
+        &self,
+        token: &str,
+        requests: u64,
+        now: Timestamp,
+    ) -> Result<Claims, InvalidToken> {
+        let fetching = Arc::clone(&self.fetching).lock_owned().await;
+        // another request may have fetched the key meanwhile
+        let verified = self.verify_now(token, now);
+        let is_unknown = verified == Err(InvalidToken::UnknownKey);
+        let (has_new, pause) = (self.with_known(|known| known.returned > requests), self.pause(now));
+        if !is_unknown || has_new || pause > INTERVAL {
+            return verified;
+        }
+        sleep(pause.unsigned_abs()).await;
+        self.request(fetching, later(now, pause)).await;
+        self.verify_now(token, now)
     }
 
     /// Returns how long ago the keys were fetched.
@@ -83,49 +111,59 @@ impl TrustedIssuer {
         if is_usable { self.with_known(|known| Arc::clone(&known.keys)) } else { Arc::default() }
     }
 
-    /// Returns how often the keys were fetched.
-    fn fetches(&self) -> u64 {
-        self.with_known(|known| known.fetches)
+    /// Returns how long the keys may not be requested again.
+    fn pause(&self, now: Timestamp) -> SignedDuration {
+        self.with_known(|known| {
+            let Some(requested_at) = known.requested_at else { return SignedDuration::ZERO };
+            let least = if known.fetched_at == known.requested_at { INTERVAL } else { RETRY };
+            // a clock may be set back
+            let since = now.duration_since(requested_at).max(SignedDuration::ZERO);
+            least.saturating_sub(since).max(SignedDuration::ZERO)
+        })
     }
 
-    /// Fetches the keys, unless that was attempted a short time ago; returns whether there are newer ones than after
-    /// `before` fetches. While one request fetches them, another one waits for it if it needs them. A client that
-    /// disconnects does not end it.
-    async fn fetch(&self, now: Timestamp, before: u64, is_needed: bool) -> bool {
+    /// Fetches the keys if they are old. While one request does, another one waits for it only if there are none that
+    /// may be used.
+    async fn refresh(&self, now: Timestamp) {
+        let is_fresh = || self.age(now).is_some_and(|age| age < FRESH);
+        if is_fresh() {
+            return;
+        }
+        let is_needed = self.age(now).is_none_or(|age| age >= STALE);
         let lock = Arc::clone(&self.fetching);
         let fetching = if is_needed {
             lock.lock_owned().await
         } else {
-            let Ok(fetching) = lock.try_lock_owned() else { return false };
+            let Ok(fetching) = lock.try_lock_owned() else { return };
             fetching
         };
-        if self.fetches() != before {
-            return true;
+        if !is_fresh() && self.pause(now).is_zero() {
+            self.request(fetching, now).await;
         }
-        let attempted_at = self.with_known(|known| known.attempted_at);
-        if attempted_at.is_some_and(|at| now.duration_since(at) < INTERVAL) {
-            return false;
-        }
-        self.with_known(|known| known.attempted_at = Some(now));
-        let issuer = self.clone();
-        let fetch = spawn_in_trace(async move {
-            let _fetching = fetching;
-            issuer.fetch_now(now).await
-        });
-        fetch.await.unwrap_or(false)
     }
 
-    /// Fetches the keys; returns whether there are new ones.
-    async fn fetch_now(&self, now: Timestamp) -> bool {
+    /// Requests the keys, in a task of its own: a client that disconnects does not end it.
+    async fn request(&self, fetching: OwnedMutexGuard<()>, now: Timestamp) {
+        let number = self.with_known(|known| {
+            known.requested_at = Some(now);
+            known.requests += 1;
+            known.requests
+        });
+        let issuer = self.clone();
+        let request = spawn_in_trace(async move {
+            let _fetching = fetching;
+            issuer.fetch(number, now).await;
+        });
+        let _ = request.await;
+    }
+
+    /// Fetches the keys by the request with this number.
+    async fn fetch(&self, number: u64, now: Timestamp) {
         let fetched = self.client.fetch(self.name()).await;
         match fetched.map(|body| KeySet::parse(&body)) {
-            Ok(Ok(keys)) => {
-                self.with_known(|known| {
-                    (known.keys, known.fetched_at) = (Arc::new(keys), Some(now));
-                    known.fetches += 1;
-                });
-                return true;
-            }
+            Ok(Ok(keys)) => self.with_known(|known| {
+                (known.keys, known.fetched_at, known.returned) = (Arc::new(keys), Some(now), number);
+            }),
             Ok(Err(error)) => {
                 tracing::warn!(issuer = self.name(), %error, "the keys of an issuer are invalid");
             }
@@ -133,7 +171,6 @@ impl TrustedIssuer {
                 tracing::warn!(issuer = self.name(), %error, "the keys of an issuer were not fetched");
             }
         }
-        false
     }
 
     /// Reads or changes what is known.

@@ -1,5 +1,7 @@
 //! Signed tokens: the vectors of OpenID Connect, and forged ones.
 
+mod issuer_keys;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use jiff::Timestamp;
