@@ -30,7 +30,7 @@ use http::Uri;
 use serde::Deserialize;
 
 use crate::domain::{country::Country, host::is_this_machine, language::Language, money::Currency};
-use crate::infrastructure::adapters::{FilesUrl, MailSender, MailUrl};
+use crate::infrastructure::adapters::{CertificateAuthorities, FilesUrl, MailSender, MailUrl};
 use crate::infrastructure::cache::CacheUrl;
 use crate::infrastructure::events::{EventsUrl, Mode};
 use crate::infrastructure::middleware::{SameSiteCookie, SessionsUrl};
@@ -45,8 +45,9 @@ pub use self::overload::OverloadSettings;
 pub use self::passwords::PasswordSettings;
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
-    broker_name, currency_or_auto, database_url, hidden, hidden_or_none, optional_socket_address, page_url,
-    parsed, parsed_url, positive_seconds, public_url, section, socket_address,
+    authorities, broker_name, currency_or_auto, database_url, hidden, hidden_or_none,
+    optional_socket_address, page_url, parsed, parsed_url, positive_seconds, public_url, section,
+    socket_address,
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use self::telemetry::TelemetrySettings;
@@ -77,6 +78,10 @@ pub struct Settings {
     /// Where the sessions of users are.
     #[serde(deserialize_with = "hidden")]
     pub sessions: SessionsUrl,
+    /// The certificate authorities of servers that the store calls over HTTPS: the public ones, and those of the file
+    /// that the setting names.
+    #[serde(deserialize_with = "authorities")]
+    pub ca_certificates: CertificateAuthorities,
     /// The caches.
     #[serde(deserialize_with = "section")]
     pub caches: CacheSettings,
@@ -87,6 +92,7 @@ pub struct Settings {
     #[serde(deserialize_with = "section")]
     pub requirements: RequirementSettings,
     /// What the hash of a password costs.
+    #[serde(deserialize_with = "section")]
     pub passwords: PasswordSettings,
     /// What buyers may hold at once with orders that are not paid.
     #[serde(deserialize_with = "section")]
@@ -140,6 +146,7 @@ impl Default for Settings {
             public_url: String::new(),
             cache: CacheUrl::Memory,
             sessions: SessionsUrl::Database,
+            ca_certificates: CertificateAuthorities::default(),
             caches: CacheSettings::default(),
             store: StoreSettings::default(),
             requirements: RequirementSettings::default(),

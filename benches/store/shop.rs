@@ -17,7 +17,9 @@ use undercroft::domain::product::{Product, Variant};
 use undercroft::domain::shipping::{ShippingMethod, ShippingRate};
 use undercroft::domain::tax::{TaxClass, TaxRate, TaxRule};
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Files, FilesUrl};
+use undercroft::infrastructure::adapters::{
+    AdapterSettings, CallLimits, CertificateAuthorities, Files, FilesUrl,
+};
 use undercroft::infrastructure::repositories::{
     Database, DatabaseError, ProductRepository, SaveError, Setup, TaxRepository, UnitOfWork,
 };
@@ -66,6 +68,7 @@ impl Shop {
             mail: None,
             files: Files::new(&FilesUrl::Folder("files".into()), Path::new("/nonexistent"), 0),
             private_webhooks: true,
+            authorities: CertificateAuthorities::default(),
         };
         let store = Store::new(Infrastructure::new(database, adapters), terms()?);
         Ok(Self { store, products, variants })

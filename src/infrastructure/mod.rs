@@ -11,7 +11,7 @@ pub mod repositories;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::adapters::{AdapterSettings, Files, Gateways, Mail, WebhookClient};
+use self::adapters::{AdapterSettings, CertificateAuthorities, Files, Gateways, Mail, WebhookClient};
 use self::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
@@ -35,6 +35,8 @@ pub struct Infrastructure {
     pub mail: Option<Mail>,
     /// The file storage.
     pub files: Files,
+    /// The certificate authorities of servers that are called over HTTPS.
+    pub authorities: CertificateAuthorities,
     /// Sends messages to webhook endpoints.
     pub webhooks: WebhookClient,
     /// The broker that carries events, if there is one.
@@ -58,12 +60,13 @@ pub struct Infrastructure {
 impl Infrastructure {
     /// Assembles the rooms on an open database, with the vendors of these settings.
     pub fn new(database: Database, settings: AdapterSettings) -> Self {
-        let webhooks = WebhookClient::new(settings.private_webhooks);
+        let webhooks = WebhookClient::new(settings.private_webhooks, &settings.authorities);
         let database = database.publishing_tags(events::cache_invalidation);
         let bus = EventBus::default();
         let observer = bus.clone();
         let database = database.observed_by(move |work| observer.emit(work));
         let (mail, files) = (settings.mail.clone(), settings.files.clone());
+        let authorities = settings.authorities.clone();
         let gateways = adapters::assemble(&database, &bus, settings);
         let limiter = RateLimiter::in_process(Arc::clone(&database.context().clock));
         let caches = Caches::new(&database, CacheOptions::default());
@@ -76,6 +79,7 @@ impl Infrastructure {
             gateways,
             mail,
             files,
+            authorities,
             webhooks,
             broker: None,
             caches,

@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::host::is_this_machine;
 use crate::domain::money::{Currency, Money};
+use crate::infrastructure::adapters::CertificateAuthorities;
 use crate::infrastructure::cache::{CACHES, CacheLimits};
 use crate::infrastructure::middleware::{Quota, TrustedProxies};
 use crate::infrastructure::repositories::DatabaseUrl;
@@ -219,6 +221,17 @@ fn parsed_hidden<T: FromStr<Err: Display>, E: de::Error>(text: &str) -> Result<T
 /// Reads the most bytes of caches, by their names.
 pub(super) fn cache_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheLimits, D::Error> {
     CacheLimits::new(BTreeMap::deserialize(deserializer)?, &CACHES).map_err(de::Error::custom)
+}
+
+/// Reads certificate authorities from the file with this name, beside the public ones; an empty name is no file.
+pub(super) fn authorities<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<CertificateAuthorities, D::Error> {
+    let of_file = unless_empty(String::deserialize(deserializer)?, |path| {
+        let read = CertificateAuthorities::with_file(Path::new(&path));
+        read.map_err(|error| de::Error::custom(format!("`{path}` {error}")))
+    });
+    of_file.map(Option::unwrap_or_default)
 }
 
 /// Reads a quota; `none` is `None`.

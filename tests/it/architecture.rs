@@ -105,13 +105,13 @@ fn may_use(from: &[&str], to: &[&str]) -> bool {
         ([] | ["presentation", ..], _)
         | (["infrastructure", ..], "domain")
         | (["infrastructure"], "infrastructure") => true,
-        // types that know URLs of databases, brokers and the like, names of caches, proxies, origins, cookies, quotas,
-        // and forms of messages
+        // types that know URLs of databases, brokers and the like, files of certificates, names of caches, proxies,
+        // origins, cookies, quotas, and forms of messages
         (["settings", ..], "infrastructure") => matches!(
             to[1..],
             ["repositories", "DatabaseUrl"]
                 | ["events", "EventsUrl" | "Mode"]
-                | ["adapters", "FilesUrl" | "MailSender" | "MailUrl" | "OtlpUrl"]
+                | ["adapters", "CertificateAuthorities" | "FilesUrl" | "MailSender" | "MailUrl" | "OtlpUrl"]
                 | ["cache", "CACHES" | "CacheLimits" | "CacheUrl"]
                 | ["middleware", "Origin" | "Quota" | "SameSiteCookie" | "SessionsUrl" | "TrustedProxies"]
                 | ["middleware", "jwt", "Algorithm"]

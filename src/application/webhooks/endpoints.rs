@@ -252,6 +252,7 @@ fn check_url(client: &WebhookClient, url: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::domain::events::EVENT_TYPES;
+    use crate::infrastructure::adapters::CertificateAuthorities;
     use crate::infrastructure::events::TECHNICAL_EVENT_TYPES;
 
     #[test]
@@ -263,8 +264,8 @@ mod tests {
 
     #[test]
     fn the_error_of_a_private_url_names_the_setting_that_allows_it() {
-        let explained =
-            |url| check_url(&WebhookClient::new(false), url).map_err(|failure| failure.explanation());
+        let client = WebhookClient::new(false, &CertificateAuthorities::default());
+        let explained = |url| check_url(&client, url).map_err(|failure| failure.explanation());
         for url in ["http://example.com", "https://127.0.0.1", "https://2130706433", "https://localhost"] {
             let refused = explained(url).unwrap_err();
             assert!(refused.contains("/url: ") && refused.contains("`webhooks.allow_private`"), "{refused}");

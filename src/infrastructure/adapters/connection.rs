@@ -13,11 +13,13 @@ use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use super::certificate_authorities::CertificateAuthorities;
 
 /// What requests call the store in `User-Agent`.
 const AGENT: &str = concat!("undercroft/", env!("CARGO_PKG_VERSION"));
@@ -107,9 +109,9 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Returns a connector that trusts the public roots.
-    pub(super) fn new() -> Self {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    /// Returns a connector that trusts these authorities.
+    pub(super) fn new(authorities: &CertificateAuthorities) -> Self {
+        let roots = authorities.roots();
         let config =
             ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
                 .with_safe_default_protocol_versions()

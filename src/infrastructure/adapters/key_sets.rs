@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::certificate_authorities::CertificateAuthorities;
 use super::connection::{ConnectError, Connector, Endpoint};
 
 /// The longest time for both requests.
@@ -67,11 +68,16 @@ impl std::fmt::Debug for KeySetClient {
 
 impl Default for KeySetClient {
     fn default() -> Self {
-        Self(Connector::new())
+        Self::new(&CertificateAuthorities::default())
     }
 }
 
 impl KeySetClient {
+    /// Returns a client that trusts these authorities.
+    pub fn new(authorities: &CertificateAuthorities) -> Self {
+        Self(Connector::new(authorities))
+    }
+
     /// Returns the JSON Web Key Set of an issuer.
     pub async fn fetch(&self, issuer: &str) -> Result<Bytes, KeySetError> {
         timeout(TIMEOUT, self.discover(issuer)).await.unwrap_or(Err(KeySetError::TimedOut))

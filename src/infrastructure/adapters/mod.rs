@@ -15,6 +15,7 @@
 //!
 //! [`PaymentGateway`]: crate::domain::ports::PaymentGateway
 
+mod certificate_authorities;
 mod connection;
 mod files;
 mod gateways;
@@ -28,6 +29,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
+pub use self::certificate_authorities::{CertificateAuthorities, InvalidAuthorities};
 pub use self::connection::ConnectError;
 pub use self::files::{Files, FilesUrl, InvalidFilesUrl};
 pub use self::gateways::{CallLimits, Gateways};
@@ -60,6 +62,8 @@ pub struct AdapterSettings {
     pub files: Files,
     /// Whether webhooks may be sent to addresses that are not public, and over HTTP.
     pub private_webhooks: bool,
+    /// The certificate authorities of servers that are called over HTTPS.
+    pub authorities: CertificateAuthorities,
 }
 
 /// Assembles the payment providers of a store; a new provider is a line here.

@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 use http_body_util::Full;
 use tokio::time::timeout;
 
+use super::certificate_authorities::CertificateAuthorities;
 use super::connection::{ConnectError, Connector, Endpoint};
 
 /// The longest time of an export, as the specification of OTLP exporters has it.
@@ -98,9 +99,9 @@ pub struct OtlpExporter {
 }
 
 impl OtlpExporter {
-    /// Returns an exporter to the collector at `url`, which may have any address.
-    pub fn new(url: OtlpUrl) -> Self {
-        Self { url, connector: Connector::new() }
+    /// Returns an exporter to the collector at `url`, which may have any address. It trusts these authorities.
+    pub fn new(url: OtlpUrl, authorities: &CertificateAuthorities) -> Self {
+        Self { url, connector: Connector::new(authorities) }
     }
 
     /// Checks whether the collector accepts a connection, which is encrypted if its URL says so.

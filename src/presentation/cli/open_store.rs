@@ -26,8 +26,8 @@ use crate::{
         repositories::{Database, DatabaseError, Setup},
     },
     settings::{
-        AuthenticationSettings, Capture, HoldSettings, PaymentSettings, RateLimitSettings,
-        RequirementSettings, Settings, StoreSettings, VerifiedEmailFor,
+        Capture, HoldSettings, PaymentSettings, RateLimitSettings, RequirementSettings, Settings,
+        StoreSettings, VerifiedEmailFor,
     },
 };
 
@@ -58,7 +58,7 @@ pub async fn open_store(settings: &Settings, setup: Setup) -> Result<Store, Data
     if let Some(transport) = transports::open(&settings.events.url, &settings.events.name) {
         infrastructure = infrastructure.with_broker(transport, settings.events.mode);
     }
-    infrastructure.issuer = trusted_issuer(&settings.authentication);
+    infrastructure.issuer = trusted_issuer(settings);
     infrastructure.sampled = settings.telemetry.sampled();
     let issuer = issuer(settings, &infrastructure.database);
     let mut store = Store::new(infrastructure, terms(settings, currency, issuer));
@@ -116,11 +116,13 @@ fn adapters(settings: &Settings) -> AdapterSettings {
         mail: settings.mail.url.as_ref().and_then(|url| Mail::new(url, &settings.mail.sender).ok()),
         files: files(settings),
         private_webhooks: settings.webhooks.allow_private,
+        authorities: settings.ca_certificates.clone(),
     }
 }
 
 /// Returns the identity provider whose tokens are accepted.
-fn trusted_issuer(settings: &AuthenticationSettings) -> Option<TrustedIssuer> {
+fn trusted_issuer(settings: &Settings) -> Option<TrustedIssuer> {
+    let (settings, authorities) = (&settings.authentication, &settings.ca_certificates);
     let expected = Expected {
         issuer: settings.issuer.clone()?,
         audience: settings.audience.clone(),
@@ -129,7 +131,7 @@ fn trusted_issuer(settings: &AuthenticationSettings) -> Option<TrustedIssuer> {
         types: vec![None, Some("jwt"), Some("at+jwt")],
         algorithms: settings.algorithms.clone(),
     };
-    Some(TrustedIssuer::new(expected, KeySetClient::default()))
+    Some(TrustedIssuer::new(expected, KeySetClient::new(authorities)))
 }
 
 /// Returns the file storage. A folder that is not absolute is beside the file of the database, if it is one.

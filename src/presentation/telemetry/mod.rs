@@ -56,7 +56,7 @@ impl Telemetry {
     pub fn start(store: &Store, settings: &TelemetrySettings, service: &'static str) -> Option<Self> {
         let collector = settings.otlp.clone()?;
         tracing::info!(?collector, sampled = settings.sampled, "traces and metrics are exported");
-        let exporter = OtlpExporter::new(collector);
+        let exporter = OtlpExporter::new(collector, &store.infrastructure.authorities);
         let instance = store.database().context().ids.uuid().to_string();
         let resource = json!({"attributes": attributes([
             ("service.name", "undercroft".into()),

@@ -1,5 +1,6 @@
 //! The rooms.
 
+mod adapters;
 mod cache;
 mod events;
 mod middleware;

@@ -1,9 +1,11 @@
 //! An identity provider of the tests.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::routing::get;
+use axum::serve::Listener;
 use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -13,6 +15,7 @@ use undercroft::infrastructure::adapters::KeySetClient;
 use undercroft::infrastructure::middleware::jwt::{Algorithm, Expected, TokenSigner, TrustedIssuer};
 
 use super::store::terms;
+use super::tls_listener::TlsListener;
 use super::{Shop, ShopOptions, TestServer};
 
 /// An issuer on a free port.
@@ -29,8 +32,16 @@ pub struct Issuer {
 impl Issuer {
     /// Starts an issuer.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), "http")
+    }
+
+    /// Starts an issuer over HTTPS, with a certificate of a private authority.
+    pub async fn start_with_tls() -> Self {
+        Self::serve(TlsListener::bind().await, "https")
+    }
+
+    fn serve(listener: impl Listener<Addr = SocketAddr>, scheme: &str) -> Self {
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let signer = TokenSigner::new("k1".into(), &[1; 32]).unwrap();
         let published = Arc::new(Mutex::new(Some(vec![signer.jwk()])));
         let fetched = Arc::new(AtomicUsize::new(0));

@@ -25,6 +25,7 @@ pub mod orders;
 pub mod redis;
 pub mod slow_gateway;
 pub mod store;
+pub mod tls_listener;
 pub mod totp;
 
 use std::collections::BTreeSet;

@@ -10,7 +10,9 @@ use undercroft::domain::ids::PaymentId;
 use undercroft::domain::money::Money;
 use undercroft::domain::ports::{Authorization, Charge, GatewayError, PaymentGateway, PortFuture};
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Gateways, NoticeQueue};
+use undercroft::infrastructure::adapters::{
+    AdapterSettings, CallLimits, CertificateAuthorities, Gateways, NoticeQueue,
+};
 use undercroft::infrastructure::repositories::Database;
 use uuid::Uuid;
 
@@ -45,6 +47,7 @@ impl SlowGateway {
                 mail: None,
                 files: files(Path::new("/nonexistent")),
                 private_webhooks: true,
+                authorities: CertificateAuthorities::default(),
             },
         );
         let sandbox = Arc::clone(infrastructure.gateways.get("sandbox").unwrap());

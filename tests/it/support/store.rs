@@ -22,7 +22,9 @@ use undercroft::domain::language::Language;
 use undercroft::domain::money::Currency;
 use undercroft::domain::placed_order::PlacedOrder;
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::{AdapterSettings, CallLimits, Files, FilesUrl};
+use undercroft::infrastructure::adapters::{
+    AdapterSettings, CallLimits, CertificateAuthorities, Files, FilesUrl,
+};
 use undercroft::infrastructure::cache::CacheOptions;
 use undercroft::infrastructure::exceptions::Failure;
 use undercroft::infrastructure::repositories::{
@@ -94,6 +96,7 @@ pub fn store(database: &Database, terms: Terms) -> Store {
             mail: None,
             files: files(Path::new("/nonexistent")),
             private_webhooks: true,
+            authorities: CertificateAuthorities::default(),
         },
     );
     let caches = CacheOptions { verify: true, ..CacheOptions::default() };

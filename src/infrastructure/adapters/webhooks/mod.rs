@@ -26,6 +26,7 @@ use uuid::Uuid;
 use self::address::{is_public, may_be_public};
 pub use self::signature::new_secret;
 use self::signature::sign;
+use super::certificate_authorities::CertificateAuthorities;
 use super::connection::{ConnectError, Connector, Endpoint};
 use crate::domain::webhook::WebhookSecret;
 
@@ -116,9 +117,9 @@ impl From<ConnectError> for WebhookError {
 }
 
 impl WebhookClient {
-    /// Returns a client. `allow_private` allows addresses that are not public, and HTTP.
-    pub(crate) fn new(allow_private: bool) -> Self {
-        Self { connector: Connector::new(), allow_private }
+    /// Returns a client that trusts these authorities. `allow_private` allows addresses that are not public, and HTTP.
+    pub(crate) fn new(allow_private: bool, authorities: &CertificateAuthorities) -> Self {
+        Self { connector: Connector::new(authorities), allow_private }
     }
 
     /// Checks the URL of an endpoint, as far as it can be checked without a resolution of its host.
@@ -198,6 +199,10 @@ fn seconds_after(text: &str, now: Timestamp) -> Option<i64> {
 mod tests {
     use super::*;
 
+    fn client(allow_private: bool) -> WebhookClient {
+        WebhookClient::new(allow_private, &CertificateAuthorities::default())
+    }
+
     #[test]
     fn retry_after_is_a_number_of_seconds_or_a_date() {
         let now = "1994-11-06T08:49:00Z".parse().unwrap();
@@ -215,7 +220,7 @@ mod tests {
 
     #[test]
     fn only_https_urls_of_public_hosts_are_endpoints() {
-        let client = WebhookClient::new(false);
+        let client = client(false);
         for url in [
             "https://example.com",
             "https://example.com:8443/hooks?a=b",
@@ -256,12 +261,12 @@ mod tests {
         ] {
             assert_eq!(client.check(url), Err(InvalidEndpoint::Private), "{url}");
         }
-        assert_eq!(WebhookClient::new(true).check("http://127.0.0.1:9/"), Ok(()));
+        assert_eq!(client(true).check("http://127.0.0.1:9/"), Ok(()));
     }
 
     #[tokio::test]
     async fn a_name_that_resolves_to_a_private_address_is_not_connected_to() {
-        let client = WebhookClient::new(false);
+        let client = client(false);
         let endpoint: Endpoint = "https://localhost/".parse().unwrap();
         let connected = client.connector.connect(&endpoint, |address| client.allows(address)).await;
         let failure = WebhookError::from(connected.map(drop).unwrap_err());
@@ -277,7 +282,7 @@ mod tests {
             media_type: "application/json",
             body: "{}",
         };
-        let sent = WebhookClient::new(false).send(&message, std::iter::empty()).await;
+        let sent = client(false).send(&message, std::iter::empty()).await;
         assert!(matches!(sent, Err(WebhookError::Endpoint(InvalidEndpoint::Private))), "{sent:?}");
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn issuer(settings: &Settings) -> Option<Finding> {
     let authentication = &settings.authentication;
     let issuer = authentication.issuer.as_deref()?;
     let advice = "correct `authentication.issuer` in the settings, or repair the issuer; until then its tokens are refused";
-    let body = match KeySetClient::default().fetch(issuer).await {
+    let body = match KeySetClient::new(&settings.ca_certificates).fetch(issuer).await {
         Ok(body) => body,
         Err(error) => {
             return Some(Finding::problem("issuer", format!("{issuer}: {}", with_causes(&error)), advice));
@@ -49,7 +49,7 @@ pub(super) async fn issuer(settings: &Settings) -> Option<Finding> {
 /// Checks whether the collector accepts a connection. Without one there is no finding.
 pub(super) async fn collector(settings: &Settings) -> Option<Finding> {
     let url = settings.telemetry.otlp.clone()?;
-    Some(match OtlpExporter::new(url.clone()).check().await {
+    Some(match OtlpExporter::new(url.clone(), &settings.ca_certificates).check().await {
         Ok(()) => Finding::ok("telemetry", format!("{url:?} accepts connections")),
         Err(error) => Finding::warning(
             "telemetry",

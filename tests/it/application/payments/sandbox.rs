@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use undercroft::application::Store;
 use undercroft::infrastructure::Infrastructure;
-use undercroft::infrastructure::adapters::AdapterSettings;
+use undercroft::infrastructure::adapters::{AdapterSettings, CertificateAuthorities};
 use undercroft::settings::{PaymentSettings, Sandbox, Settings};
 
 use crate::support::http::{cart_of, checkout_body};
@@ -35,6 +35,7 @@ async fn the_confirmation_page_has_the_public_url_of_the_store(shop: &Shop) {
         mail: None,
         files: shop.store.infrastructure.files.clone(),
         private_webhooks: false,
+        authorities: CertificateAuthorities::default(),
     };
     let store = Store::new(Infrastructure::new(shop.database.clone(), adapters), terms());
     let server = shop.server_of(store).await;

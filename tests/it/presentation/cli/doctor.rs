@@ -125,6 +125,38 @@ async fn the_keys_of_the_issuer_are_fetched_and_counted() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_certificate_authority_is_trusted_by_its_file_and_a_wrong_file_is_refused() {
+    let (folder, server) = (TempDir::new().unwrap(), Issuer::start_with_tls().await);
+    let doctor = |certificates: &str| {
+        let mut command = undercroft(folder.path(), &["doctor", "--listen", "127.0.0.1:0"]);
+        let command = command.env("UNDERCROFT_AUTHENTICATION__ISSUER", &server.url);
+        let command = command.env("UNDERCROFT_AUTHENTICATION__AUDIENCE", "shop");
+        let command = command.env("UNDERCROFT_AUTHENTICATION__ALGORITHMS", r#"["EdDSA"]"#);
+        let command = command.env("UNDERCROFT_TELEMETRY__OTLP", &server.url);
+        let output = command.env("UNDERCROFT_CA_CERTIFICATES", certificates).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = doctor("");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("invalid peer certificate: UnknownIssuer"), "{text}");
+    let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (code, text) = doctor(&fixture("tls/authority.pem"));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("ok       issuer       {} has 1 key\n", server.url)), "{text}");
+    assert!(text.contains(&format!("ok       telemetry    {} accepts connections\n", server.url)), "{text}");
+    for (name, expected) in [
+        ("tls/server_key.pem", "has no certificate in PEM"),
+        ("no_such_file", "cannot be read: No such file"),
+    ] {
+        let path = fixture(name);
+        let (code, text) = doctor(&path);
+        let expected = format!("UNDERCROFT_CA_CERTIFICATES: ca_certificates: `{path}` {expected}");
+        assert!(code == Some(2) && text.contains(&expected), "{text}");
+    }
+}
+
 #[test]
 fn a_collector_that_accepts_no_connection_is_a_warning_and_the_url_of_one_signal_is_refused() {
     let folder = TempDir::new().unwrap();
