@@ -15,16 +15,14 @@ mod log;
 mod messages;
 mod overload;
 mod passwords;
+mod payments;
 mod rate_limits;
 mod readers;
 mod requirements;
 mod telemetry;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    num::NonZeroU32,
-    time::Duration,
-};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 
 use http::Uri;
 use serde::Deserialize;
@@ -43,11 +41,11 @@ pub use self::http_settings::{CookieAttributes, HttpSettings};
 pub use self::log::{LogFormat, LogSettings, LoggedAddress};
 pub use self::overload::OverloadSettings;
 pub use self::passwords::PasswordSettings;
+pub use self::payments::{PaymentSettings, Sandbox};
 pub use self::rate_limits::RateLimitSettings;
 use self::readers::{
     authorities, broker_name, currency_or_auto, database_url, hidden, hidden_or_none,
-    optional_socket_address, page_url, parsed, parsed_url, positive_seconds, public_url, section,
-    socket_address,
+    optional_socket_address, page_url, parsed, parsed_url, public_url, section, socket_address,
 };
 pub use self::requirements::{RequirementSettings, VerifiedEmailFor};
 pub use self::telemetry::TelemetrySettings;
@@ -290,41 +288,6 @@ impl Default for StoreSettings {
             cancellation_days: 14,
             idempotency_hours: non_zero(24),
             capture: Capture::Automatic,
-        }
-    }
-}
-
-/// `[payments]`: the limits of calls to payment providers.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PaymentSettings {
-    /// Whether the store has the sandbox.
-    pub sandbox: Sandbox,
-    /// The longest wait for the response to a call.
-    #[serde(rename = "provider_timeout_seconds", deserialize_with = "positive_seconds")]
-    pub provider_timeout: Duration,
-    /// The most payments of a provider that each background job processes at the same time.
-    pub provider_concurrency: NonZeroU32,
-}
-
-/// Whether a store has the sandbox, in which payments succeed without money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sandbox {
-    /// If only this machine reaches the store. With another address it does not start.
-    Local,
-    /// On any address.
-    Enabled,
-    /// The store has no sandbox.
-    Disabled,
-}
-
-impl Default for PaymentSettings {
-    fn default() -> Self {
-        Self {
-            sandbox: Sandbox::Local,
-            provider_timeout: Duration::from_secs(20),
-            provider_concurrency: non_zero(16),
         }
     }
 }

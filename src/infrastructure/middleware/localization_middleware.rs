@@ -15,7 +15,7 @@ use super::surround::{Middleware, Next};
 use crate::infrastructure::exceptions::{PROBLEM_JSON, PROBLEM_LANGUAGES, translated};
 
 /// The language of problem documents without a translation.
-const ENGLISH: &str = "en";
+pub(super) const ENGLISH: &str = "en";
 /// The largest problem document that is translated, in bytes.
 const MOST_TRANSLATED: usize = 256 << 10;
 

@@ -19,7 +19,8 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::client::Client;
-use super::languages::{BASE_LANGUAGE, Languages};
+use super::languages::Languages;
+use super::localization_middleware::ENGLISH;
 use super::named_origins::NamedOrigins;
 use super::overload_limiter::{OverloadLimiter, Priority};
 use super::request::RequestId;
@@ -55,7 +56,7 @@ struct Overload {
 struct Unavailable {
     status: StatusCode,
     problem: ProblemCode,
-    /// The response in the base language, and in others.
+    /// The response in English, and in others.
     base: Text,
     others: Vec<(&'static str, Text)>,
     /// The source of the ids of requests, and where their signals are emitted; `None` gives them none.
@@ -137,13 +138,13 @@ impl Unavailable {
         let in_language =
             |language: &&'static str| Some((*language, text(*language, translated(&document, language)?)));
         let others = languages.iter().filter_map(in_language).collect();
-        Self { status: head.status, problem, base: text(BASE_LANGUAGE, document), others, logged }
+        Self { status: head.status, problem, base: text(ENGLISH, document), others, logged }
     }
 
     /// Returns the response in the best language of a client.
     fn text(&self, request: &HeaderMap) -> &Text {
         let available = self.others.iter().map(|(language, _)| *language);
-        let best = Languages::of(request).and_then(|languages| languages.best(&available));
+        let best = Languages::of(request).and_then(|languages| languages.best(&available, ENGLISH));
         let found = self.others.iter().find(|(language, _)| Some(*language) == best);
         found.map_or(&self.base, |(_, text)| text)
     }

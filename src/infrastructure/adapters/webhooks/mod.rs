@@ -199,7 +199,7 @@ fn seconds_after(text: &str, now: Timestamp) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn client(allow_private: bool) -> WebhookClient {
+    fn client_with(allow_private: bool) -> WebhookClient {
         WebhookClient::new(allow_private, &CertificateAuthorities::default())
     }
 
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn only_https_urls_of_public_hosts_are_endpoints() {
-        let client = client(false);
+        let client = client_with(false);
         for url in [
             "https://example.com",
             "https://example.com:8443/hooks?a=b",
@@ -261,12 +261,12 @@ mod tests {
         ] {
             assert_eq!(client.check(url), Err(InvalidEndpoint::Private), "{url}");
         }
-        assert_eq!(client(true).check("http://127.0.0.1:9/"), Ok(()));
+        assert_eq!(client_with(true).check("http://127.0.0.1:9/"), Ok(()));
     }
 
     #[tokio::test]
     async fn a_name_that_resolves_to_a_private_address_is_not_connected_to() {
-        let client = client(false);
+        let client = client_with(false);
         let endpoint: Endpoint = "https://localhost/".parse().unwrap();
         let connected = client.connector.connect(&endpoint, |address| client.allows(address)).await;
         let failure = WebhookError::from(connected.map(drop).unwrap_err());
@@ -282,7 +282,7 @@ mod tests {
             media_type: "application/json",
             body: "{}",
         };
-        let sent = client(false).send(&message, std::iter::empty()).await;
+        let sent = client_with(false).send(&message, std::iter::empty()).await;
         assert!(matches!(sent, Err(WebhookError::Endpoint(InvalidEndpoint::Private))), "{sent:?}");
     }
 }

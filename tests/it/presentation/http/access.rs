@@ -18,7 +18,7 @@ use self::owners::{bought_content, owners_reads, owners_writes};
 use super::contract::resources_of;
 use super::examples::{Operation, document, example, operations};
 use crate::support::issuer::options;
-use crate::support::{Shop, TestClient, TestResponse, TestServer};
+use crate::support::{Shop, TestClient, TestResponse};
 
 /// The operations for everyone, by which no credential is verified.
 const PUBLIC: &[&str] = &[
