@@ -53,8 +53,8 @@ pub struct AuditEntryBody {
     /// request was refused; a command, such as `undercroft admin create`; or one that concerns the security of an
     /// account, such as `session.created`.
     pub action: String,
-    /// The id of what the action changed or read: that in the path of the request, or of the first row that was written.
-    /// If the action concerns the security of an account, the user or the API key.
+    /// The id of what the action changed or read: that in the path of the request, or of the first row that was
+    /// written. If the action concerns the security of an account, the user or the API key.
     pub subject_id: Option<Uuid>,
     /// The rows that an administrative action wrote, with the names of changed columns and without their values.
     #[schema(inline)]

@@ -23,7 +23,7 @@ pub struct Language {
 pub struct InvalidLanguage;
 
 impl Language {
-    /// English.
+    /// The English language.
     pub const EN: Self = {
         let mut tag = [0; MAX_LENGTH];
         tag[0] = b'e';

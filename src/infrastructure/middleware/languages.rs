@@ -18,6 +18,8 @@ pub struct Languages(Arc<[String]>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseLanguages(pub HeaderValue);
 
+/// The language of problem documents without a translation.
+pub(super) const ENGLISH: &str = "en";
 /// The most languages that are considered; further ones are ignored.
 const MAX_LANGUAGES: usize = 10;
 

@@ -10,12 +10,10 @@ use axum::response::Response;
 use http::HeaderValue;
 use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 
-use super::languages::{Languages, ResponseLanguages};
+use super::languages::{ENGLISH, Languages, ResponseLanguages};
 use super::surround::{Middleware, Next};
 use crate::infrastructure::exceptions::{PROBLEM_JSON, PROBLEM_LANGUAGES, translated};
 
-/// The language of problem documents without a translation.
-pub(super) const ENGLISH: &str = "en";
 /// The largest problem document that is translated, in bytes.
 const MOST_TRANSLATED: usize = 256 << 10;
 

@@ -19,8 +19,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::client::Client;
-use super::languages::Languages;
-use super::localization_middleware::ENGLISH;
+use super::languages::{ENGLISH, Languages};
 use super::named_origins::NamedOrigins;
 use super::overload_limiter::{OverloadLimiter, Priority};
 use super::request::RequestId;
