@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The fewest waits of an interval.
 const SAMPLES: u32 = 3;
+/// The requests of which a queue has at least so many. If fewer wait at once, however long, others use the machine, or a
+/// disk is slow: a limit would make the wait no shorter.
+const SHORTEST_QUEUE: f64 = 4.0;
 /// The time between two probes.
 const PROBES: Duration = Duration::from_millis(1);
 /// The part of itself by which the limit increases after an interval without a queue. It doubles with each further one:
@@ -258,7 +261,9 @@ impl State {
         let wait = self.wait(now).max(waited).unwrap_or_default();
         let seconds = now.saturating_sub(began).as_secs_f64();
         let (begun, served) = (f64::from(begun) / seconds, f64::from(served) / seconds);
-        if wait > target {
+        // as many wait at once as begin while one of them waits (Little's law)
+        let is_queue = begun.max(served) * wait.as_secs_f64() >= SHORTEST_QUEUE;
+        if wait > target && is_queue {
             self.calm = 0;
             let base = self.limit.map_or(begun.max(served), |limit| limit.min(served * VARIATION));
             let least = self.limit.map_or(LOWEST_LIMIT, |limit| LOWEST_LIMIT.max(limit * LEAST_SHARE));

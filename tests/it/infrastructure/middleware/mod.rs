@@ -8,6 +8,7 @@ mod example;
 mod jwt;
 mod logging;
 mod overload;
+mod overload_limiter;
 mod rate_limits;
 mod request_validation;
 mod security_headers;
