@@ -135,7 +135,7 @@ where
         if entry.is_paused(now, &self.0.drops) {
             return;
         }
-        let in_progress = self.join_or_load(key, Stamp::default());
+        let in_progress = self.join_or_load_again(key);
         if in_progress.is_new {
             self.0.counters.refreshes.add(1);
             let (cached, entry) = (self.clone(), Arc::clone(entry));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{self, Poll};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, FusedFuture, Shared, WeakShared};
+use futures_util::future::{BoxFuture, FusedFuture, Shared, WeakShared, ready};
 use tokio::runtime::Handle;
 
 use super::drops::Stamp;
@@ -68,12 +68,14 @@ where
     V: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// Joins the load of a key; begins one if there is none that began at a moment or later. `begin` returns the load
-    /// with the moment at which it begins.
+    /// Joins the load of a key. If there is none that began at a moment or later, the outcome is what `kept` returns: an
+    /// entry that a load has put in which ended after this reader looked for one. Otherwise a load begins, which `begin`
+    /// returns with the moment at which it begins.
     pub(super) fn join<F>(
         self: &Arc<Self>,
         key: &K,
         since: Stamp,
+        kept: impl FnOnce() -> Option<Arc<Entry<V>>>,
         begin: impl FnOnce() -> (Stamp, F),
     ) -> LoadInProgress<V, E>
     where
@@ -85,6 +87,11 @@ where
             && let Some(load) = load.upgrade()
         {
             return LoadInProgress { began: *began, is_new: false, load };
+        }
+        // a load puts its entry in before it is no longer among those in progress
+        if let Some(entry) = kept() {
+            let began = entry.history.began;
+            return LoadInProgress { began, is_new: false, load: ready(Ok(entry)).boxed().shared() };
         }
 
         let (began, load) = begin();
@@ -147,5 +154,38 @@ impl<K: Eq + Hash, V, E> Drop for Registered<K, V, E> {
         if running.by_key.get(&self.key).is_some_and(|known| known.number == self.number) {
             running.by_key.remove(&self.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::infrastructure::cache::drops::KnownLog;
+    use crate::infrastructure::cache::entry::{History, Loaded, Source};
+
+    fn entry(value: u32) -> Arc<Entry<u32>> {
+        let history = History { began: Stamp::default(), known: KnownLog::default(), source: Source::Load };
+        let loaded = Loaded { value: Some(value), tags: Vec::new(), bytes: 4 };
+        Arc::new(Entry::new(loaded, history, Timestamp::UNIX_EPOCH, Timestamp::MAX))
+    }
+
+    #[tokio::test]
+    async fn a_load_that_ended_since_the_reader_looked_is_not_begun_again() {
+        let loads: Arc<Loads<&str, u32, ()>> = Arc::default();
+        let load = async |value| Ok(entry(value));
+        let first = loads.join(&"tea", Stamp::default(), || None, || (Stamp::default(), load(1)));
+        let joined = loads.join(&"tea", Stamp::default(), || Some(entry(2)), || (Stamp::default(), load(3)));
+        assert!(first.is_new && !joined.is_new);
+        assert_eq!(first.outcome().await.unwrap().value(), Some(&1));
+        assert_eq!(joined.outcome().await.unwrap().value(), Some(&1), "it was in progress");
+
+        let ended = loads.join(&"tea", Stamp::default(), || Some(entry(2)), || (Stamp::default(), load(3)));
+        assert!(!ended.is_new);
+        assert_eq!(ended.outcome().await.unwrap().value(), Some(&2));
+        let begun = loads.join(&"tea", Stamp::default(), || None, || (Stamp::default(), load(3)));
+        assert!(begun.is_new);
+        assert_eq!(begun.outcome().await.unwrap().value(), Some(&3));
     }
 }

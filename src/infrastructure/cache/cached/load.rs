@@ -100,22 +100,33 @@ where
             return (outcome, !is_new);
         }
 
-        // another reader that waited may have loaded it meanwhile
-        let now = inner.context.clock.now();
-        if let Some(entry) = inner.entries.get(key).filter(|entry| entry.is_fresh(now, &inner.drops)) {
-            return (Ok(entry), true);
-        }
         let second = self.join_or_load(key, asked);
         let is_new = second.is_new;
         inner.counters.refreshes.add(is_new.into());
         (reader.wait_for(second).await, !is_new)
     }
 
-    /// Joins the load of a key; begins one if there is none that began at a moment or later. It does not end with this
-    /// reader.
-    pub(super) fn join_or_load(&self, key: &K, since: Stamp) -> LoadInProgress<V, LoadError<E>> {
+    /// Joins the load of a key; begins one if there is none that began at a moment or later, and no fresh entry, which
+    /// another reader may have loaded meanwhile. It does not end with this reader.
+    fn join_or_load(&self, key: &K, since: Stamp) -> LoadInProgress<V, LoadError<E>> {
+        let Inner { entries, drops, context, .. } = &*self.0;
+        let is_fresh = |entry: &Arc<Entry<V>>| entry.is_fresh(context.clock.coarse_now(), drops);
+        self.join(key, since, || entries.get(key).filter(is_fresh))
+    }
+
+    /// Joins the load of a key, or begins one, although there may be a fresh entry.
+    pub(super) fn join_or_load_again(&self, key: &K) -> LoadInProgress<V, LoadError<E>> {
+        self.join(key, Stamp::default(), || None)
+    }
+
+    fn join(
+        &self,
+        key: &K,
+        since: Stamp,
+        kept: impl FnOnce() -> Option<Arc<Entry<V>>>,
+    ) -> LoadInProgress<V, LoadError<E>> {
         let inner = &*self.0;
-        inner.loads.join(key, since, || {
+        inner.loads.join(key, since, kept, || {
             let began = inner.drops.now();
             let load = AssertUnwindSafe(self.clone().run_load(key.clone(), began)).catch_unwind();
             (began, load.map(|ended| ended.unwrap_or(Err(LoadError::Panicked))))
