@@ -1,8 +1,8 @@
 //! Updates products of the store that a file describes again.
 //!
 //! An update takes the texts, prices, stock and metadata that the file has, and adds new variants. Everything else
-//! stays: slugs, categories, kinds, options, SKUs, what is active, and what the file does not have, such as prices in
-//! another currency and variants that it no longer names.
+//! stays: slugs, categories, kinds, options, SKUs, what is active, and what the file does not have, such as base texts
+//! if its texts are in another language, prices in another currency, and variants that it no longer names.
 
 use std::collections::HashMap;
 
@@ -58,7 +58,7 @@ async fn update_product(
     imported: &ImportedProduct,
 ) -> Result<Option<StockCounts>, RecordError> {
     let mut product = stored.clone();
-    take_texts(&mut product, &imported.product);
+    take_texts(&mut product, imported);
     take_metadata(&mut product.metadata, &imported.product.metadata)?;
     let new_variants = take_variants(&mut product, &imported.product)?;
     if product == stored {
@@ -79,10 +79,14 @@ async fn update_product(
 }
 
 /// Replaces the texts that the file has. One that is empty in the file stays.
-fn take_texts(product: &mut Product, imported: &Product) {
-    take_text(&mut product.name, &imported.name);
-    take_text(&mut product.description, &imported.description);
-    for (language, Texts { name, description }) in &imported.translations {
+fn take_texts(product: &mut Product, imported: &ImportedProduct) {
+    let ImportedProduct { product: new, in_base_language, .. } = imported;
+    let all = (&new.name, &new.description);
+    let (name, description) =
+        in_base_language.as_ref().map_or(all, |Texts { name, description }| (name, description));
+    take_text(&mut product.name, name);
+    take_text(&mut product.description, description);
+    for (language, Texts { name, description }) in &new.translations {
         let texts = product.translations.entry(language.clone()).or_default();
         take_text(&mut texts.name, name);
         take_text(&mut texts.description, description);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LineType, id, rebased, required, slug_or_derived};
+use super::{LineType, Rebased, id, rebased, required, slug_or_derived};
 use crate::application::active_by_default;
 use crate::application::records::identity::Identity;
 use crate::domain::category::Category;
@@ -61,7 +61,7 @@ impl CategoryLine {
             return Err("/parent: the category itself".to_owned());
         }
         let slug = slug_or_derived(self.slug, &self.name)?;
-        let (Texts { name, .. }, translations) =
+        let Rebased { texts: Texts { name, .. }, translations, .. } =
             rebased(name_of(self.name)?, names_only(self.translations), self.language, base);
         let created_at = self.created_at.unwrap_or(default_created_at);
         Ok(Category {
@@ -157,7 +157,7 @@ impl ShippingMethodLine {
         }
         let id = id(&self.id, "/id", Identity::shipping_method)?;
         let code = required(self.code, "/code")?;
-        let (Texts { name, .. }, translations) =
+        let Rebased { texts: Texts { name, .. }, translations, .. } =
             rebased(name_of(self.name)?, names_only(self.translations), self.language, base);
         Ok(ShippingMethod {
             id,

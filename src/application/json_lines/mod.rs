@@ -75,6 +75,16 @@ fn id<T: From<Uuid>>(text: &str, pointer: &str, derive: fn(Identity, &str) -> T)
     }
 }
 
+/// The texts of a line, as a store has them.
+#[derive(Debug, PartialEq)]
+struct Rebased {
+    /// The base texts.
+    texts: Texts,
+    translations: Translations,
+    /// Those of the line in the base language, empty where it has none; `None` if all base texts are these.
+    in_base_language: Option<Texts>,
+}
+
 /// Returns base texts in a language, and their translations, as a store with the base language `base` has them. Texts
 /// in another language become a translation, and those of the translation into the base language take their place, if
 /// there is one.
@@ -83,17 +93,21 @@ fn rebased(
     mut translations: Translations,
     language: Option<Language>,
     base: Language,
-) -> (Texts, Translations) {
-    let Some(language) = language.filter(|&language| language != base) else { return (texts, translations) };
+) -> Rebased {
+    let Some(language) = language.filter(|&language| language != base) else {
+        return Rebased { texts, translations, in_base_language: None };
+    };
     let tag = translations.keys().find(|tag| base.is(tag)).cloned();
-    let mut base_texts = tag.and_then(|tag| translations.remove(&tag)).unwrap_or_else(|| texts.clone());
+    let found = tag.and_then(|tag| translations.remove(&tag));
+    let mut base_texts = found.as_ref().unwrap_or(&texts).clone();
     if base_texts.description.is_empty() {
         base_texts.description.clone_from(&texts.description);
     }
     if !translations.keys().any(|tag| language.is(tag)) {
         translations.insert(language.tag().to_owned(), texts);
     }
-    (base_texts, translations)
+    let in_base_language = Some(found.unwrap_or_default()).filter(|found| *found != base_texts);
+    Rebased { texts: base_texts, translations, in_base_language }
 }
 
 /// Refuses an empty text.
@@ -123,27 +137,33 @@ mod tests {
         let [en, de]: [Language; 2] = ["en", "de"].map(|tag| tag.parse().unwrap());
         let (tea, tee) = (texts("Tea", "Hot"), texts("Tee", ""));
         let with_german = || translations([("DE", tee.clone()), ("fr", texts("Thé", ""))]);
-        let same = (tea.clone(), with_german());
-        assert_eq!(rebased(tea.clone(), with_german(), Some(en), en), same);
+        let as_they_are =
+            || Rebased { texts: tea.clone(), translations: with_german(), in_base_language: None };
+        assert_eq!(rebased(tea.clone(), with_german(), Some(en), en), as_they_are());
         assert_eq!(
             rebased(tea.clone(), with_german(), None, de),
-            same,
+            as_they_are(),
             "they are in the language of the store"
         );
 
-        let (base, others) = rebased(tea.clone(), with_german(), Some(en), de);
-        assert_eq!(
-            base,
-            texts("Tee", "Hot"),
-            "a translation without a description shows that of the base texts"
-        );
-        assert_eq!(others, translations([("en", tea.clone()), ("fr", texts("Thé", ""))]));
+        // a translation without a description shows that of the base texts
+        let exchanged = Rebased {
+            texts: texts("Tee", "Hot"),
+            translations: translations([("en", tea.clone()), ("fr", texts("Thé", ""))]),
+            in_base_language: Some(tee.clone()),
+        };
+        assert_eq!(rebased(tea.clone(), with_german(), Some(en), de), exchanged);
+        let all = rebased(tea.clone(), translations([("de", texts("Tee", "Heiß"))]), Some(en), de);
+        assert_eq!((all.texts, all.in_base_language), (texts("Tee", "Heiß"), None));
 
-        // without a translation into the base language
-        let (base, others) = rebased(tea.clone(), Translations::new(), Some(en), de);
-        assert_eq!((base, others), (tea.clone(), translations([("en", tea.clone())])));
-        // with one into their own language
-        let own = || translations([("en", texts("Black tea", ""))]);
-        assert_eq!(rebased(tea.clone(), own(), Some(en), de), (tea, own()));
+        // without a translation into the base language, and with one into their own
+        let own = translations([("en", texts("Black tea", ""))]);
+        for (given, expected) in
+            [(Translations::new(), translations([("en", tea.clone())])), (own.clone(), own)]
+        {
+            let kept =
+                Rebased { texts: tea.clone(), translations: expected, in_base_language: Some(texts("", "")) };
+            assert_eq!(rebased(tea.clone(), given, Some(en), de), kept);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LineType, id, rebased, required, slug_or_derived};
+use super::{LineType, Rebased, id, rebased, required, slug_or_derived};
 use crate::application::active_by_default;
 use crate::application::records::identity::Identity;
 use crate::application::records::{ImportedProduct, ImportedStock};
@@ -126,7 +126,8 @@ impl ProductLine {
         let product_id = id(&self.id, "/id", Identity::product)?;
         let slug = slug_or_derived(self.slug, &self.name)?;
         let texts = Texts { name: required(self.name, "/name")?, description: self.description };
-        let (texts, translations) = rebased(texts, self.translations, self.language, base);
+        let Rebased { texts, translations, in_base_language } =
+            rebased(texts, self.translations, self.language, base);
         let created_at = self.created_at.unwrap_or(default_created_at);
         let mut imported = ImportedProduct::new(Product {
             description: texts.description,
@@ -141,6 +142,7 @@ impl ProductLine {
             metadata: checked(self.metadata, "")?,
             ..Product::new(product_id, slug, texts.name, created_at)
         });
+        imported.in_base_language = in_base_language;
 
         for (index, line) in self.variants.into_iter().enumerate() {
             let stock = line.stock.map_or(ImportedStock::NotCounted, ImportedStock::Given);

@@ -15,7 +15,7 @@ use crate::domain::country::Country;
 use crate::domain::discount::Discount;
 use crate::domain::ids::{UserId, VariantId};
 use crate::domain::money::Currency;
-use crate::domain::product::{Product, Variant};
+use crate::domain::product::{Product, Texts, Variant};
 use crate::domain::shipping::ShippingMethod;
 use crate::domain::tax::TaxRule;
 use crate::domain::user::{Preferences, Role, User};
@@ -48,6 +48,9 @@ pub struct ImportedProduct {
     pub product: Product,
     /// The stock of each variant, in addition to the pieces that the source's own orders sold.
     pub stock: BTreeMap<VariantId, ImportedStock>,
+    /// What the source has in the base language of the store, if that is not all base texts of the product: the others
+    /// are in another language, and an update does not take them. An empty text is none.
+    pub in_base_language: Option<Texts>,
 }
 
 /// The stock of a variant, and how it was taken from the file.
@@ -77,7 +80,7 @@ impl ImportedStock {
 impl ImportedProduct {
     /// Returns a product without variants.
     pub(crate) fn new(product: Product) -> Self {
-        Self { product, stock: BTreeMap::new() }
+        Self { product, stock: BTreeMap::new(), in_base_language: None }
     }
 
     /// Returns the stock of each variant in pieces; `None` if they are not counted.

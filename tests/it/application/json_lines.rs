@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use undercroft::application::Terms;
 use undercroft::application::import::readers::Options;
 
-use crate::support::import::{DEMO, another_shop, exported, import_all, import_with, options};
+use crate::support::import::{DEMO, another_shop, exported, import_all, import_with, options, update_with};
 use crate::support::store::terms;
 use crate::support::{Shop, ShopOptions, TestClient};
 
@@ -97,4 +97,31 @@ async fn a_catalogue_moves_between_stores_with_different_base_languages(shop: &S
     let (_, progress) = import_all(&back.store, &german).await;
     assert_eq!(progress.rejected, []);
     assert!(exported(&back.store).await == original, "the exports differ");
+}
+
+on_both_engines!(
+    an_update_in_another_language_keeps_the_base_texts_that_it_does_not_have,
+    ShopOptions::default().terms(Terms { base_language: "de".parse().unwrap(), ..terms() })
+);
+async fn an_update_in_another_language_keeps_the_base_texts_that_it_does_not_have(shop: &Shop) {
+    let into_german = Options { base_language: shop.store.terms.base_language, ..options() };
+    let english = json!({ "name": "Tea", "description": "Hot" });
+    for (language, texts, translations, name, in_english) in [
+        ("de", json!({ "name": "Tee", "description": "Heiß" }), json!({}), "Tee", &Value::Null),
+        ("en", english.clone(), json!({}), "Tee", &english),
+        ("en", english.clone(), json!({ "de": { "name": "Grüner Tee" } }), "Grüner Tee", &english),
+    ] {
+        let line = json!({
+            "type": "product", "id": "tea", "slug": "tea", "language": language, "name": texts["name"],
+            "description": texts["description"], "translations": translations,
+            "variants": [{ "sku": "TEA", "prices": [{ "amount": 900, "currency": "EUR" }], "stock": 3 }],
+        });
+        let (_, progress) = update_with(&shop.store, &line.to_string(), &into_german).await;
+        assert_eq!(progress.rejected, []);
+        let stored = exported(&shop.store).await;
+        let mut lines = stored.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let product = lines.find(|line| line["type"] == "product").unwrap();
+        assert_eq!((&product["name"], &product["description"]), (&json!(name), &json!("Heiß")));
+        assert_eq!(&product["translations"]["en"], in_english);
+    }
 }

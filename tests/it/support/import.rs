@@ -103,9 +103,14 @@ pub async fn import_with(store: &Store, text: &str, options: &Options) -> (Repor
 
 /// Imports a whole file, and updates products that are in the store already.
 pub async fn update_all(store: &Store, text: &str) -> (Report, Progress) {
+    update_with(store, text, &options()).await
+}
+
+/// Imports a whole file with some options, and updates products that are in the store already.
+pub async fn update_with(store: &Store, text: &str, options: &Options) -> (Report, Progress) {
     let mut progress = Progress::stopping_after(usize::MAX);
     let update = ExistingProducts::Update;
-    let report = try_import_with(store, text, &options(), update, &mut progress).await.unwrap();
+    let report = try_import_with(store, text, options, update, &mut progress).await.unwrap();
     (report, progress)
 }
 
