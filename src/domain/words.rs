@@ -42,7 +42,7 @@ pub fn words(text: &str) -> Vec<String> {
 }
 
 /// Returns the words of each spelling of a text: as they are and, if it has umlauts, with two letters in their place.
-/// `Grüner Tee` is `gruner tee`, and `gruener tee`.
+/// `Grüner Tee` is `gruner tee`, and `gruener tee`. Each has the same number of words.
 pub fn spellings(text: &str) -> Vec<Vec<String>> {
     let mut spellings = vec![words(text)];
     spellings.extend(without_umlauts(text).map(|text| words(&text)));

@@ -16,7 +16,8 @@ use crate::infrastructure::repositories::database::{
     Connection, DatabaseError, Param, UnitOfWork, key_lists, params, table,
 };
 
-/// The most words of a product's names, SKUs and options: several for each of the 200 variants that it may have.
+/// The most words of a product's names, SKUs and options: several for each of the 200 variants that it may have. Other
+/// spellings are not counted.
 const NAME_WORDS: usize = 1_024;
 /// The most words that a product's descriptions add; the last ones are left out.
 const DESCRIPTION_WORDS: usize = 128;
@@ -143,13 +144,17 @@ fn text_words(product: &Product) -> BTreeSet<String> {
     found
 }
 
-/// Adds the words of texts in each spelling, at most `most` that were not there before.
+/// Adds the words of texts, at most `most` that were not there before, each with its other spelling.
 fn add_words<'a>(found: &mut BTreeSet<String>, texts: impl Iterator<Item = &'a String>, most: usize) {
-    let most = found.len() + most;
-    for word in texts.flat_map(|text| spellings(text)).flatten() {
-        if found.len() == most {
-            return;
+    let mut left = most;
+    for spellings in texts.map(|text| spellings(text)) {
+        let Some((words, others)) = spellings.split_first() else { continue };
+        for (at, word) in words.iter().enumerate() {
+            if left == 0 {
+                return;
+            }
+            left -= usize::from(found.insert(word.clone()));
+            found.extend(others.iter().filter_map(|words| words.get(at)).cloned());
         }
-        found.insert(word);
     }
 }

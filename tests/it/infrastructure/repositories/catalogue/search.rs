@@ -97,6 +97,18 @@ async fn umlauts_are_found_by_two_letters(shop: &Shop) {
     }
 }
 
+on_both_engines!(words_in_a_second_spelling_keep_no_others_out_of_the_index);
+async fn words_in_a_second_spelling_keep_no_others_out_of_the_index(shop: &Shop) {
+    let mut doors = product(shop, "Doors", &[900]);
+    doors.description = (0..100).map(|number| format!("Tür{number}")).collect::<Vec<_>>().join(" ");
+    let english = Texts { name: "Doors".into(), description: "with hinges".into() };
+    doors.translations = BTreeMap::from([("en".into(), english)]);
+    insert(shop, &doors).await.unwrap();
+    for q in ["tur99", "tuer99", "hinges"] {
+        assert_eq!(found(shop, q).await, ["Doors"], "{q}");
+    }
+}
+
 on_both_engines!(a_product_with_200_variants_is_found_by_each_sku_and_by_its_description);
 async fn a_product_with_200_variants_is_found_by_each_sku_and_by_its_description(shop: &Shop) {
     let screws =
