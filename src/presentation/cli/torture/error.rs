@@ -10,6 +10,9 @@ pub enum TortureError {
     /// The database for the test contains a store.
     #[error("the database contains a store already; a torture test needs an empty one")]
     NotEmpty,
+    /// The connections of servers to a file cannot be ended.
+    #[error("--database-cuts needs a PostgreSQL database (--on)")]
+    NoPostgres,
     /// The server cannot be started as a separate process.
     #[error("the server cannot be started as a separate process")]
     Child(#[source] io::Error),
@@ -70,8 +73,8 @@ pub enum TortureError {
         /// The first ones.
         first: String,
     },
-    /// Pages were slow for longer than a second while Redis had a fault.
-    #[error("the 99th percentile of pages more than doubled, in microseconds: {0}")]
+    /// Pages were slow, or there were none, for longer than a second while Redis had a fault.
+    #[error("the 99th percentile of pages more than doubled, or there were none, in microseconds: {0}")]
     SlowPages(String),
     /// Entries of caches were old.
     #[error("{} old", counted(*.0, "entry of a cache was", "entries of caches were"))]
@@ -85,7 +88,7 @@ impl TortureError {
     /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NotEmpty | Self::NoLoad => Exit::Usage,
+            Self::NotEmpty | Self::NoPostgres | Self::NoLoad => Exit::Usage,
             Self::Child(_)
             | Self::Command
             | Self::ChildUnresponsive

@@ -99,6 +99,11 @@ impl Torture {
         if let Test::Process(process) = &test {
             return Box::pin(process.run()).await;
         }
+        if matches!(&test, Test::Caches(caches) if caches.database_cuts)
+            && !matches!(on, Some(DatabaseUrl::Postgres(_)))
+        {
+            return Err(TortureError::NoPostgres.into());
+        }
         let watching = match &test {
             Test::Caches(caches) if !caches.unchecked => Watching::Checks,
             _ if verify_caches => Watching::Pages,

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::run;
 use crate::support::brokers::TestBroker;
 use crate::support::redis::redis_url;
 use crate::support::store::value;
@@ -107,6 +108,15 @@ async fn no_reader_sees_what_is_old_while_servers_are_killed_and_redis_is_cut_of
 async fn no_reader_sees_what_is_old_while_servers_are_cut_off_from_the_database() {
     let Some(postgres) = EmptyPostgres::new().await else { return };
     caches_of_servers(&on(&postgres), &["--database-cuts"]).await;
+}
+
+#[test]
+fn servers_cannot_be_cut_off_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, errors) = run(folder.path(), &["torture", "caches", "--database-cuts"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("--database-cuts needs a PostgreSQL database"), "{errors}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

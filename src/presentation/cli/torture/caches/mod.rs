@@ -58,7 +58,7 @@ pub(super) struct Caches {
     /// Instead of every second server, end the connections of all servers to PostgreSQL, as its restart does; requests
     /// may fail with 503 or 504 then
     #[arg(long)]
-    database_cuts: bool,
+    pub(super) database_cuts: bool,
     /// Without check mode, which replaces what is old before readers see it: only they compare
     #[arg(long)]
     pub(super) unchecked: bool,

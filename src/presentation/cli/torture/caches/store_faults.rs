@@ -96,7 +96,8 @@ impl StoreFaults {
             sleep(BACK).await;
             let after = measure(measured).await;
             counts.extend(names.into_iter().zip([before, at_first, then, after]));
-            if then > (2 * before).max(self.fast.saturating_mul(1_000)) {
+            // 0 if there was no page
+            if then == 0 || then > (2 * before).max(self.fast.saturating_mul(1_000)) {
                 slow.push(format!("{} {then}, {} {before}", names[2], names[0]));
             }
             before = after;
