@@ -50,11 +50,13 @@ pub(crate) struct KnownKeys(Arc<RwLock<Option<ReadKeys>>>);
 type ReadKeys = (Timestamp, Arc<[AccessTokenKey]>);
 
 impl KnownKeys {
-    /// Returns the keys if they were read within the last hour.
+    /// Returns the keys if they were read within the last hour, and no new one is due: another process that has the
+    /// database would create it, and other services have to know it in time.
     fn recent(&self, now: Timestamp) -> Option<Arc<[AccessTokenKey]>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let (read_at, keys) = known.as_ref()?;
-        (*read_at..later(*read_at, KEPT)).contains(&now).then(|| Arc::clone(keys))
+        let is_recent = (*read_at..later(*read_at, KEPT)).contains(&now);
+        (is_recent && !is_due_after(keys.last()?, now)).then(|| Arc::clone(keys))
     }
 
     /// Keeps keys that were read, and returns them.
@@ -237,11 +239,16 @@ pub async fn rotate(store: &Store) -> Result<(), Failure> {
 /// Creates a key if the newest is 30 days old; returns whether it was. There is none before the first token.
 pub(crate) async fn rotate_if_due(store: &Store) -> Result<bool, Failure> {
     let newest = keys(store).await?.pop();
-    let is_due = newest.is_some_and(|key| later(key.created_at, ROTATION) <= store.now());
+    let is_due = newest.is_some_and(|newest| is_due_after(&newest, store.now()));
     if is_due {
         rotate(store).await?;
     }
     Ok(is_due)
+}
+
+/// Returns whether the key that replaces this one is due.
+fn is_due_after(newest: &AccessTokenKey, now: Timestamp) -> bool {
+    later(newest.created_at, ROTATION) <= now
 }
 
 async fn keys(store: &Store) -> Result<Vec<AccessTokenKey>, DatabaseError> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use undercroft::application::Terms;
 use undercroft::application::people::access_tokens::{published, rotate};
+use undercroft::domain::access_token::ROTATION;
 use undercroft::domain::ids::AccessTokenKeyId;
 use undercroft::infrastructure::middleware::jwt::{
     Algorithm, Claims, Expected, InvalidToken, KeySet, verify,
@@ -258,4 +259,12 @@ async fn the_keys_are_published_while_the_database_is_away_for_an_hour() {
     assert_eq!(published(&reader).await.unwrap().len(), 2);
     rotate(&shop.store).await.unwrap();
     assert_eq!(published(&reader).await.unwrap().len(), 3, "they are read again");
+
+    let minute = SignedDuration::from_mins(1);
+    shop.clock().advance(ROTATION - minute);
+    let keys = published(&reader).await.unwrap();
+    proxy.refuse("57P03");
+    assert_eq!(published(&reader).await.unwrap(), keys);
+    shop.clock().advance(minute);
+    assert!(published(&reader).await.is_err(), "another process may have published a new key");
 }
