@@ -95,8 +95,7 @@ impl TrustedIssuer {
         if !is_unknown || has_new || pause > INTERVAL {
             return verified;
         }
-        sleep(pause.unsigned_abs()).await;
-        self.request(fetching, later(now, pause)).await;
+        self.request(fetching, pause, now).await;
         self.verify_now(token, now)
     }
 
@@ -138,27 +137,29 @@ impl TrustedIssuer {
             fetching
         };
         if !is_fresh() && self.pause(now).is_zero() {
-            self.request(fetching, now).await;
+            self.request(fetching, SignedDuration::ZERO, now).await;
         }
     }
 
-    /// Requests the keys, in a task of its own: a client that disconnects does not end it.
-    async fn request(&self, fetching: OwnedMutexGuard<()>, now: Timestamp) {
+    /// Requests the keys after a pause, both in a task of its own: a client that disconnects ends neither, so that
+    /// strangers do not let the pause begin again and again.
+    async fn request(&self, fetching: OwnedMutexGuard<()>, pause: SignedDuration, now: Timestamp) {
+        let issuer = self.clone();
+        let request = spawn_in_trace(async move {
+            let _fetching = fetching;
+            sleep(pause.unsigned_abs()).await;
+            issuer.fetch(later(now, pause)).await;
+        });
+        let _ = request.await;
+    }
+
+    /// Fetches the keys.
+    async fn fetch(&self, now: Timestamp) {
         let number = self.with_known(|known| {
             known.requested_at = Some(now);
             known.requests += 1;
             known.requests
         });
-        let issuer = self.clone();
-        let request = spawn_in_trace(async move {
-            let _fetching = fetching;
-            issuer.fetch(number, now).await;
-        });
-        let _ = request.await;
-    }
-
-    /// Fetches the keys by the request with this number.
-    async fn fetch(&self, number: u64, now: Timestamp) {
         let fetched = self.client.fetch(self.name()).await;
         match fetched.map(|body| KeySet::parse(&body)) {
             Ok(Ok(keys)) => self.with_known(|known| {

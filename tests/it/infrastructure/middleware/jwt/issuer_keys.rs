@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use undercroft::infrastructure::middleware::jwt::{InvalidToken, TokenSigner};
 
 use super::{NOW, at};
+use crate::support::eventually;
 use crate::support::issuer::Issuer;
 
 /// Less than a token with an unknown key waits for new keys.
@@ -56,6 +58,17 @@ async fn strangers_with_unknown_keys_cause_one_request_and_keep_no_new_key_out()
         assert_eq!(is_refused, is_stranger);
     }
     assert_eq!(issuer.fetched(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_who_disconnects_does_not_end_the_request_that_others_wait_for() {
+    let issuer = Issuer::start().await;
+    let trusted = issuer.trusted();
+    trusted.verify(&signed(&issuer, &issuer.signer), at(NOW)).await.unwrap();
+    let made_up = signed(&issuer, &signer("k9", 9));
+    let verifying = timeout(Duration::from_millis(100), trusted.verify(&made_up, at(NOW)));
+    assert!(verifying.await.is_err(), "it waits for the next request");
+    eventually("the request that it waited for", async || issuer.fetched() == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
