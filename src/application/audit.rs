@@ -24,7 +24,7 @@ use super::json_lines::described;
 
 /// The longest line of an export, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
-/// How many actions of one user or client are recorded in [`RECORDED_IN`] of those that anyone can repeat.
+/// How many actions of one partition are recorded in [`RECORDED_IN`] of those that anyone can repeat.
 const MOST_RECORDED: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// The time in which they are counted.
 const RECORDED_IN: Duration = Duration::from_hours(1);
@@ -135,8 +135,8 @@ pub struct NotedEntry {
     pub hash: String,
 }
 
-/// Records that the administrative action of the store's actor was refused. Of a user, or of a client whose user is not
-/// known, few refusals are recorded: the log has a line of each, and no one fills the database by them.
+/// Records that the administrative action of the store's actor was refused. Few refusals of one partition are recorded:
+/// the log has a line of each, and no one fills the database by them.
 pub async fn record_refusal(store: &Store, by: Partition) {
     if is_recorded(store, by).await {
         record(store, None).await;

@@ -15,8 +15,12 @@ use super::actor::refused_actor_of;
 use super::state::AppState;
 use crate::application::audit;
 use crate::domain::audit::Actor;
-use crate::infrastructure::middleware::{Client, Partition, RequestUser};
+use crate::infrastructure::middleware::{Partition, RequestUser};
 use crate::infrastructure::repositories::spawn_in_trace;
+
+/// For whom requests are counted whose user is not known: for all clients together, since a stranger has many addresses,
+/// and entries are kept for ever.
+const STRANGERS: Partition = Partition::Digest([0; 16]);
 
 /// What is recorded of a request if it is refused: an extension of the request.
 #[derive(Clone, Default)]
@@ -33,16 +37,10 @@ struct Noted {
 pub(super) fn note(parts: &Parts, app: &AppState) {
     let Some(Attempt(attempt)) = parts.extensions.get() else { return };
     let user = parts.extensions.get().and_then(RequestUser::get);
-    let client = parts.extensions.get::<Client>();
-    let by = match user {
-        Some(user) => Some(Partition::User(user.user_id.0)),
-        None => client.map(|client| Partition::Address(client.address)),
-    };
-    if let Some(by) = by {
-        let actor = Arc::new(refused_actor_of(parts, app.client_address));
-        // another guard of the route notes the same
-        let _ = attempt.set(Noted { app: app.clone(), actor, by });
-    }
+    let by = user.map_or(STRANGERS, |user| Partition::User(user.user_id.0));
+    let actor = Arc::new(refused_actor_of(parts, app.client_address));
+    // another guard of the route notes the same
+    let _ = attempt.set(Noted { app: app.clone(), actor, by });
 }
 
 /// Surrounds a route of administrators: a request that its guard has seen, and that is refused with status 403, is

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use undercroft::application::audit::{NotedEntry, export, verify};
 use undercroft::domain::audit::{BrokenChain, ChainCheck, SecurityAction, hex};
 use undercroft::domain::ids::UserId;
+use undercroft::infrastructure::middleware::TrustedProxies;
 use undercroft::infrastructure::repositories::{DatabaseError, Engine, FromRow};
+use undercroft::settings::HttpSettings;
 use uuid::Uuid;
 
 use super::people::newcomer;
@@ -178,6 +180,20 @@ async fn a_flood_of_refused_requests_has_few_entries(shop: &Shop) {
         ann.get("/admin/v1/orders").await.expect(403);
     }
     assert_eq!(count().await, 22, "one in three minutes");
+}
+
+on_both_engines!(a_stranger_with_many_addresses_fills_no_audit_log, ShopOptions::at("2026-01-01T00:00:00Z"));
+async fn a_stranger_with_many_addresses_fills_no_audit_log(shop: &Shop) {
+    let trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+    let http = HttpSettings { trusted_proxies, ..HttpSettings::default() };
+    let server = TestServer::start_with(shop.store.clone(), http).await;
+    let forged = server.guest().with("cookie", "undercroft_session=x").with("origin", "https://evil.example");
+    for number in 0..30 {
+        let from = forged.with("x-forwarded-for", &format!("192.0.2.{number}"));
+        from.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(403);
+    }
+    let sql = "SELECT COUNT(*) FROM audit_log WHERE action = 'adminCreateCategory.refused'";
+    assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 20);
 }
 
 /// The number of refused requests that are recorded.
