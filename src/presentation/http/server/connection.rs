@@ -32,7 +32,7 @@ use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
 use super::registry::{Entry, Registry, ResponseBody};
 use crate::domain::context::Context;
 use crate::infrastructure::events::{EventBus, RefusedHeadEvent};
-use crate::infrastructure::middleware::{Chain, Client, TimeLimit};
+use crate::infrastructure::middleware::{Chain, Client, TimeLimit, is_host};
 use crate::settings::HttpSettings;
 
 /// The most bytes read of a head, and written ahead of a client that reads slowly.
@@ -197,8 +197,9 @@ impl Connections {
 fn apply_target(head: &mut Parts) {
     let authority = head.uri.authority().filter(|_| head.uri.scheme().is_some());
     let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-    // a request without the header, or with two of them, is refused by the middleware
-    if let (Some(host), Some(stated)) = (host, head.headers.get_mut(HOST)) {
+    // a request without the header, with two of them, or with one that is no host is refused by the middleware
+    let stated = head.headers.get_mut(HOST).filter(|stated| is_host(stated.as_bytes()));
+    if let (Some(host), Some(stated)) = (host, stated) {
         *stated = host;
     }
 }

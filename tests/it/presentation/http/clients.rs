@@ -92,7 +92,7 @@ async fn the_host_of_an_absolute_target_counts_and_not_the_header() {
     let (server, other) = (start().await, [127, 0, 0, 2]);
     for (target, host, expected) in [
         ("http://shop.example/", "host: inner:8080\r\n", "127.0.0.2 http shop.example"),
-        ("http://shop.example:8080/", "host: shop/x\r\n", "127.0.0.2 http shop.example:8080"),
+        ("http://shop.example:8080/", "host: other.example\r\n", "127.0.0.2 http shop.example:8080"),
         ("https://shop.example/", "host: shop.example\r\n", "127.0.0.2 http shop.example"),
         ("http://shop.example/hosts", "host: inner:8080\r\n", "[\"shop.example\"]"),
         ("/hosts", "host: inner:8080\r\n", "[\"inner:8080\"]"),
@@ -102,6 +102,7 @@ async fn the_host_of_an_absolute_target_counts_and_not_the_header() {
     }
     for (target, host, code) in [
         ("http://user@shop.example/", "host: shop.example\r\n", "malformed_header"),
+        ("http://shop.example/", "host: shop/x\r\n", "malformed_header"),
         ("http://shop.example/", "", "not_one_host"),
         ("http://shop.example/", "host: shop.example\r\nhost: shop.example\r\n", "not_one_host"),
     ] {
