@@ -1,7 +1,8 @@
 //! Verifies the credential of a request again if its body took long to arrive.
 //!
 //! The credential is verified before the body is read, so that nothing is read for strangers, and a client may send the
-//! body for half a minute. A session or key that ends meanwhile, such as by a new password, has no effect after that.
+//! body for half a minute, and a large one for longer. A session or key that ends meanwhile, such as by a new password,
+//! has no effect after that.
 
 use std::sync::Arc;
 use std::time::Duration;
