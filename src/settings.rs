@@ -184,9 +184,10 @@ impl Settings {
     }
 
     /// Returns whether no response says that an e-mail address has an account: customers then log in after their
-    /// address is verified, for which a mail server has to send them e-mails.
+    /// address is verified, for which a mail server has to send them the link to a page.
     pub fn hides_registered_addresses(&self) -> bool {
-        self.requirements.hide_registered_addresses.unwrap_or_else(|| self.has_mail_server())
+        let can_verify = || self.has_mail_server() && self.pages.email_verification.is_some();
+        self.requirements.hide_registered_addresses.unwrap_or_else(can_verify)
     }
 
     fn has_mail_server(&self) -> bool {

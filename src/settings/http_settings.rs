@@ -49,8 +49,8 @@ pub struct HttpSettings {
     /// The longest time between two requests on a connection.
     #[serde(rename = "idle_timeout_seconds", deserialize_with = "positive_seconds")]
     pub idle_timeout: Duration,
-    /// The longest time from a request to the start of its response, and a second more for each 16,000 bytes of its
-    /// body.
+    /// The longest time from a request to the start of its response, and as long as its body took, up to a second for
+    /// each 16,000 bytes of it.
     #[serde(rename = "request_timeout_seconds", deserialize_with = "positive_seconds")]
     pub request_timeout: Duration,
     /// The most open connections.

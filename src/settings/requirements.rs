@@ -27,7 +27,8 @@ pub struct RequirementSettings {
     pub minimum_ages: Vec<AgeRule>,
     /// Whether administrators need one-time passwords.
     pub administrators_use_one_time_passwords: bool,
-    /// Whether no response says that an e-mail address has an account; `None` is `auto`: if there is a mail server.
+    /// Whether no response says that an e-mail address has an account; `None` is `auto`: if there is a mail
+    /// server, and a page to which its e-mails lead.
     #[serde(deserialize_with = "flag_or_auto")]
     pub hide_registered_addresses: Option<bool>,
     /// What requires a verified e-mail address.
@@ -60,21 +61,26 @@ impl Default for RequirementSettings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MailSettings, Settings};
+    use super::super::{MailSettings, PageSettings, Settings};
     use super::*;
 
     #[test]
-    fn registered_addresses_are_hidden_if_there_is_a_mail_server_or_the_setting_says_so() {
-        let hides = |url: Option<&str>, setting: Option<bool>| {
+    fn registered_addresses_are_hidden_if_customers_can_verify_theirs_or_the_setting_says_so() {
+        let hides = |url: Option<&str>, page: Option<&str>, setting: Option<bool>| {
             let url = url.map(|url| url.parse().unwrap());
             let mail = MailSettings { url, ..MailSettings::default() };
+            let email_verification = page.map(str::to_owned);
+            let pages = PageSettings { email_verification, ..PageSettings::default() };
             let requirements =
                 RequirementSettings { hide_registered_addresses: setting, ..RequirementSettings::default() };
-            Settings { mail, requirements, ..Settings::default() }.hides_registered_addresses()
+            Settings { mail, pages, requirements, ..Settings::default() }.hides_registered_addresses()
         };
-        for (url, by_default) in [(None, false), (Some("local:"), false), (Some("smtp://127.0.0.1"), true)] {
-            assert_eq!(hides(url, None), by_default, "{url:?}");
-            assert!(hides(url, Some(true)) && !hides(url, Some(false)), "{url:?}");
+        let (page, server) = (Some("https://shop.example/verify?token={token}"), Some("smtp://127.0.0.1"));
+        for (url, page, by_default) in
+            [(None, page, false), (Some("local:"), page, false), (server, None, false), (server, page, true)]
+        {
+            assert_eq!(hides(url, page, None), by_default, "{url:?} {page:?}");
+            assert!(hides(url, page, Some(true)) && !hides(url, page, Some(false)), "{url:?} {page:?}");
         }
     }
 }

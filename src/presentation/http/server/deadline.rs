@@ -10,8 +10,7 @@ use crate::settings::HttpSettings;
 /// The bytes of a body that must arrive in each second, after the time for a head has passed.
 const LEAST_RATE: u64 = 1000;
 
-/// The bytes of a body for which it, and the response to it, have a second more: a large file may arrive over a slow
-/// line, if it arrives steadily.
+/// The bytes of a body for which it has a second more: a large file may arrive over a slow line, if it arrives steadily.
 const STEADY_RATE: u64 = 16_000;
 
 /// The time by which a connection must have left its phase.
@@ -43,7 +42,6 @@ impl<'a> Deadline<'a> {
             }
             self.snapshot = snapshot;
             let more = Duration::from_secs(received / STEADY_RATE);
-            let respond_by = self.respond_by + more;
             self.at = match snapshot.phase() {
                 Phase::Head | Phase::Closing => now + self.settings.header_timeout,
                 // late requests have their response by now, and the client reads it
@@ -54,9 +52,13 @@ impl<'a> Deadline<'a> {
                 Phase::Body => {
                     let began = *self.body_began.get_or_insert(now);
                     let earned = self.settings.header_timeout + Duration::from_secs(received / LEAST_RATE);
-                    respond_by.min(began + earned.min(self.settings.body_timeout + more))
+                    (self.respond_by + more).min(began + earned.min(self.settings.body_timeout + more))
                 }
-                Phase::Handler => respond_by,
+                // a body that came fast gives its handler no more time
+                Phase::Handler => {
+                    let took = self.body_began.map_or(Duration::ZERO, |began| now - began);
+                    self.respond_by + more.min(took)
+                }
             };
         }
         self.at
