@@ -68,9 +68,9 @@ where
     V: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// Joins the load of a key. If there is none that began at a moment or later, the outcome is what `kept` returns: an
-    /// entry that a load has put in which ended after this reader looked for one. Otherwise a load begins, which `begin`
-    /// returns with the moment at which it begins.
+    /// Joins the load of a key. If there is none that began at a moment or later, the outcome is what `kept` returns:
+    /// an entry that a load has put in which ended after this reader looked for one. Otherwise a load begins, which
+    /// `begin` returns with the moment at which it begins.
     pub(super) fn join<F>(
         self: &Arc<Self>,
         key: &K,

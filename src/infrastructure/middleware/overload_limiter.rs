@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The fewest waits of an interval.
 const SAMPLES: u32 = 3;
-/// The requests of which a queue has at least so many. If fewer wait at once, however long, others use the machine, or a
-/// disk is slow: a limit would make the wait no shorter.
+/// The fewest requests of a queue. If fewer wait at once, however long, others use the machine, or a disk is slow: a
+/// limit would make the wait no shorter.
 const SHORTEST_QUEUE: f64 = 4.0;
 /// The time between two probes.
 const PROBES: Duration = Duration::from_millis(1);

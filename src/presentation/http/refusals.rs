@@ -18,8 +18,8 @@ use crate::domain::audit::Actor;
 use crate::infrastructure::middleware::{Partition, RequestUser};
 use crate::infrastructure::repositories::spawn_in_trace;
 
-/// For whom requests are counted whose user is not known: for all clients together, since a stranger has many addresses,
-/// and entries are kept for ever.
+/// For whom requests are counted whose user is not known: for all clients together, since a stranger has many
+/// addresses, and entries are kept for ever.
 const STRANGERS: Partition = Partition::Digest([0; 16]);
 
 /// What is recorded of a request if it is refused: an extension of the request.

@@ -10,7 +10,8 @@ use crate::settings::HttpSettings;
 /// The bytes of a body that must arrive in each second, after the time for a head has passed.
 const LEAST_RATE: u64 = 1000;
 
-/// The bytes of a body for which it has a second more: a large file may arrive over a slow line, if it arrives steadily.
+/// The bytes of a body for which it has a second more: a large file may arrive over a slow line, if it arrives
+/// steadily.
 const STEADY_RATE: u64 = 16_000;
 
 /// The time by which a connection must have left its phase.
