@@ -50,6 +50,8 @@ pub struct KnownLog {
     pub complete_to: Position,
     /// The last known entry.
     pub last: Option<LogEntry>,
+    /// The number of the log, see [`Drops::follow_log`].
+    pub number: i64,
 }
 
 /// The drops of a process.
@@ -70,6 +72,8 @@ struct Dropped {
     complete_to: Position,
     /// The ids of the last entries of the log, by their positions.
     log: BTreeMap<Position, u64>,
+    /// The number of the log.
+    number: i64,
     /// Whether the log is not followed.
     is_log_left: bool,
 }
@@ -99,7 +103,7 @@ impl Drops {
         } else {
             dropped.complete_to
         };
-        KnownLog { complete_to, last }
+        KnownLog { complete_to, last, number: dropped.number }
     }
 
     /// Records an entry of the log. A source that is never restored to an earlier state need not record any.
@@ -111,20 +115,20 @@ impl Drops {
         }
     }
 
-    /// Drops all entries and forgets the log: the source was restored to an earlier state, or its log is followed from
-    /// now on.
-    pub fn restart(&self) {
-        self.clear_log(false);
-    }
-
-    /// Drops all entries and forgets the log, which cannot be followed until [`Drops::restart`], such as that of a
-    /// standby. Meanwhile nothing is shared with other processes: no position says what it depends on.
+    /// Drops all entries and forgets the log: it cannot be followed, such as that of a standby, or is recorded anew,
+    /// such as after the source was restored to an earlier state. Until [`Drops::follow_log`], nothing is shared with
+    /// other processes: it is not known what was dropped.
     pub fn leave_log(&self) {
-        self.clear_log(true);
+        self.change(|dropped, floor| *dropped = Dropped { floor, is_log_left: true, ..Dropped::default() });
     }
 
-    fn clear_log(&self, is_log_left: bool) {
-        self.change(|dropped, floor| *dropped = Dropped { floor, is_log_left, ..Dropped::default() });
+    /// Follows the log from now on: all that was dropped until now is recorded. Entries are shared among the processes
+    /// that follow a log with the same number. It differs after each event that may take from the log what is not at
+    /// its end, such as a failover: where transactions overlap, the order of positions is not that of commits. A log
+    /// that is never left has the number 0.
+    pub fn follow_log(&self, number: i64) {
+        let mut dropped = self.write();
+        (dropped.number, dropped.is_log_left) = (number, false);
     }
 
     /// Returns whether the log is followed: if it is not, nothing is shared with other processes.
@@ -170,8 +174,12 @@ impl Drops {
 
     /// Returns whether what another process loaded when it knew this of the log is current: the log is the same up to
     /// there, and nothing was dropped after it.
-    pub(super) fn is_current_at(&self, KnownLog { complete_to, last }: KnownLog, tags: &[Tag]) -> bool {
+    pub(super) fn is_current_at(&self, known: KnownLog, tags: &[Tag]) -> bool {
+        let KnownLog { complete_to, last, number } = known;
         let dropped = self.read();
+        if dropped.is_log_left || number != dropped.number {
+            return false;
+        }
         let is_same_log = match last {
             Some(LogEntry { position, id }) => dropped.log.get(&position) == Some(&id),
             None => dropped.log.is_empty(),
@@ -214,7 +222,7 @@ mod tests {
     const CUPS: Tag = Tag::from_bits(2);
 
     fn known_to(position: i64) -> KnownLog {
-        KnownLog { complete_to: Position(position), last: None }
+        KnownLog { complete_to: Position(position), ..KnownLog::default() }
     }
 
     #[test]
@@ -245,9 +253,14 @@ mod tests {
         assert!(!drops.is_current_at(knew(None), &[TEA]), "before the log began, or after another one");
 
         let began = drops.now();
-        drops.restart();
+        drops.leave_log();
         assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
         assert_eq!(drops.known(), KnownLog::default());
+
+        drops.record(entry(4, 40));
+        drops.follow_log(2);
+        assert!(!drops.is_current_at(knew(Some(entry(4, 40))), &[TEA]), "a log with another number");
+        assert!(drops.is_current_at(KnownLog { number: 2, ..knew(Some(entry(4, 40))) }, &[TEA]));
     }
 
     #[test]
@@ -260,7 +273,7 @@ mod tests {
         assert_eq!(drops.known().complete_to, Position(0), "an earlier entry may be missing");
         drops.set_complete_to(Position(150));
         let known = drops.known();
-        assert_eq!(known, KnownLog { complete_to: Position(100), last: Some(entry(100)) });
+        assert_eq!(known, KnownLog { last: Some(entry(100)), ..known_to(100) });
         drops.record(entry(170));
         assert_eq!(drops.known().complete_to, Position(100));
 
@@ -279,6 +292,7 @@ mod tests {
 
     #[test]
     fn while_the_log_is_left_nothing_is_shared_and_all_was_dropped() {
+        let first = LogEntry { position: Position(4), id: 40 };
         let drops = Drops::default();
         assert!(drops.follows_log());
         for _ in 0..2 {
@@ -287,9 +301,14 @@ mod tests {
             assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
             assert!(!drops.follows_log());
         }
-        let began = drops.now();
-        drops.restart();
-        assert!(!drops.is_current(began, &[]) && drops.follows_log());
+        // an entry that a drop after it concerns, which is not recorded yet
+        let knew = KnownLog { last: Some(first), ..known_to(4) };
+        drops.record(first);
+        assert!(!drops.is_current_at(knew, &[TEA]) && !drops.is_current_at(KnownLog::default(), &[TEA]));
+        drops.drop_tags([TEA], Position(5));
+        drops.follow_log(0);
+        assert!(drops.follows_log());
+        assert!(!drops.is_current_at(knew, &[TEA]) && drops.is_current_at(knew, &[CUPS]));
     }
 
     #[test]

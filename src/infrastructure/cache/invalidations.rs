@@ -69,13 +69,13 @@ struct State {
     /// When the open transactions were last asked for.
     asked_at: Option<Timestamp>,
     /// Whether the database was found not to be a standby: it does not become one any more.
-    is_followed: bool,
+    is_live: bool,
     /// The transactions that were open before a look that succeeded.
     publishing: Option<Publishing>,
     /// The last invalidation that was known after the last look that succeeded; at the first look, the last one before.
     last: Option<LogEntry>,
-    /// When the server of the last look that succeeded was started (PostgreSQL).
-    started: Option<Timestamp>,
+    /// The number of the log of the last look that succeeded; see [`Outbox::id_and_log`].
+    log: Option<i64>,
 }
 
 impl Invalidations {
@@ -139,31 +139,45 @@ impl Invalidations {
     }
 
     async fn look(&self, state: &mut State) -> Result<(), DatabaseError> {
-        if !state.is_followed {
-            if self.database.role().await? == Role::Standby {
-                self.drops.leave_log();
+        if !state.is_live {
+            let is_standby = self.database.role().await? == Role::Standby;
+            self.drops.leave_log();
+            if is_standby {
                 return Ok(());
             }
-            self.drops.restart();
-            state.is_followed = true;
+            state.is_live = true;
+        }
+        // also after a look that failed before it followed the log: the next one may read that of another server
+        if !self.drops.follows_log() {
+            self.leave_log(state);
         }
         let mut connection = self.database.read().await?;
-        let (last, known_start) = (state.last, state.started);
-        Outbox(&mut connection).send_id_and_start_ahead(position_of(last));
+        let (last, known_log) = (state.last, state.log);
+        Outbox(&mut connection).send_id_and_log_ahead(position_of(last));
         let is_continued = self.read(state, &mut connection).await?;
-        let (has_last, started) = server_of(&mut connection, last).await?;
-        let is_restarted = known_start.is_some_and(|known| Some(known) != started);
-        if !is_continued || !has_last || is_restarted {
+        let (has_last, log) = log_of(&mut connection, last).await?;
+        let is_another = known_log.is_some_and(|known| known != log);
+        if !is_continued || !has_last || is_another {
             tracing::info!(
                 "all caches are emptied: the last known change was purged, or the database was restored or started"
             );
-            self.drops.restart();
-            *state = State { is_followed: true, served: state.served, ..State::default() };
+            self.leave_log(state);
             self.read(state, &mut connection).await?;
         }
+        // not before: what was dropped is recorded one event after the other
+        if !self.drops.follows_log() {
+            self.drops.follow_log(log);
+        }
         // not before: a look that failed half-way may have read another log
-        (state.last, state.started) = (self.drops.known().last, started);
+        (state.last, state.log) = (self.drops.known().last, Some(log));
         Ok(())
+    }
+
+    /// Forgets what was read, until the log is read anew.
+    fn leave_log(&self, state: &mut State) {
+        self.drops.leave_log();
+        let failed = state.failed.take();
+        *state = State { is_live: true, served: state.served, failed, ..State::default() };
     }
 
     /// Reads the invalidations that are new; at the first look, those before it. Returns whether the log may be that of
@@ -260,18 +274,16 @@ impl State {
     }
 }
 
-/// Returns whether the last known invalidation is still in the log, or there was none, and when the server was started,
-/// which was sent ahead. The file of SQLite cannot be replaced while it is open; a database of PostgreSQL can be
-/// restored under running servers, or replaced by a replica that has not received every commit.
-async fn server_of(
-    connection: &mut Connection,
-    last: Option<LogEntry>,
-) -> Result<(bool, Option<Timestamp>), DatabaseError> {
+/// Returns whether the last known invalidation is still in the log, or there was none, and the number of the log, which
+/// was sent ahead. The file of SQLite cannot be replaced while it is open, and what is lost of its log is the end; a
+/// database of PostgreSQL can be restored under running servers, or replaced by a replica that has not received every
+/// commit.
+async fn log_of(connection: &mut Connection, last: Option<LogEntry>) -> Result<(bool, i64), DatabaseError> {
     if connection.engine() == Engine::Sqlite {
-        return Ok((true, None));
+        return Ok((true, 0));
     }
-    let (found, started) = Outbox(connection).id_and_start(position_of(last)).await?;
-    Ok((found.map(part_of) == last.map(|entry| entry.id), Some(started)))
+    let (found, log) = Outbox(connection).id_and_log(position_of(last)).await?;
+    Ok((found.map(part_of) == last.map(|entry| entry.id), log))
 }
 
 /// Returns the position of the last known invalidation; that before all if there is none.

@@ -24,7 +24,7 @@ use crate::domain::digest::{first_u64, first_u128};
 
 /// The beginning of the keys with the version of the form of entries, which a name of the store, the name of the cache,
 /// the version of its shape and a digest follow.
-const PREFIX: &str = "undercroft:cache:2";
+const PREFIX: &str = "undercroft:cache:3";
 /// The bytes of a signature.
 const SIGNATURE: usize = 32;
 /// The greatest entry in the shared store, in bytes.
@@ -193,7 +193,7 @@ impl SharedTier {
         let known = entry.history.known;
         let mut bytes = vec![0; SIGNATURE];
         let times = [entry.loaded_at, entry.fresh_until].map(Timestamp::as_microsecond);
-        for number in [known.complete_to.0, times[0], times[1]] {
+        for number in [known.number, known.complete_to.0, times[0], times[1]] {
             bytes.extend(number.to_le_bytes());
         }
         bytes.push(u8::from(known.last.is_some()));
@@ -220,12 +220,13 @@ impl SharedTier {
         let (signature, rest) = bytes.split_at_checked(SIGNATURE)?;
         mac(&self.signing, key, rest).verify_slice(signature).ok()?;
         let mut rest = Reader(rest);
-        let [complete_to, loaded_at, fresh_until] = [rest.number()?, rest.number()?, rest.number()?];
+        let [number, complete_to] = [rest.number()?, rest.number()?];
+        let [loaded_at, fresh_until] = [rest.number()?, rest.number()?];
         let last = match rest.take()? {
             [0] => None,
             _ => Some(LogEntry { position: Position(rest.number()?), id: u64::from_le_bytes(rest.take()?) }),
         };
-        let known = KnownLog { complete_to: Position(complete_to), last };
+        let known = KnownLog { complete_to: Position(complete_to), last, number };
         let count = u32::from_le_bytes(rest.take()?);
         let mut tags = Vec::new();
         for _ in 0..count {

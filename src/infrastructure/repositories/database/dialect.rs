@@ -201,6 +201,7 @@ pub(crate) const PUBLISHING: &str = "SELECT $1::BIGINT - (($1::BIGINT & 21474836
      AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
      AND classid::BIGINT = 'outbox'::regclass::oid::BIGINT & 2147483647";
 
-/// The query for the id of the event with the number $1, and for the time at which the server was started (PostgreSQL).
-pub(crate) const EVENT_ID_AND_START: &str =
-    "SELECT (SELECT id FROM outbox WHERE seq = $1), pg_postmaster_start_time()";
+/// The query for the id of the event with the number $1, and for a number of the table and the time at which the server
+/// was started (PostgreSQL).
+pub(crate) const EVENT_ID_AND_LOG: &str = "SELECT (SELECT id FROM outbox WHERE seq = $1), \
+     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::BIGINT # ('outbox'::regclass::oid::BIGINT << 32)";

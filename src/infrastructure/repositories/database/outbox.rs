@@ -119,14 +119,15 @@ impl Outbox<'_> {
         self.0.one(&format!("SELECT {columns} FROM outbox WHERE seq = $1"), &params![position]).await
     }
 
-    /// Returns the id of the event at a position, if there is one, and when the server was started: PostgreSQL only.
-    pub async fn id_and_start(&mut self, position: i64) -> Result<(Option<Uuid>, Timestamp), DatabaseError> {
-        self.0.one(dialect::EVENT_ID_AND_START, &params![position]).await
+    /// Returns the id of the event at a position, if there is one, and the number of the log: PostgreSQL only. The
+    /// number differs after the server was started, as after a failover, and after a restore that created the table.
+    pub async fn id_and_log(&mut self, position: i64) -> Result<(Option<Uuid>, i64), DatabaseError> {
+        self.0.one(dialect::EVENT_ID_AND_LOG, &params![position]).await
     }
 
-    /// Sends what [`Outbox::id_and_start`] reads together with the next statement; see [`Connection::send_ahead`].
-    pub fn send_id_and_start_ahead(&mut self, position: i64) {
-        self.0.send_ahead(dialect::EVENT_ID_AND_START, &params![position]);
+    /// Sends what [`Outbox::id_and_log`] reads together with the next statement; see [`Connection::send_ahead`].
+    pub fn send_id_and_log_ahead(&mut self, position: i64) {
+        self.0.send_ahead(dialect::EVENT_ID_AND_LOG, &params![position]);
     }
 
     /// Returns the positions, the ids and the contents of the first `limit` events of a type after a position that are

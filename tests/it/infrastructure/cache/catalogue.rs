@@ -13,7 +13,7 @@ use undercroft::infrastructure::repositories::{Database, Engine, Setup};
 use super::{lose_what_followed_the_last_invalidation, publish_others};
 use crate::support::http::order_of;
 use crate::support::redis::redis_url;
-use crate::support::store::{execute, store, terms, value};
+use crate::support::store::{execute, store, terms, value, write_until_committed};
 use crate::support::{FaultyProxy, Shop, ShopOptions, TestClient, eventually};
 
 /// The name and the first price and number of pieces of a product, from each page that shows it.
@@ -199,6 +199,43 @@ async fn what_was_kept_ends_with_a_restore_that_loses_no_change_of_the_catalogue
     stock::set(&shop.store, variant_id, None, Some(7)).await.unwrap();
     assert_eq!(shown(&process(shop, &shared).await).await, Some(7));
     assert_eq!(shown(&running).await, Some(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_ends_with_a_restore_that_has_a_later_change_and_not_an_earlier_one() {
+    let Some(url) = redis_url().await else { return };
+    // on SQLite transactions do not overlap
+    let Some(shop) = Shop::on_postgres(ShopOptions::default()).await else { return };
+    let shared = tier_of(&shop, &url);
+    shop.product().create().await;
+    let id: ProductId = value(&shop.database, "SELECT id FROM products", &[]).await;
+    let name = async || {
+        let process = process(&shop, &shared).await;
+        products::product(&process, &id.to_string()).await.unwrap().product.name.clone()
+    };
+    let change = format!(
+        "UPDATE products SET name = 'changed' WHERE id = '{id}'; \
+         INSERT INTO outbox (id, type, version, subject, occurred_at, data) VALUES (gen_random_uuid(), \
+         'cache_invalidation', 1, 'lost', now(), '{{\"tags\": [\"product:{id}\"]}}')"
+    );
+    let (writing, complete) = write_until_committed(&shop.database, change.leak()).await;
+    shop.product().create().await;
+    complete.cancel();
+    writing.await.unwrap().unwrap();
+    assert_eq!(name().await, "changed");
+    until_shared(&shared, &url).await;
+
+    execute(
+        &shop.database,
+        &[
+            "ALTER TABLE outbox RENAME TO outbox_before",
+            "CREATE TABLE outbox (LIKE outbox_before INCLUDING ALL)",
+            "INSERT INTO outbox SELECT * FROM outbox_before WHERE subject <> 'lost'",
+            "UPDATE products SET name = 'restored'",
+        ],
+    )
+    .await;
+    assert_eq!(name().await, "restored");
 }
 
 on_both_engines!(the_tree_is_served_while_it_cannot_be_loaded_and_says_so);
