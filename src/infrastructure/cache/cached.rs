@@ -59,6 +59,8 @@ struct Inner<K, V, E> {
     is_latest: Arc<dyn Fn(K) -> BoxFuture<'static, bool> + Send + Sync>,
     drops: Arc<Drops>,
     shared: Option<SharedTier>,
+    /// What catches up with the drops before an entry is shared.
+    catch_up: Option<CatchUp>,
     /// In check mode, what catches up with the drops.
     check: Option<CatchUp>,
     context: Context,

@@ -106,6 +106,18 @@ impl Drops {
         KnownLog { complete_to, last, number: dropped.number }
     }
 
+    /// Returns what was known of the log earlier, complete up to what is known of it now, and not beyond its last
+    /// entry. It is what an entry claims that was loaded then and is current after this call: none of the drops that
+    /// became known since concerns it.
+    pub(super) fn completed(&self, earlier: KnownLog) -> KnownLog {
+        match earlier.last {
+            Some(LogEntry { position, .. }) => {
+                KnownLog { complete_to: self.known().complete_to.min(position), ..earlier }
+            }
+            None => earlier,
+        }
+    }
+
     /// Records an entry of the log. A source that is never restored to an earlier state need not record any.
     pub fn record(&self, LogEntry { position, id }: LogEntry) {
         let mut dropped = self.write();
@@ -276,6 +288,13 @@ mod tests {
         assert_eq!(known, KnownLog { last: Some(entry(100)), ..known_to(100) });
         drops.record(entry(170));
         assert_eq!(drops.known().complete_to, Position(100));
+
+        let earlier = drops.known();
+        drops.record(entry(180));
+        assert_eq!(drops.completed(earlier), earlier);
+        drops.set_complete_to(Position(200));
+        assert_eq!(drops.completed(earlier), KnownLog { complete_to: Position(170), ..earlier });
+        assert_eq!(drops.completed(known_to(3)), known_to(3), "of a log without entries");
 
         let same = Drops::default();
         same.record(entry(100));

@@ -38,7 +38,7 @@ const BEFORE_START: usize = 2_000;
 /// a batch was read above the position up to which everything is known: each look would read all of it again.
 const LOOKS: u32 = 256;
 /// The time after which they are asked for if something was read above that position: what is loaded after a change is
-/// shared with other processes only once everything up to the change is known.
+/// shared with other processes only once everything up to the change is known. A load waits that long for it.
 const ASKED_EVERY: SignedDuration = SignedDuration::from_millis(100);
 /// The longest time of a look. A database that accepts statements and does not respond would keep all readers waiting,
 /// and none would learn why. It is longer than the wait for a connection, whose error names the server.
@@ -129,8 +129,9 @@ impl Invalidations {
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns what catches up for the check mode, which concludes nothing if the database cannot be read.
-    pub(super) fn catcher_up(self: &Arc<Self>) -> CatchUp {
+    /// Returns what catches up for [`Tiers`](super::Tiers). If the database cannot be read, the check mode concludes
+    /// nothing, and nothing is shared.
+    pub fn catcher_up(self: &Arc<Self>) -> CatchUp {
         let own = Arc::clone(self);
         Arc::new(move || {
             let own = Arc::clone(&own);

@@ -21,11 +21,14 @@
 //!
 //! - With a [`Database`], the unit of work that writes the rows publishes a [`CacheInvalidationEvent`] with the texts
 //!   of the tags, and each read begins with [`Invalidations::catch_up`]: no process serves what is older, as below. A
-//!   tag `catalogue` drops all entries.
+//!   tag `catalogue` drops all entries. With a shared store, [`Tiers::catch_up`] tells what was dropped while an entry
+//!   was loaded.
 //! - In a single process, without a shared store, [`Drops::drop_tags`] after the commit is enough, with any position.
 //! - With another source that has a log of its changes, the service reads the log, as `examples/cache.rs` does.
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use undercroft::infrastructure::cache::{Cached, Invalidations, Loaded, Policy, Rendered, Tag, Tiers};
 //! use undercroft::infrastructure::events::CacheInvalidationEvent;
 //! use undercroft::infrastructure::exceptions::Failure;
@@ -34,10 +37,12 @@
 //! type Greetings = Cached<String, Rendered<String>, DatabaseError>;
 //!
 //! /// Makes the cache, and what catches up with the drops of all processes: once at the start.
-//! fn greetings(tiers: &Tiers, database: &Database) -> (Greetings, Invalidations) {
+//! fn greetings(tiers: Tiers, database: &Database) -> (Greetings, Arc<Invalidations>) {
+//!     let invalidations = Arc::new(Invalidations::new(database.clone(), tiers.drops.clone()));
+//!     let tiers = Tiers { catch_up: Some(invalidations.catcher_up()), ..tiers };
 //!     let source = database.clone();
 //!     let greetings = tiers.cached(Policy::named("greeting", 1), move |name| load(source.clone(), name));
-//!     (greetings, Invalidations::new(database.clone(), tiers.drops.clone()))
+//!     (greetings, invalidations)
 //! }
 //!
 //! async fn load(database: Database, name: String) -> Result<Loaded<Rendered<String>>, DatabaseError> {
@@ -57,7 +62,7 @@
 //! }
 //!
 //! async fn read(
-//!     (greetings, invalidations): &(Greetings, Invalidations),
+//!     (greetings, invalidations): &(Greetings, Arc<Invalidations>),
 //!     name: &String,
 //! ) -> Result<String, Failure> {
 //!     invalidations.catch_up().await?;
@@ -217,8 +222,9 @@ impl Caches {
     pub fn new(database: &Database, CacheOptions { shared, verify, limits }: CacheOptions) -> Self {
         let tiers = Tiers { shared, limits, ..Tiers::in_memory(database.context().clone()) };
         let invalidations = Arc::new(Invalidations::new(database.clone(), Arc::clone(&tiers.drops)));
-        let check = verify.then(|| invalidations.catcher_up());
-        let tiers = Tiers { check, ..tiers };
+        let catch_up = invalidations.catcher_up();
+        let check = verify.then(|| Arc::clone(&catch_up));
+        let tiers = Tiers { catch_up: Some(catch_up), check, ..tiers };
         let (members, own) = (Members::new(&tiers, database), OwnMembers::new(&tiers, database));
         Self(Arc::new(Shared { invalidations, members, own }))
     }

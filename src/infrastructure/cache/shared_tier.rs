@@ -172,10 +172,16 @@ impl SharedTier {
         }
     }
 
-    /// Puts an entry into the store.
-    pub(super) async fn put<V: Shape>(&self, policy: &Policy, key: &impl Display, entry: &Entry<V>) {
+    /// Puts an entry into the store, with what it claims that was known of the log when its load began.
+    pub(super) async fn put<V: Shape>(
+        &self,
+        policy: &Policy,
+        key: &impl Display,
+        entry: &Entry<V>,
+        known: KnownLog,
+    ) {
         let key = self.key(policy, key);
-        let bytes = self.write(&key, entry);
+        let bytes = self.write(&key, entry, known);
         let kept = entry.fresh_until.duration_since(entry.loaded_at);
         if bytes.len() <= MAX_ENTRY {
             self.store.set(key, bytes, Duration::try_from(kept).unwrap_or_default()).await;
@@ -189,8 +195,7 @@ impl SharedTier {
         format!("{}{name}:{number:032x}", self.prefix)
     }
 
-    fn write<V: Shape>(&self, key: &str, entry: &Entry<V>) -> Vec<u8> {
-        let known = entry.history.known;
+    fn write<V: Shape>(&self, key: &str, entry: &Entry<V>, known: KnownLog) -> Vec<u8> {
         let mut bytes = vec![0; SIGNATURE];
         let times = [entry.loaded_at, entry.fresh_until].map(Timestamp::as_microsecond);
         for number in [known.number, known.complete_to.0, times[0], times[1]] {

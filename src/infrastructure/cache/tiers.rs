@@ -22,6 +22,9 @@ pub struct Tiers {
     pub drops: Arc<Drops>,
     /// The second tier, if there is one.
     pub shared: Option<SharedTier>,
+    /// What tells whether an entry was dropped while it was loaded, before it is put into the second tier; `None` if
+    /// the source is never restored to an earlier state.
+    pub catch_up: Option<CatchUp>,
     /// In check mode, what tells whether an entry was dropped since: each entry that is served is compared with a load.
     pub check: Option<CatchUp>,
     /// The sizes that differ from those of the policies.
@@ -31,7 +34,8 @@ pub struct Tiers {
 impl Tiers {
     /// Returns tiers with nothing but the memory of the process.
     pub fn in_memory(context: Context) -> Self {
-        Self { context, drops: Arc::default(), shared: None, check: None, limits: CacheLimits::default() }
+        let limits = CacheLimits::default();
+        Self { context, drops: Arc::default(), shared: None, catch_up: None, check: None, limits }
     }
 }
 

@@ -4,18 +4,23 @@ use std::fmt;
 use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::SignedDuration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Cached, Inner, LoadError};
 use crate::domain::time::later;
-use crate::infrastructure::cache::drops::Stamp;
+use crate::infrastructure::cache::drops::{KnownLog, Stamp};
 use crate::infrastructure::cache::entry::{Entry, Source};
 use crate::infrastructure::cache::loads::{self, LoadInProgress};
 use crate::infrastructure::cache::read::{Outcome, Read};
 use crate::infrastructure::cache::shared_tier::{Found, Shape, SharedTier, Turn};
+
+/// The waits before the looks after a load. What is loaded right after a change cannot be shared before everything up
+/// to the change is known, for which a look of PostgreSQL asks once in this time.
+const LOOKS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(100)];
 
 /// What a load ends with.
 type LoadOutcome<V, E> = loads::Outcome<V, LoadError<E>>;
@@ -184,12 +189,40 @@ where
 
     /// Puts an entry that was loaded into the shared store, if it may be there, and lets other processes load the key.
     async fn share(self, shared: SharedTier, key: K, entry: Option<Arc<Entry<V>>>, turn: Option<Turn>) {
-        if let Some(entry) = entry.filter(|entry| self.keeps(entry) && entry.is_tagged()) {
-            shared.put(&self.0.policy, &key, &entry).await;
+        if let Some(entry) = entry.filter(|entry| self.keeps(entry) && entry.is_tagged())
+            && let Some(known) = self.claim_of(&entry).await
+        {
+            shared.put(&self.0.policy, &key, &entry, known).await;
         }
         if let Some(turn) = turn {
             shared.end_turn(turn).await;
         }
+    }
+
+    /// Returns what an entry that was loaded claims that was known of the log when its load began; `None` if it was
+    /// dropped meanwhile, or no other process could use it.
+    ///
+    /// The load may have read changes that were not known then. After the drops are caught up with, those that concern
+    /// the entry are known: one that is current has none of them, and so nothing that its claim does not name.
+    async fn claim_of(&self, entry: &Entry<V>) -> Option<KnownLog> {
+        let Inner { drops, catch_up, .. } = &*self.0;
+        for wait in LOOKS {
+            sleep(wait).await;
+            if let Some(catch_up) = catch_up
+                && !catch_up().await
+            {
+                return None;
+            }
+            // in this order: what becomes known in between may concern the entry
+            let claim = drops.completed(entry.history.known);
+            if !entry.is_current(drops) {
+                return None;
+            }
+            if drops.is_current_at(claim, &entry.tags) {
+                return Some(claim);
+            }
+        }
+        None
     }
 }
 

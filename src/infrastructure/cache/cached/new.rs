@@ -79,7 +79,7 @@ where
         L: Future<Output = bool> + Send + 'static,
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let Tiers { context, drops, shared, check, .. } = tiers.clone();
+        let Tiers { context, drops, shared, catch_up, check, .. } = tiers.clone();
         let counters = Arc::<Counters>::default();
         let (counted, logged) = (Arc::clone(&counters), Once::new());
         let entries = moka::sync::Cache::builder()
@@ -104,6 +104,7 @@ where
             policy,
             drops,
             shared: shared.filter(|_| V::IS_SHARED),
+            catch_up,
             check,
             context,
         }))

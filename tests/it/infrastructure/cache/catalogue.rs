@@ -238,6 +238,28 @@ async fn what_was_kept_ends_with_a_restore_that_has_a_later_change_and_not_an_ea
     assert_eq!(name().await, "restored");
 }
 
+on_both_engines!(what_one_process_loads_right_after_a_change_another_one_uses);
+async fn what_one_process_loads_right_after_a_change_another_one_uses(shop: &Shop) {
+    let Some(url) = redis_url().await else { return };
+    let shared = tier_of(shop, &url);
+    let variant_id = shop.product().stock(5).create().await;
+    let id: ProductId = value(&shop.database, "SELECT id FROM products", &[]).await;
+    let [first, second] = [process(shop, &shared).await, process(shop, &shared).await];
+    for process in [&first, &second] {
+        process.infrastructure.caches.current().await.unwrap();
+    }
+
+    stock::set(&shop.store, variant_id, None, Some(6)).await.unwrap();
+    for process in [&first, &second] {
+        let shown = products::product(process, &id.to_string()).await.unwrap();
+        assert_eq!(shown.stock[0].stock, Some(6));
+        until_shared(&shared, &url).await;
+    }
+    let states = second.infrastructure.caches.states();
+    let counts = states.iter().find(|state| state.cache == "product").unwrap().counts;
+    assert_eq!((counts.shared, counts.rejected, counts.from_source), (1, 0, 0));
+}
+
 on_both_engines!(the_tree_is_served_while_it_cannot_be_loaded_and_says_so);
 async fn the_tree_is_served_while_it_cannot_be_loaded_and_says_so(shop: &Shop) {
     let server = shop.server().await;

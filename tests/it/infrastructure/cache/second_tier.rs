@@ -1,14 +1,15 @@
 //! The second tier, in Redis: what another process loaded, and a Redis that is away or answers with garbage.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use redis::AsyncCommands;
 use undercroft::infrastructure::cache::{
-    EntriesInRedis, Lookup, Policy, Position, Redis, SharedStore, SharedTier, Tag,
+    CatchUp, Drops, EntriesInRedis, LogEntry, Lookup, Policy, Position, Redis, SharedStore, SharedTier, Tag,
+    Tiers,
 };
 
 use super::{Node, POLICY, Source};
@@ -252,6 +253,94 @@ async fn a_turn_that_a_killed_process_left_delays_others_by_a_second_at_most() {
     let began = tokio::time::Instant::now();
     assert_eq!(node.value("tea").await, 1);
     assert!(began.elapsed() < Duration::from_millis(1_100), "{:?}", began.elapsed());
+}
+
+/// A store that keeps nothing, and has the names of the calls that change it.
+#[derive(Default)]
+struct Calls(Mutex<Vec<&'static str>>);
+
+impl Calls {
+    fn called(&self, name: &'static str) -> BoxFuture<'_, ()> {
+        self.0.lock().unwrap().push(name);
+        async {}.boxed()
+    }
+}
+
+impl SharedStore for Calls {
+    fn get(&self, _: String) -> BoxFuture<'_, Option<Vec<u8>>> {
+        async { None }.boxed()
+    }
+
+    fn set(&self, _: String, _: Vec<u8>, _: Duration) -> BoxFuture<'_, ()> {
+        self.called("set")
+    }
+
+    fn lock(&self, _: String, _: Duration) -> BoxFuture<'_, bool> {
+        async { true }.boxed()
+    }
+
+    fn remove(&self, _: String) -> BoxFuture<'_, ()> {
+        self.called("remove")
+    }
+}
+
+/// Loads a dear entry after a change of some drops, and catches up with them as given before it is shared. Returns
+/// whether it was shared before the turn ended.
+async fn is_shared(
+    before: impl FnOnce(&Drops),
+    catch_up: impl Fn(&Drops) -> bool + Send + Sync + 'static,
+) -> bool {
+    let calls = Arc::new(Calls::default());
+    let tier = SharedTier::new(Arc::<Calls>::clone(&calls), b"secret");
+    let node = Node::with(Policy { is_dear: true, ..policy() }, &Source::open(), Some(tier), move |tiers| {
+        let drops = Arc::clone(&tiers.drops);
+        let catch_up: CatchUp = Arc::new(move || {
+            let is_known = catch_up(&drops);
+            Box::pin(async move { is_known })
+        });
+        Tiers { catch_up: Some(catch_up), ..tiers }
+    });
+    before(&node.drops);
+    node.value("tea").await;
+    let calls = async || Some(calls.0.lock().unwrap().clone()).filter(|calls| calls.contains(&"remove"));
+    match awaited("the end of the turn", calls).await[..] {
+        ["set", "remove"] => true,
+        ["remove"] => false,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_dropped_while_it_was_loaded_is_not_shared() {
+    let dropped = async |tag: &'static str| is_shared(|_| {}, move |drops| drop_at(drops, tag, 7)).await;
+    assert!(dropped("cups").await);
+    assert!(!dropped("tea").await, "it may have what is not in the log that it claims");
+    assert!(!is_shared(|_| {}, |_| false).await, "it is not known what was dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_loaded_right_after_a_change_is_shared_when_everything_up_to_it_is_known() {
+    for (complete_at, expected) in [(1, true), (2, true), (3, false)] {
+        let looks = AtomicU64::new(0);
+        let catch_up = move |drops: &Drops| {
+            if looks.fetch_add(1, SeqCst) + 1 == complete_at {
+                drops.set_complete_to(Position(9));
+            }
+            // one that was not known when the load began, which does not concern it
+            drop_at(drops, "cups", 8)
+        };
+        let change = |drops: &Drops| {
+            drop_at(drops, "tea", 7);
+        };
+        assert_eq!(is_shared(change, catch_up).await, expected, "complete at look {complete_at}");
+    }
+}
+
+/// Drops a tag because of an entry of the log; true, as one who catches up.
+fn drop_at(drops: &Drops, tag: &str, position: i64) -> bool {
+    drops.record(LogEntry { position: Position(position), id: 1 });
+    drops.drop_tags([Tag::of(tag)], Position(position));
+    true
 }
 
 #[tokio::test]
