@@ -202,13 +202,26 @@ async fn with_both_factors(
 
 /// Ends the one-time passwords of a user whose row is locked; does nothing if there are none.
 async fn end_in(work: &mut UnitOfWork, mailing: &Mailing, mut user: User) -> Result<(), Failure> {
+    if remove(work, mailing, &mut user).await? {
+        work.update(&mut user).await?;
+    }
+    Ok(())
+}
+
+/// Ends the one-time passwords of a user whose row is locked, and which the caller updates; returns whether there were
+/// any. The owner gets a notice of it.
+pub(super) async fn remove(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    user: &mut User,
+) -> Result<bool, Failure> {
     OneTimePasswordRepository::remove(work, user.id).await?;
     if user.totp_since.take().is_none() {
-        return Ok(());
+        return Ok(false);
     }
-    work.update(&mut user).await?;
     work.record(SecurityAction::OneTimePasswordsDisabled, Some(user.id));
-    write_security_notice(work, mailing, "one_time_passwords_disabled", (user.id, &user.email)).await
+    write_security_notice(work, mailing, "one_time_passwords_disabled", (user.id, &user.email)).await?;
+    Ok(true)
 }
 
 /// Locks a user whose password still has the hash that was proven.

@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use super::common_passwords::check_password;
 use super::users::lock_not_erased;
-use super::{known_devices, second_factor, sessions, tokens};
+use super::{known_devices, one_time_passwords, second_factor, sessions, tokens};
 use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
-use crate::domain::user::User;
+use crate::domain::user::{Role, User};
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
 use crate::infrastructure::repositories::{
@@ -89,7 +89,8 @@ async fn send_in(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Resul
 }
 
 /// Sets the password of the user whom a token was sent to, ends all of their sessions, API keys and other tokens, and
-/// verifies the address to which the token was sent. Returns the token by which the device is known from now on: failed
+/// verifies the address to which the token was sent. One-time passwords remain, unless a customer has added them before
+/// the address was verified. Returns the token by which the device is known from now on: failed
 /// log-ins of strangers do not keep the user from logging in with it.
 pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Failure> {
     let user_id = tokens::check(store, &request.token, &PURPOSES).await?.user_id;
@@ -104,8 +105,10 @@ pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Fail
             let (token, mut user) = tokens::use_once(work, token, &PURPOSES).await?;
             if token.email == user.email && user.email_verified_at.is_none() {
                 user.email_verified_at = Some(work.now());
-                // someone else may have registered with the address
-                user.totp_since = None;
+                // someone else may have registered with the address, but not as an administrator
+                if user.role == Role::Customer {
+                    one_time_passwords::remove(work, mailing, &mut user).await?;
+                }
                 IdentityRepository::remove_all_of(work, user.id).await?;
             }
             second_factor::end_enrolment(work, &user).await?;

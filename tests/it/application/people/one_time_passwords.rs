@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use undercroft::application::people::accounts::create_admin;
 use undercroft::application::{AccountTerms, Terms};
 
 use super::{PASSWORD, log_in, newcomer, try_log_in};
@@ -222,22 +223,53 @@ async fn a_new_password_ends_an_enrolment_that_was_not_confirmed(shop: &Shop) {
 
     execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
     let secret = begin(&ann, "another horse").await;
-    let reset = |token: &str| json!({"token": token, "password": "third horse"});
-    let token = reset_token(server).await;
-    server.guest().post("/v1/password-resets/confirm", reset(&token)).await.expect(204);
+    reset_password(server, "third horse").await;
     let ann = log_in(server, ANN, "third horse").await;
     assert_fault(&confirm(&ann, &code_at(&secret, shop.now())).await, "no_enrolment");
 
     // an app that is enrolled remains
     let (secret, _) = enrol(shop, &ann, "third horse").await;
-    let reset = |token: &str| json!({"token": token, "password": "fourth horse"});
-    let token = reset_token(server).await;
-    server.guest().post("/v1/password-resets/confirm", reset(&token)).await.expect(204);
+    reset_password(server, "fourth horse").await;
     assert_eq!(reason(&try_log_in(server, ANN, "fourth horse").await), "one_time_password_required");
     next_step(shop);
     let factors = json!({"email": ANN, "password": "fourth horse",
                          "one_time_password": code_at(&secret, shop.now())});
     server.guest().post("/v1/sessions", factors).await.expect(201);
+}
+
+on_both_engines!(a_password_reset_leaves_the_app_of_an_administrator_who_was_created, options());
+async fn a_password_reset_leaves_the_app_of_an_administrator_who_was_created(shop: &Shop) {
+    let server = shop.server().await;
+    let new = serde_json::from_value(json!({"email": ANN, "password": PASSWORD})).unwrap();
+    let admin = create_admin(&shop.store, new, None).await.unwrap();
+    assert_eq!(admin.email_verified_at, None);
+    let (secret, _) = enrol(shop, &log_in(server, ANN, PASSWORD).await, PASSWORD).await;
+    reset_password(server, "another horse").await;
+    assert_eq!(reason(&try_log_in(server, ANN, "another horse").await), "one_time_password_required");
+    assert_notices(server, &["one_time_passwords_enabled", "password_changed", "password_reset"]).await;
+    next_step(shop);
+    let factors = json!({"email": ANN, "password": "another horse",
+                         "one_time_password": code_at(&secret, shop.now())});
+    server.guest().post("/v1/sessions", factors).await.expect(201);
+}
+
+on_both_engines!(a_password_reset_ends_the_app_of_a_customer_without_a_verified_address, options());
+async fn a_password_reset_ends_the_app_of_a_customer_without_a_verified_address(shop: &Shop) {
+    let server = shop.server().await;
+    enrol(shop, &newcomer(server, ANN).await, PASSWORD).await;
+    reset_password(server, "another horse").await;
+    log_in(server, ANN, "another horse").await;
+    let notices =
+        ["one_time_passwords_disabled", "one_time_passwords_enabled", "password_changed", "password_reset"];
+    assert_notices(server, &notices).await;
+    let sql = "SELECT COUNT(*) FROM audit_log WHERE action = 'totp.disabled'";
+    assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 1);
+}
+
+/// Sets another password of Ann by the token of an e-mail.
+async fn reset_password(server: &TestServer, password: &str) {
+    let reset = json!({"token": reset_token(server).await, "password": password});
+    server.guest().post("/v1/password-resets/confirm", reset).await.expect(204);
 }
 
 /// Requests a password reset for Ann; returns the token in its e-mail.
