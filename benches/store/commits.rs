@@ -138,6 +138,7 @@ async fn by_store(shop: &Shop, clients: usize, checkouts: usize) -> Outcome<Roun
                     age: None,
                     email: "ann@example.com".into(),
                     cart_id: None,
+                    cart_owner: None,
                     subscription_id: None,
                     currency: Currency::EUR,
                     lines: chosen(&variants, number).map(line).into(),

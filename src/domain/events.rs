@@ -112,7 +112,8 @@ events! {
         number: i64,
         /// The customer; `None` for a guest.
         user_id: Option<UserId>,
-        /// The cart that was checked out; `None` for a renewal.
+        /// The user's cart that was checked out; `None` for a renewal, and for the cart of a guest, which everyone uses
+        /// who has its id.
         cart_id: Option<CartId>,
         /// The amount to pay.
         total: Money,

@@ -83,6 +83,7 @@ async fn place_lines(
         age: None,
         email: invoice.email.clone(),
         cart_id: None,
+        cart_owner: None,
         subscription_id: None,
         currency: invoice.currency,
         lines: lines.iter().map(|line| quote_line(line, invoice.currency)).collect(),

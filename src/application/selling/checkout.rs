@@ -182,6 +182,7 @@ async fn draft(
         age: user.and_then(|user| user.age_on(today)),
         email: email.ok_or_else(|| ValidationException::one("/email", Fault::Required))?,
         cart_id: Some(cart.id),
+        cart_owner: cart.user_id,
         subscription_id: None,
         currency: cart.currency,
         expected_total: request.expected_total,

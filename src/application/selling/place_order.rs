@@ -47,6 +47,8 @@ pub struct OrderDraft {
     pub email: String,
     /// The cart that is ordered.
     pub cart_id: Option<CartId>,
+    /// The owner of the cart; `None` if it is that of a guest, which everyone uses who has its id.
+    pub cart_owner: Option<UserId>,
     /// The subscription of which the order pays a period.
     pub subscription_id: Option<SubscriptionId>,
     /// The currency.
@@ -125,7 +127,9 @@ pub async fn place_order(
         for variant_id in depleted {
             work.publish(&StockDepleted { variant_id }).await?;
         }
-        let Order { id: order_id, user_id, cart_id, .. } = order;
+        let Order { id: order_id, user_id, .. } = order;
+        // who reads events must not get the cart of a guest, which a declined payment opens again
+        let cart_id = order.cart_id.filter(|_| draft.cart_owner.is_some());
         work.publish(&OrderPlaced { order_id, number, user_id, cart_id, total }).await?;
     }
     tracing::debug!(order = %order.id, %reserved_until, "order placed");

@@ -117,6 +117,7 @@ async fn place_renewal(
         age: user.age_on(now.to_zoned(jiff::tz::TimeZone::UTC).date()),
         email: user.email,
         cart_id: None,
+        cart_owner: None,
         subscription_id: Some(id),
         currency: subscription.currency,
         lines: vec![QuoteLine {

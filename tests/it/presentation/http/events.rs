@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::http::faults;
+use crate::support::http::{cart_of, checkout_body, faults};
 use crate::support::orders::Sale;
 use crate::support::{Shop, TestClient, eventually};
 
@@ -59,6 +59,29 @@ async fn what_a_request_causes_belongs_to_its_trace(shop: &Shop) {
     let path = format!("/admin/v1/events?type=order.placed&subject={}", text(&order["id"]));
     let event = &admin.get(&path).await.expect(200)["items"][0];
     assert_eq!(event["trace_id"].as_str().map(str::len), Some(32), "a new trace: {event}");
+}
+
+on_both_engines!(the_id_of_a_cart_is_published_if_it_has_an_owner);
+async fn the_id_of_a_cart_is_published_if_it_has_an_owner(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest, user) = (server.admin().await, server.guest(), server.customer().await);
+    let variant = shop.product().stock(9).create().await;
+    let of_guest = cart_of(&guest, variant, 1).await;
+    let of_user = cart_of(&user, variant, 1).await;
+    let declined = guest.post(&format!("{of_guest}/checkout"), checkout_body("tok_declined")).await;
+    assert_eq!(declined.problem(402), "payment_failed");
+    assert_eq!(guest.get(&of_guest).await.expect(200)["status"], "open");
+    // a user checks out the cart of a guest, and the own one
+    for cart in [&of_guest, &of_user] {
+        user.post(&format!("{cart}/checkout"), checkout_body("tok_ok")).await.expect(201);
+    }
+
+    let events = admin.get("/admin/v1/events?type=order.placed").await.expect(200)["items"].clone();
+    let carts: Vec<_> = events.as_array().unwrap().iter().map(|event| &event["data"]["cart_id"]).collect();
+    let id = of_user.trim_start_matches("/v1/carts/");
+    assert_eq!(carts, [&json!(id), &Value::Null, &Value::Null]);
+    let all = admin.get("/admin/v1/events?limit=100").await.expect(200);
+    assert!(!all.to_string().contains(of_guest.trim_start_matches("/v1/carts/")), "{all}");
 }
 
 on_both_engines!(administrators_replay_events_to_a_subscriber);
