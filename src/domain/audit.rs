@@ -42,6 +42,8 @@ states! {
         LoggedOutEverywhere = "sessions.ended" -> [],
         /// The account at an identity provider was linked to a user.
         IdentityLinked = "identity.linked" -> [],
+        /// The account at an identity provider is linked to its user no more.
+        IdentityUnlinked = "identity.unlinked" -> [],
         /// An API key was created.
         ApiKeyCreated = "api_key.created" -> [],
         /// An API key was revoked.
@@ -360,7 +362,6 @@ mod tests {
     fn a_changed_removed_or_moved_entry_breaks_the_chain() {
         let entries = chain(5);
         assert_eq!(verify(&entries), Ok(5));
-
         let mut changed = entries.clone();
         changed[2].action = "session.ended".into();
         assert_eq!(verify(&changed), Err(BrokenChain::Changed(3)));

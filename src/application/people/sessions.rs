@@ -342,10 +342,6 @@ pub(super) async fn end_everywhere(
     // the user is locked from then on, so that no key is created meanwhile
     let ended = SessionRepository::end_all_of(work, user_id).await?;
     if with_api_keys {
-        let revoked = ApiKeyRepository(work).of_user(user_id).await?;
-        for api_key in revoked {
-            work.record_api_key(SecurityAction::ApiKeyRevoked, api_key.id);
-        }
         ApiKeyRepository::remove_all_of(work, user_id).await?;
     }
     Ok(ended)

@@ -8,6 +8,7 @@ use super::database::{
     data_version, params, select, table,
 };
 use crate::domain::api_key::ApiKey;
+use crate::domain::audit::SecurityAction;
 use crate::domain::ids::{ApiKeyId, UserId};
 use crate::domain::user::User;
 
@@ -86,9 +87,14 @@ impl ApiKeyRepository<'_> {
         work.defer(sql, &params![id, now, before]).await
     }
 
-    /// Removes all keys of a user.
+    /// Removes all keys of a user, and records each in the audit log.
     pub async fn remove_all_of(work: &mut UnitOfWork, user_id: UserId) -> Result<(), DatabaseError> {
-        work.defer("DELETE FROM api_keys WHERE user_id = $1", &params![user_id]).await
+        let sql = "DELETE FROM api_keys WHERE user_id = $1 RETURNING id";
+        let removed: Vec<ApiKeyId> = work.all(sql, &params![user_id]).await?;
+        for id in removed {
+            work.record_api_key(SecurityAction::ApiKeyRevoked, id);
+        }
+        Ok(())
     }
 
     /// Removes a key of a user; returns whether there was one.

@@ -1,6 +1,7 @@
 //! The accounts of users at identity providers.
 
 use super::database::{Connection, DatabaseError, UnitOfWork, column_list, data_version, params};
+use crate::domain::audit::SecurityAction;
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 
@@ -23,9 +24,13 @@ impl IdentityRepository<'_> {
         self.0.first(&sql, &params![provider, subject]).await
     }
 
-    /// Removes all accounts of a user at providers.
+    /// Removes all accounts of a user at providers, and records each in the audit log.
     pub async fn remove_all_of(work: &mut UnitOfWork, user_id: UserId) -> Result<(), DatabaseError> {
-        work.defer("DELETE FROM user_identities WHERE user_id = $1", &params![user_id]).await
+        let sql = "DELETE FROM user_identities WHERE user_id = $1";
+        for _ in 0..work.execute(sql, &params![user_id]).await? {
+            work.record(SecurityAction::IdentityUnlinked, Some(user_id));
+        }
+        Ok(())
     }
 
     /// Links the account at a provider to a user, unless it is linked.

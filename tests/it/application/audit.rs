@@ -12,10 +12,10 @@ use undercroft::settings::HttpSettings;
 use uuid::Uuid;
 
 use super::people::newcomer;
-use crate::support::emails::token_to;
+use crate::support::emails::{emails_to, token_in, token_to};
 use crate::support::http::{assert_for_administrators, order_of};
 use crate::support::store::{execute, sandbox_emails, value};
-use crate::support::{Shop, ShopOptions, TestClient, TestServer};
+use crate::support::{Shop, ShopOptions, TestClient, TestServer, awaited};
 
 const ANN: &str = "ann@example.org";
 const PASSWORD: &str = "correct horse";
@@ -93,6 +93,49 @@ async fn what_concerns_the_security_of_an_account_is_recorded(shop: &Shop) {
     ];
     assert_eq!(entries, expected.map(|(action, id)| (action.to_owned(), id)));
     assert_eq!(verified(shop, None).await.1, None);
+}
+
+on_both_engines!(credentials_that_end_with_a_password_or_a_role_are_recorded, with_emails());
+async fn credentials_that_end_with_a_password_or_a_role_are_recorded(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, ann) = (server.admin().await, newcomer(server, ANN).await);
+    let bob = newcomer(server, "bob@example.org").await;
+    let id = |body: Value| Some(UserId(body["id"].as_str().unwrap().parse().unwrap()));
+    let (of_ann, of_bob) = (id(ann.get("/v1/me").await.expect(200)), id(bob.get("/v1/me").await.expect(200)));
+    let new_key = async |client: &TestClient| {
+        id(client.post("/v1/me/api-keys", json!({"name": "x"})).await.expect(201))
+    };
+    let link = "INSERT INTO user_identities (provider, subject, user_id, created_at) \
+                SELECT 'https://id.example', email, id, created_at FROM users WHERE role = 'customer'";
+    execute(&shop.database, &[link]).await;
+
+    let first = new_key(&ann).await;
+    let change = json!({"password": "battery staple", "current_password": PASSWORD});
+    let token = ann.patch("/v1/me", change).await.header("session-token").to_owned();
+    let second = new_key(&server.guest().with("authorization", &format!("Bearer {token}"))).await;
+    server.guest().post("/v1/password-resets", json!({"email": ANN})).await.expect(202);
+    let token = awaited("the e-mail of the reset", async || {
+        let emails = emails_to(server, ANN).await;
+        emails.iter().filter(|(kind, _)| kind == "password_reset").find_map(|(_, body)| token_in(body))
+    });
+    let reset = json!({"token": token.await, "password": "another staple"});
+    server.guest().post("/v1/password-resets/confirm", reset).await.expect(204);
+    let third = new_key(&bob).await;
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
+    let path = format!("/admin/v1/users/{}", of_bob.unwrap().0);
+    admin.patch(&path, json!({"role": "admin"})).await.expect(200);
+
+    let sql = "SELECT action, subject_id FROM audit_log \
+               WHERE action IN ('api_key.revoked', 'identity.unlinked') ORDER BY number";
+    let expected = [
+        ("api_key.revoked", first),
+        ("identity.unlinked", of_ann),
+        ("api_key.revoked", second),
+        ("api_key.revoked", third),
+        ("identity.unlinked", of_bob),
+    ];
+    let entries: Vec<(String, Option<UserId>)> = rows(shop, sql).await;
+    assert_eq!(entries, expected.map(|(action, id)| (action.to_owned(), id)));
 }
 
 on_both_engines!(a_role_an_erasure_and_ended_sessions_are_recorded_without_personal_data);
