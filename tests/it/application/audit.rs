@@ -105,9 +105,9 @@ async fn credentials_that_end_with_a_password_or_a_role_are_recorded(shop: &Shop
     let new_key = async |client: &TestClient| {
         id(client.post("/v1/me/api-keys", json!({"name": "x"})).await.expect(201))
     };
-    let link = "INSERT INTO user_identities (provider, subject, user_id, created_at) \
-                SELECT 'https://id.example', email, id, created_at FROM users WHERE role = 'customer'";
-    execute(&shop.database, &[link]).await;
+    let link = &["INSERT INTO user_identities (provider, subject, user_id, created_at) \
+                  SELECT 'https://id.example', email, id, created_at FROM users WHERE role = 'customer'"];
+    execute(&shop.database, link).await;
 
     let first = new_key(&ann).await;
     let change = json!({"password": "battery staple", "current_password": PASSWORD});

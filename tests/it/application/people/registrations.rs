@@ -5,7 +5,7 @@ use undercroft::application::{AccountTerms, Terms};
 
 use super::{PASSWORD, new_key, register, try_log_in};
 use crate::support::emails::{emails_to, token_to};
-use crate::support::store::sandbox_emails;
+use crate::support::store::{sandbox_emails, value};
 use crate::support::{Shop, ShopOptions, TestResponse};
 
 fn options() -> ShopOptions {
@@ -36,6 +36,9 @@ async fn a_registration_with_a_known_address_looks_like_any_other(shop: &Shop) {
         emails_to(server, "ann@example.org").await.into_iter().map(|(kind, _)| kind).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["email_verification", "registration_attempted"], "one notice in an hour");
+    let sql = "SELECT COUNT(*) FROM audit_log WHERE action = 'registration.attempted' \
+               AND subject_id = (SELECT id FROM users WHERE email = 'ann@example.org')";
+    assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 2, "each writes, also one without a notice");
 }
 
 on_both_engines!(a_customer_logs_in_after_the_address_is_verified, options());
