@@ -24,7 +24,7 @@ use super::json_lines::described;
 
 /// The longest line of an export, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
-/// How many actions of one partition are recorded in [`RECORDED_IN`] of those that anyone can repeat.
+/// How many refused actions of one partition are recorded in [`RECORDED_IN`].
 const MOST_RECORDED: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// The time in which they are counted.
 const RECORDED_IN: Duration = Duration::from_hours(1);
@@ -138,27 +138,20 @@ pub struct NotedEntry {
 /// Records that the administrative action of the store's actor was refused. Few refusals of one partition are recorded:
 /// the log has a line of each, and no one fills the database by them.
 pub async fn record_refusal(store: &Store, by: Partition) {
-    if is_recorded(store, by).await {
+    let limit = RateLimit { name: "recorded_actions", quota: Quota::new(MOST_RECORDED, RECORDED_IN) };
+    if store.infrastructure.limiter.count(limit, by).await.is_allowed {
         record(store, None).await;
     }
 }
 
-/// Records that a user, the actor of the store, exported the own data. Few of many exports are recorded.
+/// Records that a user, the actor of the store, exported the own data.
 pub async fn record_export(store: &Store, user_id: UserId) {
-    if is_recorded(store, Partition::User(user_id.0)).await {
-        record(store, Some((SecurityAction::DataExported, user_id))).await;
-    }
+    record(store, Some((SecurityAction::DataExported, user_id))).await;
 }
 
 /// Records the administrative action of the store's actor, which only read.
 pub async fn record_read(store: &Store) {
     record(store, None).await;
-}
-
-/// Counts an action that anyone can repeat; returns whether it is recorded.
-async fn is_recorded(store: &Store, by: Partition) -> bool {
-    let limit = RateLimit { name: "recorded_actions", quota: Quota::new(MOST_RECORDED, RECORDED_IN) };
-    store.infrastructure.limiter.count(limit, by).await.is_allowed
 }
 
 /// Writes the entries of what changed nothing: of the administrative action of the store's actor, if it is one, and of

@@ -1,12 +1,14 @@
 //! The export of the own data (GDPR, articles 15 and 20).
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use crate::application::{Store, audit};
 use crate::domain::api_key::ApiKey;
 use crate::domain::cart::Cart;
 use crate::domain::email::Email;
-use crate::domain::ids::{OrderId, UserId};
+use crate::domain::ids::UserId;
 use crate::domain::invoice::Invoice;
 use crate::domain::notification::Notification;
 use crate::domain::order::Order;
@@ -15,14 +17,18 @@ use crate::domain::placed_order::PlacedOrder;
 use crate::domain::review::Review;
 use crate::domain::subscription::{Subscription, SubscriptionPeriod};
 use crate::domain::user::{Preferences, Session, User};
-use crate::infrastructure::exceptions::{Failure, Technical, UserNotFoundException};
+use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, UserNotFoundException};
+use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
 use crate::infrastructure::repositories::{
     CartRepository, Connection, PaymentRepository, PersonalDataRepository, PreferencesRepository,
     SubscriptionRepository, UserIdentity,
 };
 
-/// The most orders whose payments are read by one statement.
-const BATCH: usize = 500;
+/// How many exports of one user begin in [`EXPORTED_IN`]. They are fewer than the readers of SQLite: an export goes on
+/// when its client disconnects, and those of one user leave readers to others.
+const MOST_EXPORTS: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// The time in which they are counted.
+const EXPORTED_IN: Duration = Duration::from_hours(1);
 
 /// What the store has of a user, all of one snapshot but the sessions.
 #[derive(Clone)]
@@ -55,13 +61,29 @@ pub struct PersonalData {
 
 /// Returns what the store has of a user, who is its actor. The audit log records it: a stranger with a session gets all
 /// of it at once.
+///
+/// # Errors
+///
+/// [`RejectedRequest::TooMany`] if the user has exported too often; [`UserNotFoundException`].
 pub async fn of_user(store: &Store, user_id: UserId) -> Result<PersonalData, Failure> {
+    check_limit(store, user_id).await?;
     let sessions = store.sessions().of_user(user_id).await?;
     let snapshot =
         store.database().snapshot(user_id, async |connection, user_id| read(connection, user_id).await);
     let data = PersonalData { sessions, ..snapshot.await? };
     audit::record_export(store, user_id).await;
     Ok(data)
+}
+
+/// Counts an export of a user. Fails if there were too many in the last hour.
+async fn check_limit(store: &Store, user_id: UserId) -> Result<(), RejectedRequest> {
+    let quota = Quota::new(MOST_EXPORTS, EXPORTED_IN);
+    let limit = RateLimit { name: "data_exports", quota };
+    let decision = store.infrastructure.limiter.count(limit, Partition::User(user_id.0)).await;
+    if decision.is_allowed {
+        return Ok(());
+    }
+    Err(RejectedRequest::TooMany { retry_after: decision.retry_after(quota) })
 }
 
 /// Returns what the database has of a user, without the sessions.
@@ -89,19 +111,22 @@ async fn with_payments(
     connection: &mut Connection,
     orders: Vec<Order>,
 ) -> Result<Vec<(PlacedOrder, Vec<PaymentOperation>)>, Failure> {
-    let mut payments = HashMap::new();
-    let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
-    for ids in ids.chunks(BATCH) {
-        let found = PaymentRepository(connection).by_orders(ids).await?;
-        payments.extend(found.into_iter().map(|payment| (payment.order_id, payment)));
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    let payments = PaymentRepository(connection).by_orders(&ids).await?;
+    let ids: Vec<_> = payments.iter().map(|payment| payment.id).collect();
+    let mut operations: HashMap<_, Vec<PaymentOperation>> = HashMap::with_capacity(payments.len());
+    for operation in PaymentRepository(connection).operations_of(&ids).await? {
+        operations.entry(operation.payment_id).or_default().push(operation);
     }
+    let mut payments: HashMap<_, _> =
+        payments.into_iter().map(|payment| (payment.order_id, payment)).collect();
 
-    let mut placed = Vec::new();
+    let mut placed = Vec::with_capacity(orders.len());
     for order in orders {
         let payment = payments.remove(&order.id);
         let payment =
             payment.ok_or_else(|| Technical::internal(format!("order {} has no payment", order.id)))?;
-        let operations = PaymentRepository(connection).operations(payment.id).await?;
+        let operations = operations.remove(&payment.id).unwrap_or_default();
         placed.push((PlacedOrder { order, payment }, operations));
     }
     Ok(placed)
@@ -111,10 +136,15 @@ async fn subscriptions(
     connection: &mut Connection,
     user_id: UserId,
 ) -> Result<Vec<(Subscription, Vec<SubscriptionPeriod>)>, Failure> {
-    let mut found = Vec::new();
-    for subscription in PersonalDataRepository(connection).rows::<Subscription>(user_id).await? {
-        let periods = SubscriptionRepository(connection).periods(subscription.id).await?;
-        found.push((subscription, periods));
+    let subscriptions = PersonalDataRepository(connection).rows::<Subscription>(user_id).await?;
+    let ids: Vec<_> = subscriptions.iter().map(|subscription| subscription.id).collect();
+    let mut periods: HashMap<_, Vec<SubscriptionPeriod>> = HashMap::with_capacity(subscriptions.len());
+    for period in SubscriptionRepository(connection).periods_of_several(&ids).await? {
+        periods.entry(period.subscription_id).or_default().push(period);
     }
-    Ok(found)
+    let with_periods = |subscription: Subscription| {
+        let periods = periods.remove(&subscription.id).unwrap_or_default();
+        (subscription, periods)
+    };
+    Ok(subscriptions.into_iter().map(with_periods).collect())
 }

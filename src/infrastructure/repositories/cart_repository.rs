@@ -1,8 +1,12 @@
 //! Carts with their lines. Open carts are locked to be changed; expired ones are deleted.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
-use super::database::{Connection, DatabaseError, Root, UnitOfWork, from_row, params, select, table};
+use super::database::{
+    Connection, DatabaseError, Root, UnitOfWork, from_row, key_lists, params, select, table,
+};
 use crate::domain::cart::{Cart, CartLine};
 use crate::domain::ids::{CartId, OrderId, UserId, VariantId};
 
@@ -56,12 +60,23 @@ impl CartRepository<'_> {
     /// Returns all carts of a user, oldest first.
     pub async fn of_user(&mut self, user_id: UserId) -> Result<Vec<Cart>, DatabaseError> {
         let sql = select::<Cart>("WHERE user_id = $1 ORDER BY created_at, id");
-        let mut carts = Vec::new();
-        for root in self.0.all::<Root<Cart>>(&sql, &params![user_id]).await? {
-            let lines = self.lines(root.row().id).await?;
-            carts.push(root.with(lines));
+        let carts = self.0.all::<Root<Cart>>(&sql, &params![user_id]).await?;
+        let ids: Vec<_> = carts.iter().map(|cart| cart.row().id).collect();
+        let mut lines: HashMap<CartId, Vec<CartLine>> = HashMap::with_capacity(carts.len());
+        for (keys, list) in key_lists(&ids) {
+            let sql = format!(
+                "SELECT cart_id, variant_id, quantity FROM cart_items WHERE cart_id IN ({list}) \
+                 ORDER BY position, variant_id"
+            );
+            for (id, line) in self.0.all::<(CartId, CartLine)>(&sql, &keys).await? {
+                lines.entry(id).or_default().push(line);
+            }
         }
-        Ok(carts)
+        let with_lines = |cart: Root<Cart>| {
+            let lines = lines.remove(&cart.row().id).unwrap_or_default();
+            cart.with(lines)
+        };
+        Ok(carts.into_iter().map(with_lines).collect())
     }
 
     /// Returns the id and the version of the cart that [`CartRepository::open_of`] returns, and the time of its last

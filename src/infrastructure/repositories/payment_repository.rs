@@ -114,6 +114,16 @@ impl PaymentRepository<'_> {
         self.0.all(&sql, &params![payment_id]).await
     }
 
+    /// Returns the operations of payments, oldest first.
+    pub async fn operations_of(
+        &mut self,
+        payments: &[PaymentId],
+    ) -> Result<Vec<PaymentOperation>, DatabaseError> {
+        let mut operations: Vec<PaymentOperation> = self.0.all_by_keys("payment_id", payments).await?;
+        operations.sort_by_key(|operation| (operation.created_at, operation.id));
+        Ok(operations)
+    }
+
     /// Returns up to `limit` payments whose next attempt became due from `since` to `by`, with their providers.
     pub async fn due_between(
         &mut self,

@@ -69,6 +69,16 @@ impl SubscriptionRepository<'_> {
         self.0.all(&sql, &params![id]).await
     }
 
+    /// Returns the periods of subscriptions, those of each oldest first.
+    pub async fn periods_of_several(
+        &mut self,
+        ids: &[SubscriptionId],
+    ) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
+        let mut periods: Vec<SubscriptionPeriod> = self.0.all_by_keys("subscription_id", ids).await?;
+        periods.sort_by_key(|period| period.period);
+        Ok(periods)
+    }
+
     /// Returns the periods that an order charges: one, or the first of each subscription that it begins.
     pub async fn periods_of(&mut self, order_id: OrderId) -> Result<Vec<SubscriptionPeriod>, DatabaseError> {
         let sql = select::<SubscriptionPeriod>("WHERE order_id = $1 ORDER BY subscription_id");

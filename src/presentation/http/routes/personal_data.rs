@@ -130,7 +130,7 @@ struct ExportedEmail {
 ///
 /// Returns everything that the store has of the user: the account, preferences, sessions, API keys, carts, orders with
 /// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages. It requires a
-/// session or a token of the identity provider.
+/// session or a token of the identity provider. A user exports five times at once, and once more every twelve minutes.
 #[utoipa::path(get, path = "/v1/me/export", tag = "account", responses((status = 200, body = AccountExport)))]
 async fn export_account(
     user: WithSessionOrIssuer,

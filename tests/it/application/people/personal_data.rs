@@ -72,6 +72,57 @@ async fn an_export_has_all_that_an_erasure_removes(shop: &Shop) {
     assert_eq!(tables_with(shop, CANARY).await, kept);
 }
 
+on_both_engines!(each_part_of_an_export_is_that_of_its_owner);
+async fn each_part_of_an_export_is_that_of_its_owner(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let variants = [
+        shop.product().create().await.to_string(),
+        shop.product().subscription().create().await.to_string(),
+        shop.product().subscription().create().await.to_string(),
+    ];
+    for variant in &variants {
+        order_of(&ann, variant).await;
+    }
+    // in the reverse order of their ids
+    let cart = cart_of(&ann, &variants[2], 3).await;
+    for (variant, quantity) in [(&variants[1], 2), (&variants[0], 1)] {
+        ann.put(&format!("{cart}/items/{variant}"), json!({"quantity": quantity})).await.expect(200);
+    }
+    let empty = new_cart(&ann).await;
+
+    let export = ann.get("/v1/me/export").await.expect(200);
+    let all = |member: &str| export[member].as_array().unwrap().clone();
+    let items = |path: &str| {
+        let is_it = |cart: &&Value| path.ends_with(cart["id"].as_str().unwrap());
+        let carts = all("carts");
+        let cart = carts.iter().find(is_it).unwrap_or_else(|| panic!("{path}: {carts:?}"));
+        let items = cart["items"].as_array().unwrap().iter();
+        let pairs = items.map(|item| {
+            (item["variant_id"].as_str().unwrap().to_owned(), item["quantity"].as_i64().unwrap())
+        });
+        pairs.collect::<Vec<_>>()
+    };
+    let [first, second, third] = variants;
+    assert_eq!(items(&cart), vec![(third, 3), (second, 2), (first, 1)]);
+    assert!(items(&empty).is_empty());
+    let orders = all("orders");
+    assert_eq!(orders.len(), 3);
+    for placed in orders {
+        let operations = placed["operations"].as_array().unwrap();
+        assert_eq!(operations[0]["kind"], "authorize", "{placed}");
+        let payment = &placed["order"]["payment"]["id"];
+        assert!(operations.iter().all(|one| one["payment_id"] == *payment), "{placed}");
+    }
+    let subscriptions = all("subscriptions");
+    assert_eq!(subscriptions.len(), 2);
+    for subscription in subscriptions {
+        let path = format!("/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
+        assert_eq!(subscription["periods"], ann.get(&path).await.expect(200)["periods"]);
+        assert_eq!(subscription["periods"].as_array().unwrap().len(), 1, "{subscription}");
+    }
+}
+
 /// A customer with rows in every table that has personal data, logged in.
 async fn fill(shop: &Shop, admin: &TestClient) -> TestClient {
     let server = shop.server().await;
