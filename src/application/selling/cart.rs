@@ -109,21 +109,7 @@ pub async fn change(
     Ok(priced)
 }
 
-/// Changes a cart, once for each idempotency key.
-pub async fn change_once(
-    store: &Store,
-    selector: CartSelector,
-    change: CartChange,
-    responder: Responder<PricedCart>,
-) -> Result<StoredResponse, Failure> {
-    let given = (Arc::clone(&store.terms), selector, change);
-    let changed = once_with_value(store, responder, given, async |work, (terms, selector, change)| {
-        change_in(work, terms, *selector, change).await
-    });
-    Ok(kept(store, changed.await?))
-}
-
-/// Keeps the cart of a response, if it was changed for this request.
+/// Keeps the cart of a response, if it was created for this request.
 fn kept(store: &Store, (response, priced): (StoredResponse, Option<PricedCart>)) -> StoredResponse {
     if let Some(priced) = &priced {
         keep(store, priced);
@@ -132,11 +118,12 @@ fn kept(store: &Store, (response, priced): (StoredResponse, Option<PricedCart>))
 }
 
 /// Keeps a cart that was committed for the next read of it.
-fn keep(store: &Store, committed: &PricedCart) {
+pub(super) fn keep(store: &Store, committed: &PricedCart) {
     store.infrastructure.caches.own().cart.keep_committed(committed.cart.clone());
 }
 
-async fn change_in(
+/// Changes a cart, and computes its prices.
+pub(super) async fn change_in(
     work: &mut UnitOfWork,
     terms: &Terms,
     selector: CartSelector,

@@ -1,16 +1,19 @@
 //! Carts as they are shown between changes, from caches: the cart of the version that the database has, and the offers
 //! and the discount that no transaction has dropped. What is shown decides nothing: a change and a checkout read the
-//! database in their own transactions.
+//! database in their own transactions. A change that is repeated with its idempotency key is shown in the same way.
+
+use std::sync::Arc;
 
 use crate::application::Store;
+use crate::application::idempotency::{Render, Responder, once_with_value};
 use crate::domain::cart::{Cart, CartStatus};
 use crate::domain::discount::{Discount, code_key};
 use crate::domain::ids::{UserId, VariantId};
 use crate::infrastructure::cache::{CartVersion, LoadError, Members, Private};
 use crate::infrastructure::exceptions::{Failure, NotFound};
-use crate::infrastructure::repositories::CartRepository;
+use crate::infrastructure::repositories::{CartRepository, StoredResponse};
 
-use super::cart::{CartSelector, is_of};
+use super::cart::{CartChange, CartSelector, change_in, is_of, keep};
 use super::priced_cart::{PricedCart, price_lines, quote_request};
 use super::quote::{QuoteRequest, ShippingChoice, quote_ahead};
 
@@ -30,6 +33,43 @@ pub async fn cart(store: &Store, selector: CartSelector) -> Result<PricedCart, F
         is_there && is_of(cart, selector.user_id)
     };
     show(store, version, is_shown).await
+}
+
+/// Changes a cart, once for each idempotency key. A repeated request gets the cart as it is then: the response is not
+/// stored, since a guest may send any number of keys, and a cart with many lines is large.
+pub async fn change_once(
+    store: &Store,
+    selector: CartSelector,
+    change: CartChange,
+    Responder { key, render }: Responder<PricedCart>,
+) -> Result<StoredResponse, Failure> {
+    let given = (Arc::clone(&store.terms), selector, change);
+    let responder = Responder::new(key, WithoutCart(Arc::clone(&render)));
+    let changed = once_with_value(store, responder, given, async |work, (terms, selector, change)| {
+        change_in(work, terms, *selector, change).await
+    });
+    match changed.await? {
+        (_, Some(priced)) => {
+            keep(store, &priced);
+            Ok(render.success(&priced))
+        }
+        (stored, None) if stored.body.is_empty() => Ok(render.success(&cart(store, selector).await?)),
+        // a failure, or the response that a release before this one stored
+        (stored, None) => Ok(stored),
+    }
+}
+
+/// Renders what is stored of a response: a failure, or that the change was made.
+struct WithoutCart(Arc<dyn Render<PricedCart>>);
+
+impl Render<PricedCart> for WithoutCart {
+    fn success(&self, _: &PricedCart) -> StoredResponse {
+        StoredResponse { status: 200, headers: Vec::new(), body: Vec::new() }
+    }
+
+    fn failure(&self, failure: &Failure) -> StoredResponse {
+        self.0.failure(failure)
+    }
 }
 
 /// Returns the open cart of a user with its prices, the newest if there are several.

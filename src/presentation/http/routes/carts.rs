@@ -125,7 +125,8 @@ async fn get_own_cart(
 
 /// Add pieces of a variant
 ///
-/// Adds pieces to those of the same variant that are in the cart.
+/// Adds pieces to those of the same variant that are in the cart. A request that is repeated with its idempotency key
+/// adds nothing, and gets the cart as it is then.
 #[utoipa::path(post, path = "/v1/carts/{id}/items", tag = "carts", params(("id" = Uuid, Path)),
     request_body = AddCartItem, responses((status = 200, body = CartBody)))]
 async fn add_cart_item(
@@ -139,7 +140,7 @@ async fn add_cart_item(
     let (AddCartItem { variant_id, quantity }, responder) =
         request.into_parts(selector.user_id, changed(CartBody::response))?;
     let item = CartLine { variant_id, quantity };
-    cart::change_once(&app.store, selector, CartChange::AddLine(item), responder).await
+    shown_cart::change_once(&app.store, selector, CartChange::AddLine(item), responder).await
 }
 
 /// Set the quantity of a variant

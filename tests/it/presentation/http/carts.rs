@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::http::{checkout_body, new_cart};
-use crate::support::store::execute;
+use crate::support::store::{execute, value};
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
 /// The first fault of a refused request, without its text.
@@ -72,11 +72,19 @@ async fn a_repeated_add_with_its_key_adds_once(shop: &Shop) {
     let keyed = server.guest().with("idempotency-key", &Uuid::from_u128(7).to_string());
     let body = json!({"variant_id": variant, "quantity": 2});
     let first = keyed.post(&format!("{cart}/items"), body.clone()).await;
-    let again = keyed.post(&format!("{cart}/items"), body).await;
+    let again = keyed.post(&format!("{cart}/items"), body.clone()).await;
     assert_eq!((first.status, &first.body), (again.status, &again.body));
+    assert_eq!(first.header("etag"), again.header("etag"));
+    let sql = "SELECT body FROM idempotency_keys WHERE scope LIKE '%/items'";
+    let stored: Vec<u8> = value(&shop.database, sql, &[]).await;
+    assert!(stored.len() < 64, "{} bytes are stored", stored.len());
     let other = json!({"variant_id": variant, "quantity": 3});
     assert_eq!(keyed.post(&format!("{cart}/items"), other).await.problem(422), "idempotency_key_reused");
     assert_eq!(server.guest().get(&cart).await.json()["items"][0]["quantity"], 2);
+    let item = format!("{cart}/items/{variant}");
+    let changed = server.guest().put(&item, json!({"quantity": 5})).await.expect(200);
+    let later = keyed.post(&format!("{cart}/items"), body).await.expect(200);
+    assert_eq!(later, changed, "the cart as it is now");
 
     let carts = [keyed.post("/v1/carts", json!({})).await, keyed.post("/v1/carts", json!({})).await];
     assert_eq!((carts[0].status, &carts[0].body), (201, &carts[1].body));
