@@ -43,7 +43,8 @@ pub struct HttpSettings {
     /// The longest time to receive the body of a request, and a second more for each 16,000 bytes of it.
     #[serde(rename = "body_timeout_seconds", deserialize_with = "positive_seconds")]
     pub body_timeout: Duration,
-    /// The longest time in which a client reads nothing of a response that is sent to it.
+    /// The longest time in which a client reads nothing of a response that is sent to it, and all the time that the
+    /// server waits for it, with a second more for each 1000 bytes.
     #[serde(rename = "send_timeout_seconds", deserialize_with = "positive_seconds")]
     pub send_timeout: Duration,
     /// The longest time between two requests on a connection.

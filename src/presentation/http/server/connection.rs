@@ -135,7 +135,7 @@ impl Connections {
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
-                let deadline = deadline.update(snapshot, tracker.received());
+                let deadline = deadline.update(snapshot, tracker.transferred());
                 if deadline < alarm.deadline() {
                     alarm.as_mut().reset(deadline);
                 }

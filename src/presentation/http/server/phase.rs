@@ -71,6 +71,8 @@ pub(super) struct PhaseTracker {
     requests: AtomicU32,
     /// The bytes of the body that have arrived.
     received: AtomicU64,
+    /// The bytes that were written since the request began.
+    sent: AtomicU64,
     /// Whether the handler dropped the body before its end.
     unread: AtomicBool,
     /// Whether the response has more of its body.
@@ -91,12 +93,22 @@ impl Snapshot {
     }
 }
 
+/// The bytes that were transferred since a request began.
+#[derive(Clone, Copy)]
+pub(super) struct Transferred {
+    /// Those of its body that have arrived.
+    pub(super) received: u64,
+    /// Those of its response that were written.
+    pub(super) sent: u64,
+}
+
 impl PhaseTracker {
     pub(super) fn new() -> Self {
         Self {
             state: AtomicU32::new(Phase::Head as u32),
             requests: AtomicU32::new(0),
             received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             responding: AtomicBool::new(false),
         }
@@ -115,12 +127,27 @@ impl PhaseTracker {
         self.requests.fetch_add(1, Relaxed);
         self.unread.store(false, Relaxed);
         self.received.store(0, Relaxed);
+        self.sent.store(0, Relaxed);
         self.change(Phase::Handler, |_| true);
     }
 
-    /// Returns the bytes of the body that have arrived.
-    pub(super) fn received(&self) -> u64 {
-        self.received.load(Relaxed)
+    /// Returns the bytes that were transferred since the last request began.
+    pub(super) fn transferred(&self) -> Transferred {
+        Transferred { received: self.received.load(Relaxed), sent: self.sent.load(Relaxed) }
+    }
+
+    /// Records a write: the client reads, or has to read before more is written.
+    pub(super) fn record_write(&self, written: &Poll<io::Result<usize>>) {
+        let after = if self.responding.load(Relaxed) { Phase::Responding } else { Phase::Idle };
+        let is_after = |phase| matches!(phase, Phase::Idle | Phase::Responding);
+        match written {
+            Poll::Ready(Ok(length @ 1..)) => {
+                self.sent.fetch_add(*length as u64, Relaxed);
+                self.change(after, |phase| is_after(phase) || matches!(phase, Phase::Head | Phase::Sending));
+            }
+            Poll::Pending => self.change(Phase::Sending, is_after),
+            Poll::Ready(_) => {}
+        }
     }
 
     /// Records that the handler has responded: the body of its response follows.
@@ -181,18 +208,6 @@ impl TrackedStream {
     pub(super) fn new(stream: TcpStream, tracker: Arc<PhaseTracker>) -> Self {
         Self { stream, tracker }
     }
-
-    fn record_write(&self, written: &Poll<io::Result<usize>>) {
-        let after = if self.tracker.responding.load(Relaxed) { Phase::Responding } else { Phase::Idle };
-        let is_after = |phase| matches!(phase, Phase::Idle | Phase::Responding);
-        match written {
-            Poll::Ready(Ok(1..)) => self
-                .tracker
-                .change(after, |phase| is_after(phase) || matches!(phase, Phase::Head | Phase::Sending)),
-            Poll::Pending => self.tracker.change(Phase::Sending, is_after),
-            Poll::Ready(_) => {}
-        }
-    }
 }
 
 impl AsyncRead for TrackedStream {
@@ -213,7 +228,7 @@ impl AsyncRead for TrackedStream {
 impl AsyncWrite for TrackedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.record_write(&written);
+        self.tracker.record_write(&written);
         written
     }
 
@@ -223,7 +238,7 @@ impl AsyncWrite for TrackedStream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.record_write(&written);
+        self.tracker.record_write(&written);
         written
     }
 
