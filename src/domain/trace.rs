@@ -39,6 +39,13 @@ impl TraceContext {
         }
     }
 
+    /// Returns the context that a client states who may not decide alone whether its trace is sampled: it is not, unless
+    /// its request with this id is in the share `sampled`, from 0 to 1.
+    #[must_use]
+    pub fn within(self, id: Uuid, sampled: f64) -> Self {
+        if is_within(id, sampled) { self } else { Self { flags: self.flags & !SAMPLED, ..self } }
+    }
+
     /// Returns the id of the trace: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         self.shown_trace_id().to_string()
@@ -136,6 +143,16 @@ mod tests {
         assert!(sampled(RANDOM_VALUES - 1, 1.0) && !sampled(0, 0.0));
         let cause: TraceContext = EXAMPLE.parse().unwrap();
         assert!(TraceContext::of_request(Uuid::nil(), Some(cause), 0.0).is_sampled(), "as its cause is");
+    }
+
+    #[test]
+    fn of_the_traces_that_a_stranger_calls_sampled_a_share_is() {
+        let cause: TraceContext = EXAMPLE.parse().unwrap();
+        let unsampled = EXAMPLE.replace("-01", "-00");
+        assert_eq!(cause.within(Uuid::nil(), 0.5), cause);
+        assert_eq!(cause.within(Uuid::from_u128(1 << 55), 0.5).to_string(), unsampled);
+        let cause: TraceContext = unsampled.parse().unwrap();
+        assert_eq!(cause.within(Uuid::nil(), 1.0), cause, "as the stranger states");
     }
 
     #[test]

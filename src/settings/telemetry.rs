@@ -14,7 +14,8 @@ pub struct TelemetrySettings {
     /// The URL of the collector; `None` if there is none.
     #[serde(deserialize_with = "hidden_or_none")]
     pub otlp: Option<OtlpUrl>,
-    /// The share of the traces that begin at this store which are exported, from 0 to 1.
+    /// The share of the traces that begin at this store which are exported, from 0 to 1; and of those that clients, but
+    /// for trusted proxies, call sampled.
     #[serde(deserialize_with = "share")]
     pub sampled: f64,
     /// How often metrics are exported.

@@ -18,18 +18,22 @@ pub struct Client {
     pub is_https: bool,
     /// The host that it sent the request to, with the port if it is not the usual one; `None` if the request has none.
     pub host: Option<HeaderValue>,
+    /// Whether a trusted proxy sent the request to the service.
+    pub is_proxied: bool,
 }
 
 impl Client {
     /// Returns the client of a request with these headers that came from the address `peer`. What the headers report
     /// counts only if `peer` is a trusted proxy, and so does each further one.
     pub fn of(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Self {
-        let sender = sender(headers, peer.to_canonical(), trusted);
+        let peer = peer.to_canonical();
+        let sender = sender(headers, peer, trusted);
         let reported = sender.host.and_then(|host| HeaderValue::from_str(host).ok());
         Self {
             address: sender.address,
             is_https: sender.is_https.unwrap_or(false),
             host: reported.or_else(|| headers.get(HOST).cloned()),
+            is_proxied: trusted.contains(peer),
         }
     }
 }

@@ -303,7 +303,7 @@ mod tests {
         ] {
             let mut asked = parts(Method::POST, &[cookie, ("origin", origin)]);
             let (address, host) = ([192, 0, 2, 7].into(), Some(host.parse().unwrap()));
-            asked.extensions.insert(Client { address, is_https, host });
+            asked.extensions.insert(Client { address, is_https, host, is_proxied: false });
             assert_eq!(Credential::of(&asked).is_ok(), is_own, "{is_https} {asked:?}");
         }
         for (origin, is_own) in [("https://shop.example", true), ("http://shop.example", false)] {

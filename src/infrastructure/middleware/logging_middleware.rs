@@ -38,7 +38,9 @@ pub struct LoggingMiddleware {
     pub address_bits: Option<[u8; 2]>,
     /// The segment of a path after which the id of an order follows, such as `orders`; the line has the id.
     pub orders: Option<&'static str>,
-    /// The share of the traces which begin here that are sampled, from 0 to 1: whether their spans are exported.
+    /// The share of the traces which begin here that are sampled, from 0 to 1: whether their spans are exported. Of the
+    /// traces that clients name, those that they call sampled are sampled in the same share, and all of them if a
+    /// trusted proxy sent the request ([`Client::is_proxied`]).
     pub sampled: f64,
 }
 
@@ -85,18 +87,22 @@ impl<'a> InProgress<'a> {
     fn new(logging: &'a LoggingMiddleware, request: &Request) -> Self {
         let id = logging.context.ids.uuid();
         let caused_by = cause(request.headers());
-        let client = client_address(request.extensions()).zip(logging.address_bits);
+        let address = client_address(request.extensions()).zip(logging.address_bits);
+        let client = request.extensions().get::<Client>();
+        let is_proxied = client.is_some_and(|client| client.is_proxied);
+        let sampled = logging.sampled;
+        let within = |cause: TraceContext| if is_proxied { cause } else { cause.within(id, sampled) };
         Self {
             logging,
             id,
             began: Instant::now(),
             received_at: logging.context.clock.now(),
-            trace: TraceContext::of_request(id, caused_by, logging.sampled),
+            trace: TraceContext::of_request(id, caused_by.map(within), sampled),
             caused_by,
             method: request.method().clone(),
             route: request.extensions().get().cloned(),
-            is_https: request.extensions().get().is_some_and(|client: &Client| client.is_https),
-            client: client.map(|(address, bits)| network(address, bits)),
+            is_https: client.is_some_and(|client| client.is_https),
+            client: address.map(|(address, bits)| network(address, bits)),
             order: logging.order_in(request.uri().path()),
             user: RequestUser::default(),
             has_ended: false,

@@ -10,7 +10,7 @@ use axum::routing::get;
 use futures_util::FutureExt;
 use http::{Method, Request};
 use undercroft::infrastructure::events::{ApiRequestReceivedEvent, EventBus, Subscription};
-use undercroft::infrastructure::middleware::{Chain, LoggingMiddleware};
+use undercroft::infrastructure::middleware::{Chain, Client, LoggingMiddleware, TrustedProxies};
 
 use super::{send, text};
 
@@ -68,6 +68,24 @@ async fn a_request_is_in_the_trace_of_its_cause_or_begins_one() {
         send(&router, other).await;
         let signal = requests.next().await;
         assert!(signal.caused_by.is_none() && signal.trace.is_sampled(), "{stated:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_decide_that_a_trace_is_sampled() {
+    let (router, mut requests) = router(0.0);
+    let trusted = TrustedProxies::parse(["192.0.2.7"]).unwrap();
+    for (peer, is_sampled) in [(None, false), (Some([192, 0, 2, 8]), false), (Some([192, 0, 2, 7]), true)] {
+        let mut caused = request(Method::GET, "/news/7");
+        caused.headers_mut().insert("traceparent", CAUSE.parse().unwrap());
+        if let Some(peer) = peer {
+            let client = Client::of(caused.headers(), peer.into(), &trusted);
+            caused.extensions_mut().insert(client);
+        }
+        send(&router, caused).await;
+        let signal = requests.next().await;
+        assert_eq!(signal.trace.is_sampled(), is_sampled, "{peer:?}");
+        assert_eq!(signal.trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 }
 
