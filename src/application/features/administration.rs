@@ -27,7 +27,7 @@ pub struct ReplaceFeatureFlag {
     #[serde(default)]
     pub public: bool,
     /// The rules, of which the first that matches decides. `sign_up` and `guest_checkout`, which are for guests, have
-    /// none.
+    /// none, and those of `reviews` have no countries.
     #[serde(default)]
     #[schema(max_items = 50)]
     pub rules: Vec<TargetingRule>,
@@ -61,8 +61,9 @@ pub async fn flag(store: &Store, key: String) -> Result<FeatureFlag, Failure> {
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] for a key that no flag can have, and for rules or a share of a feature of guests,
-/// [`Conflict::TooManyFeatureFlags`], and [`Conflict::PreconditionFailed`] if the flag is not as required.
+/// A [`ValidationException`] for a key that no flag can have, for rules or a share of a feature of guests, and for
+/// countries in rules of another feature of the store, [`Conflict::TooManyFeatureFlags`], and
+/// [`Conflict::PreconditionFailed`] if the flag is not as required.
 pub async fn replace(
     store: &Store,
     key: String,
@@ -70,7 +71,7 @@ pub async fn replace(
     values: ReplaceFeatureFlag,
 ) -> Result<FeatureFlag, Failure> {
     check_key(&key)?;
-    check_for_guests(&key, &values)?;
+    check_feature(&key, &values)?;
     let given = (key, required, values);
     let write = store
         .database()
@@ -122,13 +123,18 @@ fn check_key(key: &str) -> Result<(), Failure> {
     Err(ValidationException::one(Location::Parameter("key".to_owned()), Fault::FeatureFlagKey).into())
 }
 
-/// Checks that the flag of a feature of guests is for all of them or for none: nothing is known of a guest that a rule
-/// could match, and a share would not be stable.
-fn check_for_guests(key: &str, values: &ReplaceFeatureFlag) -> Result<(), Failure> {
-    if Feature::OF_GUESTS.iter().all(|feature| feature.key() != key) {
-        return Ok(());
-    }
+/// Checks that the flag of a feature of the store has only rules that can match, and a share that is stable. That of a
+/// feature of guests is for all of them or for none, since nothing is known of a guest. Of a user, no country is known.
+fn check_feature(key: &str, values: &ReplaceFeatureFlag) -> Result<(), Failure> {
+    let Some(feature) = Feature::ALL.into_iter().find(|feature| feature.key() == key) else { return Ok(()) };
     let mut faults = ValidationException::none();
+    if !feature.is_for_guests() {
+        for (i, rule) in values.rules.iter().enumerate() {
+            let at = format!("/rules/{i}/countries");
+            faults.require(rule.countries.is_empty(), at, Fault::TooMany { max_items: 0 });
+        }
+        return faults.check();
+    }
     faults.require(values.rules.is_empty(), "/rules", Fault::TooMany { max_items: 0 });
     let allowed = vec![0.into(), EVERYONE.into()];
     faults.require([0, EVERYONE].contains(&values.rollout), "/rollout", Fault::NotAllowed { allowed });

@@ -32,9 +32,14 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// The features that are evaluated for guests. They have no targeting key, so that a share of them is not stable:
-    /// each is on for all of them or for none.
-    const OF_GUESTS: [Self; 2] = [Self::SignUp, Self::GuestCheckout];
+    /// All of them.
+    const ALL: [Self; 3] = [Self::SignUp, Self::GuestCheckout, Self::Reviews];
+
+    /// Returns whether the feature is evaluated for guests. They have no targeting key, so that a share of them is not
+    /// stable: it is on for all of them or for none.
+    fn is_for_guests(self) -> bool {
+        matches!(self, Self::SignUp | Self::GuestCheckout)
+    }
 
     /// Returns the key of the flag.
     pub fn key(self) -> &'static str {

@@ -109,7 +109,19 @@ async fn the_features_of_guests_have_no_share_and_no_rules(shop: &Shop) {
         let refused = admin.put(&flag(key), rules.clone()).await;
         assert_eq!(refused.faults(), [("/rules".to_owned(), "too_many".to_owned())], "{key}");
     }
-    admin.put(&flag("reviews"), rules).await.expect(200);
+}
+
+on_both_engines!(rules_by_country_are_refused_where_no_country_is_known);
+async fn rules_by_country_are_refused_where_no_country_is_known(shop: &Shop) {
+    let admin = shop.server().await.admin().await;
+    let customers = json!({"roles": ["customer"], "value": true});
+    let german = json!({"countries": ["DE"], "value": false});
+    let rules = |rules: &[&Value]| json!({"enabled": true, "rules": rules});
+    let refused = admin.put(&flag("reviews"), rules(&[&customers, &german])).await;
+    assert_eq!(refused.faults(), [("/rules/1/countries".to_owned(), "too_many".to_owned())]);
+    assert_eq!(admin.get(&flag("reviews")).await.problem(404), "feature_flag_not_found");
+    admin.put(&flag("reviews"), rules(&[&customers])).await.expect(200);
+    admin.put(&flag("page_of_the_shop"), rules(&[&german])).await.expect(200);
 }
 
 on_both_engines!(a_flag_is_created_or_replaced_as_the_preconditions_require);
