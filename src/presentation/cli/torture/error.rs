@@ -76,6 +76,9 @@ pub enum TortureError {
     /// Pages were slow, or there were none, for longer than a second while Redis had a fault.
     #[error("the 99th percentile of pages more than doubled, or there were none, in microseconds: {0}")]
     SlowPages(String),
+    /// A server with slow clients or too many requests was worse than it may be.
+    #[error("the server was worse than it may be: {0}")]
+    BoundsExceeded(String),
     /// Entries of caches were old.
     #[error("{} old", counted(*.0, "entry of a cache was", "entries of caches were"))]
     StaleHits(u64),
@@ -85,6 +88,13 @@ pub enum TortureError {
 }
 
 impl TortureError {
+    /// Returns the failure of a test whose bounds are exceeded, with what is said of each; `None` if none is.
+    pub(super) fn of_exceeded(bounds: impl IntoIterator<Item = (bool, String)>) -> Option<Self> {
+        let exceeded = bounds.into_iter().filter_map(|(is_exceeded, what)| is_exceeded.then_some(what));
+        let exceeded = exceeded.collect::<Vec<_>>().join("; ");
+        (!exceeded.is_empty()).then_some(Self::BoundsExceeded(exceeded))
+    }
+
     /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self {
@@ -100,6 +110,7 @@ impl TortureError {
             | Self::Stuck(_)
             | Self::OldReads { .. }
             | Self::SlowPages(_)
+            | Self::BoundsExceeded(_)
             | Self::StaleHits(_)
             | Self::NoCapacity
             | Self::Violations(_) => Exit::Failure,

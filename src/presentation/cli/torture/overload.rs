@@ -4,6 +4,9 @@
 //! at products, creates a cart, adds a piece and checks out; one that is refused leaves. The capacity is that of
 //! shoppers who come back as soon as they have bought. The server and this process should have a processor each:
 //! `taskset -c 1 undercroft torture overload --server-processor 0`.
+//!
+//! The test fails if too few buy, or if what is accepted takes more than three times as long as at half of the
+//! capacity.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +34,7 @@ pub(super) struct Overload {
     /// The processor on which the server runs alone (by `taskset`) [default: any]
     #[arg(long)]
     server_processor: Option<u32>,
-    /// Let the server accept everything, for comparison
+    /// Let the server accept everything, for comparison: whatever is measured is no failure
     #[arg(long)]
     unlimited: bool,
 }
@@ -43,6 +46,11 @@ const LOADS: [(u32, [&str; 5]); 3] = [
     (20, ["double_bought", "double_p99", "double_refusal_p99", "double_refused", "double_failed"]),
     (100, ["tenfold_bought", "tenfold_p99", "tenfold_refusal_p99", "tenfold_refused", "tenfold_failed"]),
 ];
+/// The least share of the capacity that must be bought at each load, in per cent. At half of it, there are no more
+/// shoppers.
+const LEAST_BOUGHT: [u64; 3] = [0, 90, 80];
+/// How many times as long as at half of the capacity an accepted request may take (the 99th percentile).
+const MOST_DELAY: u64 = 3;
 /// The shoppers by whom the capacity is measured.
 const BUYERS: usize = 128;
 /// How often shoppers arrive.
@@ -91,7 +99,7 @@ impl Overload {
         if capacity == 0 {
             return Err(TortureError::NoCapacity.into());
         }
-        let mut counts = vec![("capacity", capacity)];
+        let (mut counts, mut loads) = (vec![("capacity", capacity)], Vec::new());
         let (server, shoppers) = serve(if self.unlimited { "false" } else { "true" }).await?;
         for (tenths, names) in LOADS {
             let wanted = capacity * u64::from(tenths) / 10;
@@ -104,11 +112,27 @@ impl Overload {
                 seen.refused.len() as u64,
                 seen.failed,
             ];
+            loads.push([figures[0], figures[1]]);
             counts.extend(names.into_iter().zip(figures));
         }
         server.stop().await?;
-        Ok(Outcome { counts, error: None })
+        let error = if self.unlimited { None } else { error(capacity, &loads) };
+        Ok(Outcome { counts, error })
     }
+}
+
+/// Returns the failure of the test, from how many bought in a second at each load, and the 99th percentile of the time
+/// of an accepted request.
+fn error(capacity: u64, loads: &[[u64; 2]]) -> Option<TortureError> {
+    let at_half = loads.first().map_or(0, |[_, time]| *time);
+    let mut bounds = Vec::new();
+    for ((&[bought, time], least), (_, names)) in loads.iter().zip(LEAST_BOUGHT).zip(LOADS) {
+        let few = format!("{} {bought} of {capacity}", names[0]);
+        bounds.push((bought * 100 < capacity * least, few));
+        let long = format!("{} {time} µs, {at_half} µs at half of the capacity", names[1]);
+        bounds.push((time > MOST_DELAY * at_half, long));
+    }
+    TortureError::of_exceeded(bounds)
 }
 
 impl Shoppers {
@@ -225,4 +249,25 @@ fn request(method: &str, path: &str, head: &str, body: &str) -> Vec<u8> {
 /// Returns how many these are in a second.
 fn rate(number: u64, span: Duration) -> u64 {
     number / span.as_secs().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_who_buy_and_too_long_a_wait_are_a_failure() {
+        assert!(error(100, &[[50, 1_000], [90, 3_000], [80, 3_000]]).is_none());
+        for (loads, expected) in [
+            ([[50, 1_000], [89, 3_000], [80, 3_000]], "double_bought 89 of 100"),
+            ([[50, 1_000], [90, 3_001], [80, 3_000]], "double_p99 3001 µs, 1000 µs at half of the capacity"),
+            (
+                [[50, 1_000], [90, 3_000], [79, 3_001]],
+                "tenfold_bought 79 of 100; tenfold_p99 3001 µs, 1000 µs at half of the capacity",
+            ),
+        ] {
+            let error = error(100, &loads).unwrap().to_string();
+            assert_eq!(error, format!("the server was worse than it may be: {expected}"));
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Many clients send and read too slowly: each is disconnected in time, and the others are served as before.
+//! Many clients send and read too slowly: each is disconnected in time, and the others are served as before: the 99th
+//! percentile of their times is at most twice that of before.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::super::CliError;
+use super::super::{CliError, counted};
 use super::Outcome;
 use super::client::Client;
+use super::error::TortureError;
 use super::test_store::{Server, TestStore};
 
 /// The arguments of `torture slow-clients`.
@@ -24,6 +26,12 @@ pub(super) struct SlowClients {
     /// The processor on which the server runs alone (by `taskset`) [default: any]
     #[arg(long)]
     server_processor: Option<u32>,
+    /// The longest time for which a slow client may be connected
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    longest: u64,
+    /// A 99th percentile that is fast enough, whatever it was before the slow clients came
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 2)]
+    fast: u64,
 }
 
 /// The pause between two bytes of a slow client.
@@ -45,9 +53,9 @@ impl SlowClients {
     pub(super) async fn run(&self, store: &TestStore) -> Result<Outcome, CliError> {
         let server = store.serve_on(self.server_processor, &[]).await?;
         let mut guest = server.guest();
-        let mut before = Vec::new();
+        let (mut before, mut failed) = (Vec::new(), 0);
         for _ in 0..BEFORE {
-            before.extend(look(&mut guest).await);
+            look(&mut guest, &mut before, &mut failed).await;
             sleep(INTERVAL).await;
         }
         let memory_before = memory(&server);
@@ -60,7 +68,7 @@ impl SlowClients {
         let (mut open, mut most_memory, began) = (Vec::new(), 0, Instant::now());
         while !slow.is_empty() {
             let looks = if began.elapsed() < ARRIVAL { &mut arriving } else { &mut during };
-            looks.extend(look(&mut guest).await);
+            look(&mut guest, looks, &mut failed).await;
             most_memory = most_memory.max(memory(&server));
             while let Some(ended) = slow.try_join_next() {
                 open.extend(ended.ok().flatten());
@@ -72,26 +80,53 @@ impl SlowClients {
         server.stop().await?;
 
         let longest = open.iter().max().map_or(0, |open| u64::try_from(open.as_millis()).unwrap_or(u64::MAX));
+        let times = [late(&mut before), late(&mut during)];
         Ok(Outcome {
             counts: vec![
                 ("disconnected", open.len() as u64),
                 ("longest_ms", longest),
-                ("p99_before_us", late(&mut before)),
+                ("failed", failed),
+                ("p99_before_us", times[0]),
                 ("p99_arriving_us", late(&mut arriving)),
-                ("p99_during_us", late(&mut during)),
+                ("p99_during_us", times[1]),
                 ("memory_before_kb", memory_before),
                 ("memory_most_kb", most_memory),
                 ("memory_after_kb", memory_after),
             ],
-            error: None,
+            error: self.error(open.len(), longest, failed, times),
         })
+    }
+
+    /// Returns the failure of the test, if not all slow clients were disconnected within the time (`longest` is in
+    /// milliseconds), or others were not served as before, with the 99th percentiles before and during them.
+    fn error(
+        &self,
+        disconnected: usize,
+        longest: u64,
+        failed: u64,
+        [before, during]: [u64; 2],
+    ) -> Option<TortureError> {
+        let clients = self.clients;
+        // 0 if no page was served
+        let is_slow = during == 0 || during > (2 * before).max(self.fast.saturating_mul(1_000));
+        TortureError::of_exceeded([
+            (disconnected < clients, format!("{disconnected} of {clients} slow clients were disconnected")),
+            (longest > self.longest.saturating_mul(1_000), format!("one of them after {longest} ms")),
+            (failed > 0, counted(failed, "request of others failed", "requests of others failed")),
+            (is_slow, format!("the 99th percentile of others became {during} µs from {before} µs")),
+        ])
     }
 }
 
-/// Reads a list; returns the time it took.
-async fn look(guest: &mut Client) -> Option<Duration> {
+/// Reads a list, and notes the time it took, or that it failed.
+async fn look(guest: &mut Client, times: &mut Vec<Duration>, failed: &mut u64) {
     let began = Instant::now();
-    guest.send(Method::GET, "/v1/products?limit=5", None, None).await.ok().map(|_| began.elapsed())
+    let response = guest.send(Method::GET, "/v1/products?limit=5", None, None).await;
+    if response.is_ok_and(|response| response.status == 200) {
+        times.push(began.elapsed());
+    } else {
+        *failed += 1;
+    }
 }
 
 /// Is slow until the connection ends; returns how long it was open.
@@ -127,4 +162,28 @@ pub(super) fn late(times: &mut [Duration]) -> u64 {
     times.sort_unstable();
     let at = times.get(times.len().saturating_sub(1 + times.len() / 100));
     at.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEST: SlowClients = SlowClients { clients: 3, server_processor: None, longest: 10, fast: 2 };
+
+    #[test]
+    fn slow_clients_that_stay_and_others_that_wait_are_a_failure() {
+        assert!(TEST.error(3, 10_000, 0, [300, 2_000]).is_none());
+        assert!(TEST.error(3, 10_000, 0, [1_500, 3_000]).is_none());
+        for (disconnected, longest, failed, times, expected) in [
+            (2, 8_000, 0, [300, 300], "2 of 3 slow clients were disconnected"),
+            (3, 10_001, 0, [300, 300], "one of them after 10001 ms"),
+            (3, 8_000, 1, [300, 300], "1 request of others failed"),
+            (3, 8_000, 0, [300, 2_001], "the 99th percentile of others became 2001 µs from 300 µs"),
+            (3, 8_000, 0, [1_500, 3_001], "the 99th percentile of others became 3001 µs from 1500 µs"),
+            (3, 8_000, 0, [300, 0], "the 99th percentile of others became 0 µs from 300 µs"),
+        ] {
+            let error = TEST.error(disconnected, longest, failed, times).unwrap().to_string();
+            assert_eq!(error, format!("the server was worse than it may be: {expected}"));
+        }
+    }
 }

@@ -141,6 +141,13 @@ fn with_caches_a_request_takes_fewer_queries() {
     assert!(counts["caches"]["category"]["hits"].as_u64().unwrap() > 100, "{counts}");
 }
 
+#[test]
+fn a_server_process_disconnects_slow_clients_and_serves_others() {
+    // how long they take is nothing that a loaded machine can be tested for
+    let counts = torture(&[], &["slow-clients", "--clients", "30", "--longest", "60", "--fast", "60000"]);
+    assert_eq!((&counts["disconnected"], &counts["failed"]), (&30.into(), &0.into()), "{counts}");
+}
+
 fn crashes(on: &[&str]) {
     let counts = torture(on, &["crashes", "--kills", "3", "--buyers", "8", "--life", "1000"]);
     assert_eq!((&counts["kills"], &counts["lost"], &counts["changed"]), (&3.into(), &0.into(), &0.into()));
