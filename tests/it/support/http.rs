@@ -1,5 +1,9 @@
 //! Helpers for the requests of HTTP tests.
 
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -71,4 +75,19 @@ pub async fn assert_for_administrators(server: &TestServer, requests: &[(Method,
         let response = server.guest().send(method.clone(), path, body).await;
         assert_eq!(response.problem(401), "unauthorized_access", "{method} {path}");
     }
+}
+
+/// About a megabyte of gzip that unpacks to a gigabyte: the same block of a mebibyte of spaces, 1000 times.
+pub fn bomb() -> Vec<u8> {
+    let spaces = vec![b' '; 1 << 20];
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&spaces).unwrap();
+    // the encoder writes a block that does not refer to those before it
+    encoder.flush().unwrap();
+    let block = encoder.get_ref().clone();
+    let mut bytes = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff".to_vec();
+    for _ in 0..1000 {
+        bytes.extend(&block);
+    }
+    bytes
 }

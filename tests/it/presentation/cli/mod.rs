@@ -18,6 +18,8 @@ mod import_rejections;
 mod interrupts;
 mod jobs;
 mod log_lines;
+#[cfg(target_os = "linux")]
+mod memory;
 mod output_files;
 mod read_only;
 mod replicate;

@@ -3,32 +3,18 @@
 use std::io::Write;
 
 use flate2::Compression;
-use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::write::GzEncoder;
 use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::Shop;
+use crate::support::http::bomb;
 
 fn packed(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
-}
-
-/// About a megabyte of gzip that unpacks to a gigabyte: the same block of a mebibyte of spaces, 1000 times.
-fn bomb() -> Vec<u8> {
-    let spaces = vec![b' '; 1 << 20];
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(&spaces).unwrap();
-    // the encoder writes a block that does not refer to those before it
-    encoder.flush().unwrap();
-    let block = encoder.get_ref().clone();
-    let mut bytes = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff".to_vec();
-    for _ in 0..1000 {
-        bytes.extend(&block);
-    }
-    bytes
 }
 
 on_both_engines!(a_compressed_body_is_decoded_up_to_the_limit);
