@@ -21,7 +21,7 @@ use crate::infrastructure::exceptions::{Failure, RejectedRequest, Technical, Use
 use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
 use crate::infrastructure::repositories::{
     CartRepository, Connection, PaymentRepository, PersonalDataRepository, PreferencesRepository,
-    SubscriptionRepository, UserIdentity,
+    SecurityEntry, SubscriptionRepository, UserIdentity,
 };
 
 /// How many exports of one user begin in [`EXPORTED_IN`]. They are fewer than the readers of SQLite: an export goes on
@@ -57,6 +57,8 @@ pub struct PersonalData {
     pub notifications: Vec<Notification>,
     /// The e-mails.
     pub emails: Vec<Email>,
+    /// What concerns the security of the account, newest first.
+    pub security_log: Vec<SecurityEntry>,
 }
 
 /// Returns what the store has of a user, who is its actor. The audit log records it: a stranger with a session gets all
@@ -104,6 +106,7 @@ async fn read(connection: &mut Connection, user_id: UserId) -> Result<PersonalDa
         subscriptions: subscriptions(connection, user_id).await?,
         notifications: PersonalDataRepository(connection).rows(user_id).await?,
         emails: PersonalDataRepository(connection).rows(user_id).await?,
+        security_log: PersonalDataRepository(connection).security_log(user_id).await?,
     })
 }
 

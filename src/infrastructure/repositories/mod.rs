@@ -85,7 +85,7 @@ pub use notification_repository::{NotificationFilter, NotificationRepository};
 pub use one_time_password_repository::OneTimePasswordRepository;
 pub use order_repository::{OrderFilter, OrderRepository};
 pub use payment_repository::{PaymentRepository, Settlement};
-pub use personal_data_repository::{PersonalDataRepository, UserIdentity};
+pub use personal_data_repository::{PersonalDataRepository, SecurityEntry, UserIdentity};
 pub use placed_orders::list_placed_orders;
 pub use preferences_repository::PreferencesRepository;
 pub use product_repository::{Offer, ProductRepository, SaveError, SearchResults};

@@ -1,9 +1,15 @@
 //! All rows that belong to a user, for the export of the own data. Other lists have pages.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::database::{Connection, DatabaseError, FromRow, Table, from_row, params, select};
+use crate::domain::audit::SecurityAction;
 use crate::domain::ids::UserId;
+use crate::domain::state::State;
+
+/// The most entries of the audit log in an export: strangers add some, such as by wrong passwords.
+const MOST_ENTRIES: i64 = 10_000;
 
 /// The account of a user at an identity provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +23,21 @@ pub struct UserIdentity {
 }
 
 from_row!(UserIdentity { provider, subject, created_at });
+
+/// An action that concerns the security of an account, from the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecurityEntry {
+    /// The time of the action, UTC.
+    pub occurred_at: Timestamp,
+    /// The action.
+    pub action: SecurityAction,
+    /// The network of the client's address. That of another user, such as an administrator, is omitted.
+    pub network: Option<String>,
+    /// The id of what the action changed: the user, or the API key.
+    pub subject_id: Option<Uuid>,
+}
+
+from_row!(SecurityEntry { occurred_at, action, network, subject_id });
 
 /// Queries on the rows of a user.
 pub struct PersonalDataRepository<'a>(pub &'a mut Connection);
@@ -34,5 +55,25 @@ impl PersonalDataRepository<'_> {
         let sql = "SELECT provider, subject, created_at FROM user_identities WHERE user_id = $1 \
                    ORDER BY provider, subject";
         self.0.all(sql, &params![user_id]).await
+    }
+
+    /// Returns the actions of a user and those on the account that concern security, newest first; of more than 10,000
+    /// the last ones.
+    pub async fn security_log(&mut self, user_id: UserId) -> Result<Vec<SecurityEntry>, DatabaseError> {
+        let actions: Vec<_> =
+            SecurityAction::ALL.iter().map(|action| format!("'{}'", action.name())).collect();
+        let actions = actions.join(", ");
+        // two statements, so that each has its index
+        let sql = format!(
+            "SELECT occurred_at, action, network, subject_id FROM (\
+             SELECT number, occurred_at, action, network, subject_id FROM audit_log \
+             WHERE user_id = $1 AND action IN ({actions}) \
+             UNION ALL \
+             SELECT number, occurred_at, action, CASE WHEN user_id IS NULL THEN network END, subject_id \
+             FROM audit_log \
+             WHERE subject_id = $1 AND user_id IS DISTINCT FROM $1 AND action IN ({actions})\
+             ) AS entries ORDER BY number DESC LIMIT $2"
+        );
+        self.0.all(&sql, &params![user_id, MOST_ENTRIES]).await
     }
 }

@@ -5,18 +5,20 @@ use http::header::CONTENT_DISPOSITION;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::api_keys::ApiKeyBody;
 use super::me::PreferencesBody;
 use super::notifications::NotificationBody;
 use super::sessions::OwnSession;
 use crate::application::people::personal_data::{self, PersonalData};
+use crate::domain::audit::SecurityAction;
 use crate::domain::cart::{Cart, CartStatus, Delivery};
 use crate::domain::email::Email;
 use crate::domain::ids::{CartId, OrderId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::user::Session;
-use crate::infrastructure::repositories::UserIdentity;
+use crate::infrastructure::repositories::{SecurityEntry, UserIdentity};
 use crate::presentation::http::bodies::{
     InvoiceBody, OrderBody, PaymentOperationBody, ReviewBody, SubscriptionBody, UserBody,
 };
@@ -57,6 +59,8 @@ struct AccountExport {
     notifications: Vec<NotificationBody>,
     /// The e-mails of the last 30 days, without the tokens in them.
     emails: Vec<ExportedEmail>,
+    /// What concerns the security of the account, newest first: the last 10,000 actions of the user and on the account.
+    security_log: Vec<ExportedSecurityEntry>,
 }
 
 /// An account at an identity provider.
@@ -126,11 +130,26 @@ struct ExportedEmail {
     created_at: Timestamp,
 }
 
+/// An action that concerns the security of the account, such as a session that was created.
+#[derive(Debug, Serialize, ToSchema)]
+struct ExportedSecurityEntry {
+    /// The time of the action.
+    occurred_at: Timestamp,
+    /// The action.
+    action: SecurityAction,
+    /// The network of the client's address, if it is known and the client was not another user, such as an
+    /// administrator.
+    network: Option<String>,
+    /// The id of what the action changed: the user, or the API key.
+    subject_id: Option<Uuid>,
+}
+
 /// Export the own data
 ///
 /// Returns everything that the store has of the user: the account, preferences, sessions, API keys, carts, orders with
-/// their payments, invoices, reviews, subscriptions, notifications and e-mails. There are no pages. It requires a
-/// session or a token of the identity provider. A user exports five times at once, and once more every twelve minutes.
+/// their payments, invoices, reviews, subscriptions, notifications, e-mails, and what concerns the security of the
+/// account. There are no pages. It requires a session or a token of the identity provider. A user exports five times at
+/// once, and once more every twelve minutes.
 #[utoipa::path(get, path = "/v1/me/export", tag = "account", responses((status = 200, body = AccountExport)))]
 async fn export_account(
     user: WithSessionOrIssuer,
@@ -164,6 +183,7 @@ impl AccountExport {
                 .collect(),
             notifications: data.notifications.iter().map(NotificationBody::of).collect(),
             emails: data.emails.into_iter().map(ExportedEmail::of).collect(),
+            security_log: data.security_log.into_iter().map(ExportedSecurityEntry::of).collect(),
         }
     }
 }
@@ -202,5 +222,11 @@ impl ExportedEmail {
             body: email.body,
             created_at: email.created_at,
         }
+    }
+}
+
+impl ExportedSecurityEntry {
+    fn of(SecurityEntry { occurred_at, action, network, subject_id }: SecurityEntry) -> Self {
+        Self { occurred_at, action, network, subject_id }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use undercroft::infrastructure::repositories::Engine;
 
-use super::{PASSWORD, bearer, erase, newcomer};
+use super::{PASSWORD, bearer, erase, log_in, newcomer, try_log_in};
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
 use crate::support::store::{address, sandbox_emails, value};
 use crate::support::{Shop, ShopOptions, TestClient, eventually};
@@ -59,6 +59,7 @@ async fn an_export_has_all_that_an_erasure_removes(shop: &Shop) {
         "subscriptions",
         "notifications",
         "emails",
+        "security_log",
     ] {
         assert!(!export[member].as_array().unwrap().is_empty(), "{member}: {text}");
     }
@@ -121,6 +122,42 @@ async fn each_part_of_an_export_is_that_of_its_owner(shop: &Shop) {
         assert_eq!(subscription["periods"], ann.get(&path).await.expect(200)["periods"]);
         assert_eq!(subscription["periods"].as_array().unwrap().len(), 1, "{subscription}");
     }
+}
+
+on_both_engines!(an_export_has_the_security_log_of_the_user_without_the_networks_of_administrators);
+async fn an_export_has_the_security_log_of_the_user_without_the_networks_of_administrators(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
+    newcomer(server, "bob@example.org").await;
+    let id = ann.get("/v1/me").await.expect(200)["id"].clone();
+    let key = ann.post("/v1/me/api-keys", json!({"name": "Key"})).await.expect(201)["id"].clone();
+    assert_eq!(try_log_in(server, "ann@example.org", "wrong horse").await.status, 401);
+    // the read of an account does not concern its security, the end of its sessions does
+    let path = format!("/admin/v1/users/{}", id.as_str().unwrap());
+    admin.get(&path).await.expect(200);
+    admin.delete(&format!("{path}/sessions")).await.expect(204);
+
+    let ann = log_in(server, "ann@example.org", PASSWORD).await;
+    let log = ann.get("/v1/me/export").await.expect(200)["security_log"].clone();
+    let found: Vec<_> = log
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            assert!(entry["occurred_at"].is_string(), "{entry}");
+            (entry["action"].as_str().unwrap(), &entry["network"], &entry["subject_id"])
+        })
+        .collect();
+    let (own, none) = (json!("127.0.0.0/24"), Value::Null);
+    let expected = [
+        ("session.created", &own, &id),
+        ("sessions.ended", &none, &id),
+        ("session.refused", &own, &id),
+        ("api_key.created", &own, &key),
+        ("session.created", &own, &id),
+        ("user.registered", &own, &id),
+    ];
+    assert_eq!(found, expected);
 }
 
 /// A customer with rows in every table that has personal data, logged in.
