@@ -13,7 +13,9 @@ use undercroft::domain::api_key::SESSION_ONLY;
 use undercroft::presentation::http::routes;
 use uuid::Uuid;
 
-use self::callers::{Caller, Means, Provider, Row, rows, with_access_token, with_each_credential, with_key};
+use self::callers::{
+    Caller, Means, Provider, Row, STAFF_ROLE, rows, with_access_token, with_each_credential, with_key,
+};
 use self::owners::{bought_content, owners_reads, owners_writes};
 use super::contract::resources_of;
 use super::examples::{Operation, document, example, operations};
@@ -108,7 +110,7 @@ const PAGES: [(&str, &str); 3] = [
     ("/docs/", "the viewer of the API document, which is public"),
     ("/docs/{*file}", "the files of the viewer, which are compiled in"),
 ];
-/// The only permission of an API key with few scopes.
+/// The only permission of the staff, and of an API key with few scopes.
 const FEW: &str = "products:read";
 /// The ids in paths of resources without an owner, by the path before them.
 const WITHOUT_OWNER: &[&str] = &["/v1/products", "/v1/files"];
@@ -196,10 +198,11 @@ impl Row {
         let takes_issuer = WITH_SESSION_OR_ISSUER.contains(&name.as_str());
         let has_session = has_session || self.means == Means::IssuerToken && takes_issuer;
         let is_refused = !has_session && WITH_SESSION.contains(&name.as_str());
+        let is_administrator = matches!(self.caller, Caller::Administrator | Caller::Staff);
+        let has_few = self.caller == Caller::Staff || self.means == Means::ApiKeyOfFewScopes;
         let is_in_scope = match self.means {
-            Means::Cookie | Means::Bearer | Means::ApiKey | Means::ReadOnlyApiKey => true,
             Means::AccessToken | Means::IssuerToken => false,
-            Means::ApiKeyOfFewScopes => operation.described["x-required-permission"] == FEW,
+            _ => !has_few || operation.described["x-required-permission"] == FEW,
         };
         match Policy::stated(operation) {
             Policy::Public => return Expected::Allowed,
@@ -214,7 +217,7 @@ impl Row {
             }
             Policy::Users | Policy::Administrators if !is_known => return Expected::Refused(401),
             Policy::Users if is_refused => return Expected::Refused(403),
-            Policy::Administrators if self.caller == Caller::Administrator && is_in_scope && !is_refused => {
+            Policy::Administrators if is_administrator && is_in_scope && !is_refused => {
                 return Expected::Allowed;
             }
             Policy::Administrators => return Expected::Refused(403),
@@ -316,6 +319,7 @@ async fn every_principal_reaches_what_its_policy_allows_and_nothing_of_others(sh
                 Caller::Guest | Caller::EndedSession => row.client.clone(),
                 Caller::Owner | Caller::OtherCustomer => server.customer().await,
                 Caller::Administrator => server.admin().await,
+                Caller::Staff => server.staff(STAFF_ROLE).await,
             };
             let client = match row.caller {
                 Caller::Guest | Caller::EndedSession => client,

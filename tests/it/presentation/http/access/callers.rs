@@ -16,8 +16,13 @@ pub(super) enum Caller {
     Owner,
     OtherCustomer,
     Administrator,
+    /// An administrator with the role [`STAFF_ROLE`].
+    Staff,
     EndedSession,
 }
+
+/// A role of the staff whose only permission is [`FEW`].
+pub(super) const STAFF_ROLE: &str = "reader";
 
 /// By what a caller authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +33,7 @@ pub(super) enum Means {
     Bearer,
     /// An access token of the store.
     AccessToken,
-    /// An API key, of an administrator with all scopes.
+    /// An API key, of an administrator with all scopes that it may have.
     ApiKey,
     /// An API key of an administrator with the scope [`FEW`].
     ApiKeyOfFewScopes,
@@ -70,7 +75,9 @@ pub(super) async fn with_key(server: &TestServer, owner: &TestClient, means: Mea
         .filter(|name| SESSION_ONLY.iter().all(|other| *name != json!(other)))
         .filter(|name| !is_read_only || name.as_str().unwrap().ends_with(":read"))
         .collect();
-    let scopes = if means == Means::ApiKeyOfFewScopes { vec![json!(FEW)] } else { scopes };
+    let is_staff = owner.get("/v1/me").await.expect(200)["staff_role"].is_string();
+    let has_few = is_staff || means == Means::ApiKeyOfFewScopes;
+    let scopes = if has_few { vec![json!(FEW)] } else { scopes };
     let new = json!({"name": "Key", "scopes": scopes, "read_only": is_read_only, "lifetime_days": 1});
     let created = owner.post("/v1/me/api-keys", new).await.expect(201);
     server.guest().with("authorization", &format!("Bearer {}", created["key"].as_str().unwrap()))
@@ -86,6 +93,7 @@ pub(super) async fn with_access_token(server: &TestServer, owner: &TestClient) -
 async fn rows_with_keys(server: &TestServer, owner: &TestClient) -> Vec<Row> {
     let mut rows = Vec::new();
     let (other, administrator) = (server.customer().await, server.admin().await);
+    let staff = server.staff(STAFF_ROLE).await;
     for (caller, client, means) in [
         (Caller::Owner, owner, Means::ApiKey),
         (Caller::OtherCustomer, &other, Means::ApiKey),
@@ -93,12 +101,17 @@ async fn rows_with_keys(server: &TestServer, owner: &TestClient) -> Vec<Row> {
         (Caller::Administrator, &administrator, Means::ApiKeyOfFewScopes),
         (Caller::Owner, owner, Means::ReadOnlyApiKey),
         (Caller::Administrator, &administrator, Means::ReadOnlyApiKey),
+        (Caller::Staff, &staff, Means::ApiKey),
+        (Caller::Staff, &staff, Means::ReadOnlyApiKey),
     ] {
         rows.push(Row { caller, means, client: with_key(server, client, means).await });
     }
-    for (caller, client) in
-        [(Caller::Owner, owner), (Caller::OtherCustomer, &other), (Caller::Administrator, &administrator)]
-    {
+    for (caller, client) in [
+        (Caller::Owner, owner),
+        (Caller::OtherCustomer, &other),
+        (Caller::Administrator, &administrator),
+        (Caller::Staff, &staff),
+    ] {
         let client = with_access_token(server, client).await;
         rows.push(Row { caller, means: Means::AccessToken, client });
     }
@@ -169,10 +182,13 @@ impl<'a> Provider<'a> {
 pub(super) async fn rows(server: &TestServer, provider: &Provider<'_>, owner: &TestClient) -> Vec<Row> {
     let ended = server.customer().await;
     ended.delete("/v1/sessions").await.expect(204);
+    let role = json!({"name": STAFF_ROLE, "permissions": [FEW]});
+    server.admin().await.post("/admin/v1/roles", role).await.expect(201);
     let callers = [
         (Caller::Owner, owner.clone()),
         (Caller::OtherCustomer, server.customer().await),
         (Caller::Administrator, server.admin().await),
+        (Caller::Staff, server.staff(STAFF_ROLE).await),
         (Caller::EndedSession, ended),
     ];
     let mut rows = vec![Row { caller: Caller::Guest, means: Means::Cookie, client: server.guest() }];
