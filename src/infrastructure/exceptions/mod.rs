@@ -4,7 +4,7 @@
 //!
 //! - The store refuses the request, or does not have the resource: one of the `…Exception` types, each in a file of its
 //!   own; [`NotFound`] and [`Conflict`] for what has no exception of its own.
-//! - A field of the request is invalid: [`ValidationException`], with all faults at once.
+//! - A field of the request is invalid: [`ValidationException`], with all faults of the body or the query at once.
 //! - The request cannot be read (syntax, size, media type): [`RejectedRequest`].
 //! - The store or a vendor is at fault: [`Technical`]. The cause is logged and never shown.
 //!

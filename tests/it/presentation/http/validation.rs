@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use axum::{
     Router,
     body::Body,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use http::{Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
@@ -102,6 +102,10 @@ struct Filter {
 fn router() -> Router {
     Router::new()
         .route("/parcels", post(async |Json(parcel): Json<Parcel>| Json(parcel)))
+        .route(
+            "/parcels/{id}",
+            put(async |Path(_): Path<ProductId>, Json(parcel): Json<Parcel>| Json(parcel)),
+        )
         .route("/labels", post(async |request: Idempotent<Label>| Json(request.body.text)))
         .route("/filter", get(async |Query(filter): Query<Filter>| Json(filter)))
         .route("/ids/{id}", get(async |Path(id): Path<ProductId>| Json(id)))

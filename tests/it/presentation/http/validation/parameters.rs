@@ -1,7 +1,7 @@
 //! Invalid parameters of the query and the path.
 
 use axum::body::Body;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::{faults, send};
@@ -81,4 +81,17 @@ async fn a_parameter_of_the_path_is_named() {
         );
     }
     assert_eq!(fetch("/names/a%20b").await, (StatusCode::OK, json!("a b")));
+}
+
+#[tokio::test]
+async fn the_faults_of_a_body_are_listed_together_once_the_path_has_none() {
+    let replace = async |id: &str| {
+        let request = Request::put(format!("/parcels/{id}")).header(CONTENT_TYPE, "application/json");
+        faults(&send(request.body(Body::from(r#"{"quantity": 0}"#)).unwrap()).await.1)
+    };
+    assert_eq!(replace("7").await, ["id: format"]);
+    assert_eq!(
+        replace("01890a5d-ac96-774b-bcce-b302099a8057").await,
+        ["/id: required", "/name: required", "/quantity: minimum"]
+    );
 }
