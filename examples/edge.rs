@@ -27,9 +27,9 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use undercroft::infrastructure::guards::Guard;
 use undercroft::infrastructure::middleware::{
-    Chain, CorsMiddleware, Credential, ErrorHandlingMiddleware, LoggingMiddleware, OverloadLimiter,
-    OverloadMiddleware, Priority, RateClass, RateLimiter, RateLimitingMiddleware, VerifyCredential,
-    authenticate,
+    Chain, ClientMiddleware, CorsMiddleware, Credential, ErrorHandlingMiddleware, LoggingMiddleware,
+    OverloadLimiter, OverloadMiddleware, Priority, RateClass, RateLimiter, RateLimitingMiddleware,
+    TrustedProxies, VerifyCredential, authenticate,
 };
 
 /// The proof that a request is that of a member.
@@ -98,6 +98,8 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
         .route("/panic", get(fail))
         .route("/slow", get(delay))
         .route("/health", get(|| async { "up" }));
+    // a proxy on the same machine reports the client by `X-Forwarded-For` or `Forwarded`
+    let client = ClientMiddleware { trusted_proxies: TrustedProxies::parse(["127.0.0.1"])? };
     let rate_limiting = Some(RateLimitingMiddleware {
         limiter: RateLimiter::in_process(Context::system().clock),
         general: Some("60/minute".parse()?),
@@ -125,7 +127,7 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
         ..ErrorHandlingMiddleware::default()
     };
     let logging = Some(LoggingMiddleware::default());
-    let chain = Chain { overload, logging, cors, error_handling, rate_limiting, ..Chain::default() };
+    let chain = Chain { client, overload, logging, cors, error_handling, rate_limiting, ..Chain::default() };
     Ok(chain.apply(routes).with_state(Members))
 }
 
@@ -133,7 +135,7 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     tracing_subscriber::fmt().init();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    // rate limits count for the address of the connection
+    // the client is the peer of the connection, or what a trusted proxy there reports
     let service = service()?.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).await?;
     Ok(())

@@ -4,12 +4,12 @@
 //! puts them around all routes of a router, the response to an unknown route included. A member knows no route and no
 //! body of the store: what it needs of a response it reads from headers and extensions.
 //!
-//! `surround.rs` makes the members one service, `client.rs` finds the client of a request, behind the proxies that the
-//! operator trusts, `credential.rs` reads the credential of a request, and `request.rs` has what members and handlers
-//! tell each other. `jwt/` verifies signed tokens, `named_origins.rs` has the origins whose pages may use the service,
-//! and `overload_limiter.rs` finds how many requests may begin in a second. `rate_limits/` counts what has a limit, and
-//! `sessions/` keeps sessions, which `session_middleware.rs` lets a service read. The middleware of authorization is
-//! not in the list: it surrounds single routes, each of which requires its own permission.
+//! `surround.rs` makes the members one service, `client.rs` reads the client of a request from its headers, as far as
+//! they are those of trusted proxies, `credential.rs` reads the credential of a request, and `request.rs` has what
+//! members and handlers tell each other. `jwt/` verifies signed tokens, `named_origins.rs` has the origins whose pages
+//! may use the service, and `overload_limiter.rs` finds how many requests may begin in a second. `rate_limits/` counts
+//! what has a limit, and `sessions/` keeps sessions, which `session_middleware.rs` lets a service read. The middleware
+//! of authorization is not in the list: it surrounds single routes, each of which requires its own permission.
 //!
 //! # Adding one
 //!
@@ -23,6 +23,7 @@ mod authentication_middleware;
 mod authorization_middleware;
 mod cache_middleware;
 mod client;
+mod client_middleware;
 mod compression_middleware;
 mod cors_middleware;
 mod credential;
@@ -54,6 +55,7 @@ pub use self::authentication_middleware::AuthenticationMiddleware;
 pub use self::authorization_middleware::{AuthorizationMiddleware, RequiredPermission};
 pub use self::cache_middleware::{CacheMiddleware, PublicResponse};
 pub use self::client::{Client, network};
+pub use self::client_middleware::ClientMiddleware;
 pub use self::compression_middleware::{CompressionMiddleware, DecodedBody};
 pub use self::cors_middleware::CorsMiddleware;
 pub use self::credential::{
@@ -87,6 +89,8 @@ pub use self::trusted_proxies::{InvalidNetwork, TrustedProxies};
 /// The middleware of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
+    /// Finds the client of each request, behind the proxies that are trusted.
+    pub client: ClientMiddleware,
     /// Refuses requests while the service is overloaded; `None` accepts all.
     pub overload: Option<OverloadMiddleware>,
     /// Logs each request; `None` logs none.
@@ -129,8 +133,10 @@ impl Chain {
         let (headers, languages) = (self.security_headers.headers(), &self.localization.languages);
         let logged = self.logging.as_ref().map(|logging| (logging.context.clone(), logging.bus.clone()));
         let overload = |it: OverloadMiddleware| it.member(origins.clone(), &headers, languages, logged);
-        // a request that is refused costs as little as it can: its response has what the members below would add
-        (self.overload.map(overload))
+        // the line in the log, also that of a refusal, and the limits have the address of the client
+        self.client
+            // a request that is refused costs as little as it can: its response has what the members below would add
+            .around(self.overload.map(overload))
             // every other response has an id and a line in the log, also one that another member makes
             .around(self.logging)
             // every response has them
@@ -174,6 +180,7 @@ mod tests {
     #[test]
     fn the_order_of_the_members_is_pinned() {
         let expected = [
+            "client",
             "overload",
             "logging",
             "security_headers",

@@ -47,9 +47,8 @@ pub enum RateClass {
 ///
 /// The client of a request is the address in its extension [`Client`](super::Client) or, without one, that of the
 /// connection in `ConnectInfo<SocketAddr>`, which axum's `into_make_service_with_connect_info` adds. A request with
-/// neither is not limited: a warning is logged once. Behind a proxy all connections come from the proxy, which would be
-/// limited as one client: a layer around the chain inserts [`Client::of`](super::Client::of), with the addresses of the
-/// proxies that may report the client.
+/// neither is not limited: a warning is logged once. Behind a proxy all connections come from the proxy, which is
+/// limited as one client unless the [`ClientMiddleware`](super::ClientMiddleware) of the chain trusts it.
 #[derive(Clone, Debug)]
 pub struct RateLimitingMiddleware {
     /// Counts the requests.

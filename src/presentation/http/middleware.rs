@@ -17,9 +17,9 @@ use super::routing::Routes;
 use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::infrastructure::middleware::{
-    AuthenticationMiddleware, BodyLimit, CacheMiddleware, Chain, CompressionMiddleware, CorsMiddleware,
-    ErrorHandlingMiddleware, LocalizationMiddleware, LoggingMiddleware, Recheck, RequestValidationMiddleware,
-    SecurityHeadersMiddleware, SessionMiddleware,
+    AuthenticationMiddleware, BodyLimit, CacheMiddleware, Chain, ClientMiddleware, CompressionMiddleware,
+    CorsMiddleware, ErrorHandlingMiddleware, LocalizationMiddleware, LoggingMiddleware, Recheck,
+    RequestValidationMiddleware, SecurityHeadersMiddleware, SessionMiddleware,
 };
 use crate::settings::{HttpSettings, Settings};
 
@@ -32,6 +32,8 @@ const HTTPS_AGE: Duration = Duration::from_hours(365 * 24);
 pub(super) fn chain(store: &Store, settings: &Settings, routes: &Routes) -> Chain {
     let (http, context) = (&settings.http, store.database().context());
     Chain {
+        // the server finds the client
+        client: ClientMiddleware::default(),
         overload: overload(settings.overload, store),
         logging: Some(LoggingMiddleware {
             context: context.clone(),

@@ -67,3 +67,23 @@ async fn a_page_of_the_named_origin_reads_every_response_also_a_refusal() {
     assert_eq!(text(other.headers(), "access-control-allow-origin"), "");
     assert_eq!(request(&service, Request::get("/health")).await.status(), 200, "it has no limit");
 }
+
+#[tokio::test]
+async fn each_client_behind_the_trusted_proxy_has_its_own_limit() {
+    let service = edge::service().unwrap();
+    let from = async |peer: [u8; 4], client: &str| {
+        let request = Request::get("/news").header("x-forwarded-for", client);
+        let request = request.extension(ConnectInfo(SocketAddr::from((peer, 50_000))));
+        send(&service, request.body(Body::empty()).unwrap()).await.status().as_u16()
+    };
+    for _ in 0..60 {
+        assert_eq!(from([127, 0, 0, 1], "203.0.113.1").await, 401);
+    }
+    assert_eq!(from([127, 0, 0, 1], "203.0.113.1").await, 429);
+    assert_eq!(from([127, 0, 0, 1], "203.0.113.2").await, 401);
+    assert_eq!(
+        from([203, 0, 113, 1], "203.0.113.3").await,
+        429,
+        "it is no proxy that may report another client"
+    );
+}

@@ -1,6 +1,7 @@
 //! The middleware, around routes of an axum service that is no store.
 
 mod cache;
+mod client;
 mod compression;
 mod cors;
 mod error_handling;
