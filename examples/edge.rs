@@ -1,14 +1,16 @@
 //! A service of its own on the rooms of middleware and guards: pages of one origin may use it, each address sends at
-//! most 60 requests in a minute, only members read the news, and requests beyond what the service can serve are refused
-//! at once. Each request is logged, and every error is a problem document in the language of the client: also a handler
-//! that panics, or takes longer than five seconds.
+//! most 60 requests in a minute, only members read the news, those with a verified e-mail address also the archive, and
+//! requests beyond what the service can serve are refused at once. Each request is logged, and every error is a problem
+//! document in the language of the client: also a handler that panics, or takes longer than five seconds.
 //!
-//! `cargo run --example edge` serves `GET /news` on port 3000, and writes the log to its standard output:
+//! `cargo run --example edge` serves `GET /news` and `GET /archive` on port 3000, and writes the log to its standard
+//! output:
 //!
 //! ```sh
 //! curl -i http://127.0.0.1:3000/news                                          # 401: no credential
 //! curl -i http://127.0.0.1:3000/news -H 'authorization: Bearer ada'           # 401: not that of a member
 //! curl -i http://127.0.0.1:3000/news -H 'authorization: Bearer member-ada'    # 200
+//! curl -i http://127.0.0.1:3000/archive -H 'authorization: Bearer member-new' # 403: the address is not verified
 //! curl -i http://127.0.0.1:3000/panic -H 'accept-language: de'                # 500: the cause is in the log alone
 //! curl -i http://127.0.0.1:3000/slow                                          # 504, after five seconds
 //! for i in $(seq 80); do curl -s -o /dev/null -w '%{http_code}\n' http://127.0.0.1:3000/news; done | tail -1    # 429
@@ -19,22 +21,24 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::FromRequestParts;
 use axum::routing::get;
 use http::header::AUTHORIZATION;
 use http::{Method, request::Parts};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
-use undercroft::infrastructure::guards::Guard;
+use undercroft::infrastructure::guards::{EmailFacts, EmailVerifiedGuard, Guard};
 use undercroft::infrastructure::middleware::{
     Chain, ClientMiddleware, CorsMiddleware, Credential, ErrorHandlingMiddleware, LoggingMiddleware,
     OverloadLimiter, OverloadMiddleware, Priority, RateClass, RateLimiter, RateLimitingMiddleware,
     TrustedProxies, VerifyCredential, authenticate,
 };
+use undercroft::presentation::http::guarded::{Guarded, LoadFacts};
 
-/// The proof that a request is that of a member.
-pub struct MemberGuard {
+/// A member, as the credential of a request proves it.
+#[derive(Clone)]
+pub struct Member {
     name: String,
+    has_verified_email: bool,
 }
 
 /// Knows the members.
@@ -43,21 +47,24 @@ pub struct Members;
 
 /// Verifies what `Authorization: Bearer …` has, once for each request that needs it.
 impl VerifyCredential for Members {
-    type Principal = String;
+    type Principal = Member;
 
-    async fn verify(&self, _: &Parts, credential: Credential<'_>) -> Result<String, Failure> {
+    async fn verify(&self, _: &Parts, credential: Credential<'_>) -> Result<Member, Failure> {
         let name = credential.text().strip_prefix("member-");
-        Ok(name.ok_or(UnauthorizedAccessException::InvalidToken)?.to_owned())
+        let name = name.ok_or(UnauthorizedAccessException::InvalidToken)?.to_owned();
+        Ok(Member { has_verified_email: name != "new", name })
     }
 }
 
-impl Guard for MemberGuard {
-    /// The name of the member; `None` for a guest.
-    type Facts = Option<String>;
+/// The proof that a request is that of a member: a guard of the service.
+pub struct MemberGuard(Member);
 
-    fn check(name: Option<String>) -> Result<Self, Failure> {
-        let name = name.ok_or(UnauthorizedAccessException::NotLoggedIn)?;
-        Ok(Self { name })
+impl Guard for MemberGuard {
+    /// The member; `None` for a guest.
+    type Facts = Option<Member>;
+
+    fn check(member: Option<Member>) -> Result<Self, Failure> {
+        Ok(Self(member.ok_or(UnauthorizedAccessException::NotLoggedIn)?))
     }
 
     fn refusals() -> Vec<Failure> {
@@ -67,17 +74,28 @@ impl Guard for MemberGuard {
     }
 }
 
-/// Loads the facts of the guard and checks them: a handler with this argument cannot be called without the proof.
-impl FromRequestParts<Members> for MemberGuard {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, members: &Members) -> Result<Self, Failure> {
-        Self::check(authenticate(members, parts).await?)
+/// Loads the facts of the guard: a handler that takes `Guarded<MemberGuard>` is not called unless its check succeeds.
+impl LoadFacts<MemberGuard> for Members {
+    async fn load_facts(&self, parts: &mut Parts) -> Result<Option<Member>, Failure> {
+        authenticate(self, parts).await
     }
 }
 
-async fn news(member: MemberGuard) -> String {
-    format!("Good morning, {}. The market opens at nine.", member.name)
+/// Loads the facts of a guard of the library.
+impl LoadFacts<EmailVerifiedGuard> for Members {
+    async fn load_facts(&self, parts: &mut Parts) -> Result<EmailFacts, Failure> {
+        let member = authenticate(self, parts).await?;
+        let is_verified = member.map(|member| member.has_verified_email);
+        Ok(EmailFacts { is_required: true, is_verified })
+    }
+}
+
+async fn news(member: Guarded<MemberGuard>) -> String {
+    format!("Good morning, {}. The market opens at nine.", member.0.name)
+}
+
+async fn archive(_: Guarded<EmailVerifiedGuard>) -> &'static str {
+    "The news since 1998."
 }
 
 /// A handler with a fault.
@@ -95,6 +113,7 @@ async fn delay() -> &'static str {
 pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     let routes = Router::new()
         .route("/news", get(news))
+        .route("/archive", get(archive))
         .route("/panic", get(fail))
         .route("/slow", get(delay))
         .route("/health", get(|| async { "up" }));

@@ -14,6 +14,9 @@
 //!   merchant's terms.
 //! - [`presentation`] holds the HTTP API and the command line, [`settings`] what the binary reads at the start.
 //!
+//! A handler of any axum service takes the proof of a guard by [`presentation::http::guarded`]. That a route without a
+//! policy does not compile holds for the routes of the store alone ([`presentation::http::routing`]).
+//!
 //! CONTRIBUTING.md says how to depend on it, and which example shows which room.
 //!
 //! Open a database with [`infrastructure::repositories::Database::open`], and write with its `write`, which runs an

@@ -31,6 +31,16 @@ async fn only_members_read_the_news() {
 }
 
 #[tokio::test]
+async fn only_members_with_a_verified_address_read_the_archive() {
+    let service = edge::service().unwrap();
+    for (token, status) in [("Bearer member-ada", 200), ("Bearer member-new", 403), ("Bearer ada", 401)] {
+        let response = request(&service, Request::get("/archive").header("authorization", token)).await;
+        assert_eq!(response.status(), status, "{token}");
+    }
+    assert_eq!(request(&service, Request::get("/archive")).await.status(), 401);
+}
+
+#[tokio::test]
 async fn an_unknown_route_is_a_problem_document_in_the_language_of_the_client() {
     let service = edge::service().unwrap();
     let response =
