@@ -18,14 +18,15 @@ static GERMAN: LazyLock<Messages> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../../locales/de/problems.json")).unwrap_or_default()
 });
 
-/// The messages of a language, by code.
-#[derive(Debug, Default, Deserialize)]
+/// The messages of a language, by code: JSON such as
+/// `{"no_shipping": {"title": "No shipping", "detail": "Nothing is sent to {country}."}}`.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Messages(HashMap<String, Message>);
+pub struct Messages(HashMap<String, Message>);
 
 /// The messages of one code. `reasons` has details for values of `reason` among the failure's details, `faults` has
 /// those of field faults.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Message {
     title: String,

@@ -19,6 +19,10 @@
 //! 2. Add its `mod` and `pub use` lines here, and its title and detail to `locales/en/problems.json`
 //!    (a test fails until they are there), and to the same file of other languages, which have the English text until
 //!    then.
+//!
+//! A service of its own has its texts in tables of its own, [`Messages`], which are settings of its
+//! `LocalizationMiddleware`. Without a text, a problem document has the phrase of its status as the title, and no
+//! detail.
 
 mod category_not_found_exception;
 mod conflict;
@@ -60,7 +64,7 @@ pub use self::{
     hold_limit_exception::HoldLimitException,
     invalid_discount_code_exception::InvalidDiscountCodeException,
     kind::Kind,
-    messages::PROBLEM_LANGUAGES,
+    messages::{Messages, PROBLEM_LANGUAGES},
     not_found::NotFound,
     not_ready::{NotReady, NotReadyReason},
     order_processing_exception::OrderProcessingException,

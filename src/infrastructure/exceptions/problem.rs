@@ -111,16 +111,23 @@ pub fn with_causes(error: &dyn Error) -> impl fmt::Display {
 /// Returns a problem document with its texts in a language; `None` if there are none in it, or if it is not such a
 /// document.
 pub fn translated(document: &[u8], language: &str) -> Option<Vec<u8>> {
-    let messages = Messages::of(language)?;
-    let mut problem: Map<String, Value> = serde_json::from_slice(document).ok()?;
-    let code = problem.get("code")?.as_str()?.to_owned();
-    let (title, detail) = (messages.title(&code)?.to_owned(), messages.detail(&code, &problem));
-    problem.insert("title".to_owned(), title.into());
-    problem.extend(detail.map(|detail| ("detail".to_owned(), detail.into())));
-    if let Some(Value::Array(errors)) = problem.get_mut("errors") {
-        errors.iter_mut().filter_map(Value::as_object_mut).for_each(|error| add_detail(error, messages));
+    Messages::of(language)?.translate(document)
+}
+
+impl Messages {
+    /// Returns a problem document with these texts; `None` if there are none for its code, or if it is not such a
+    /// document.
+    pub fn translate(&self, document: &[u8]) -> Option<Vec<u8>> {
+        let mut problem: Map<String, Value> = serde_json::from_slice(document).ok()?;
+        let code = problem.get("code")?.as_str()?.to_owned();
+        let (title, detail) = (self.title(&code)?.to_owned(), self.detail(&code, &problem));
+        problem.insert("title".to_owned(), title.into());
+        problem.extend(detail.map(|detail| ("detail".to_owned(), detail.into())));
+        if let Some(Value::Array(errors)) = problem.get_mut("errors") {
+            errors.iter_mut().filter_map(Value::as_object_mut).for_each(|error| add_detail(error, self));
+        }
+        serde_json::to_vec(&problem).ok()
     }
-    serde_json::to_vec(&problem).ok()
 }
 
 /// Adds the `detail` of a fault.

@@ -4,6 +4,8 @@
 //! texts in the best of them that has any, also one that was stored with an idempotency key. A response that depends
 //! on the languages says so in `Vary`, and says its own in `Content-Language` (RFC 9110 section 8.5).
 
+use std::collections::BTreeMap;
+
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
@@ -12,7 +14,7 @@ use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 
 use super::languages::{ENGLISH, Languages, ResponseLanguages};
 use super::surround::{Middleware, Next};
-use crate::infrastructure::exceptions::{PROBLEM_JSON, PROBLEM_LANGUAGES, translated};
+use crate::infrastructure::exceptions::{Messages, PROBLEM_JSON, PROBLEM_LANGUAGES, translated};
 
 /// The largest problem document that is translated, in bytes.
 const MOST_TRANSLATED: usize = 256 << 10;
@@ -22,12 +24,15 @@ const MOST_TRANSLATED: usize = 256 << 10;
 pub struct LocalizationMiddleware {
     /// The languages of problem documents beside English, by BCP 47 tag, of those that have texts.
     pub languages: Vec<&'static str>,
+    /// Texts of the service, for exceptions of its own, by the same tags and `en`. A code that has none here has those
+    /// of the library.
+    pub texts: BTreeMap<&'static str, Messages>,
 }
 
 impl Default for LocalizationMiddleware {
-    /// All languages that have texts.
+    /// All languages of the library, without texts of the service.
     fn default() -> Self {
-        Self { languages: PROBLEM_LANGUAGES.to_vec() }
+        Self { languages: PROBLEM_LANGUAGES.to_vec(), texts: BTreeMap::new() }
     }
 }
 
@@ -45,8 +50,8 @@ impl Middleware for LocalizationMiddleware {
             let best = languages.filter(|_| is_small);
             let best = best.and_then(|languages| languages.best(&self.languages.iter().copied(), ENGLISH));
             let (mut response, language) = match best {
-                Some(language) => in_language(response, language).await,
-                None => (response, ENGLISH),
+                None if !is_small || self.texts.is_empty() => (response, ENGLISH),
+                best => self.in_language(response, best.unwrap_or(ENGLISH)).await,
             };
             if let Ok(language) = HeaderValue::try_from(language) {
                 describe(&mut response, language);
@@ -60,17 +65,27 @@ impl Middleware for LocalizationMiddleware {
     }
 }
 
-/// Returns a problem document with its texts in a language, or as it is if there are none; and its language.
-async fn in_language(response: Response, language: &str) -> (Response, &str) {
-    let (mut head, body) = response.into_parts();
-    // a problem document is in memory, and small
-    let document = to_bytes(body, MOST_TRANSLATED).await.unwrap_or_default();
-    head.headers.remove(CONTENT_LENGTH);
-    let (body, language) = match translated(&document, language) {
-        Some(translated) => (Body::from(translated), language),
-        None => (Body::from(document), ENGLISH),
-    };
-    (Response::from_parts(head, body), language)
+impl LocalizationMiddleware {
+    /// Returns a problem document with its texts in a language, in English if there are none in it; and its language.
+    async fn in_language(&self, response: Response, language: &'static str) -> (Response, &'static str) {
+        let (mut head, body) = response.into_parts();
+        // a problem document is in memory, and small
+        let document = to_bytes(body, MOST_TRANSLATED).await.unwrap_or_default();
+        head.headers.remove(CONTENT_LENGTH);
+        let translated = self.translated(&document, language).map(|translated| (translated, language));
+        let translated = translated.or_else(|| Some((self.translated(&document, ENGLISH)?, ENGLISH)));
+        let (body, language) = match translated {
+            Some((translated, language)) => (Body::from(translated), language),
+            None => (Body::from(document), ENGLISH),
+        };
+        (Response::from_parts(head, body), language)
+    }
+
+    /// Returns a problem document with its texts in a language, those of the service first.
+    fn translated(&self, document: &[u8], language: &str) -> Option<Vec<u8>> {
+        let own = self.texts.get(language).and_then(|texts| texts.translate(document));
+        own.or_else(|| translated(document, language))
+    }
 }
 
 /// Adds the languages of a response that depends on those of the client.

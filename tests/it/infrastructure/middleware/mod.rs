@@ -7,6 +7,7 @@ mod cors;
 mod error_handling;
 mod example;
 mod jwt;
+mod localization;
 mod logging;
 mod overload;
 mod overload_limiter;
