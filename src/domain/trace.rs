@@ -39,8 +39,8 @@ impl TraceContext {
         }
     }
 
-    /// Returns the context that a client states who may not decide alone whether its trace is sampled: it is not, unless
-    /// its request with this id is in the share `sampled`, from 0 to 1.
+    /// Returns the context that a client states who may not decide alone whether its trace is sampled: it is not,
+    /// unless its request with this id is in the share `sampled`, from 0 to 1.
     #[must_use]
     pub fn within(self, id: Uuid, sampled: f64) -> Self {
         if is_within(id, sampled) { self } else { Self { flags: self.flags & !SAMPLED, ..self } }

@@ -13,11 +13,19 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind, cmd};
+use ::redis::io::tcp::TcpSettings;
+use ::redis::{
+    Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, ScriptInvocation,
+    ServerErrorKind, cmd,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 /// The longest time to connect, which commands do not wait for.
 const CONNECT: Duration = Duration::from_secs(2);
+/// The longest time for which what was sent is not acknowledged. Then the connection is closed, and the next command
+/// opens another one: a network that forgot a connection, or a host that is gone, says nothing.
+#[cfg(target_os = "linux")]
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
 /// The least time between two errors of Redis in the log.
 const LOGGED: Duration = Duration::from_mins(1);
 
@@ -103,7 +111,7 @@ impl Redis {
             .set_connection_timeout(Some(CONNECT))
             // each command has a time-out of its own below, which includes the connection
             .set_response_timeout(None);
-        let client = Client::open(url)?;
+        let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp_settings()))?;
         let server = client.get_connection_info().addr().to_string();
         Ok(Self {
             connection: ConnectionManager::new_lazy_with_config(client, config)?,
@@ -235,6 +243,14 @@ async fn until_back(
             return;
         }
     }
+}
+
+/// Returns how connections are opened. Other systems than Linux have their own limit, of several minutes.
+fn tcp_settings() -> TcpSettings {
+    let settings = TcpSettings::default();
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(ACKNOWLEDGEMENT);
+    settings
 }
 
 impl fmt::Debug for Redis {

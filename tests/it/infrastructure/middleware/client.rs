@@ -42,6 +42,7 @@ async fn a_trusted_proxy_alone_reports_the_client() {
 
 #[tokio::test]
 async fn a_client_that_the_service_found_itself_is_kept() {
-    let known = Client { address: "198.51.100.9".parse().unwrap(), is_https: true, host: None };
+    let known =
+        Client { address: "198.51.100.9".parse().unwrap(), is_https: true, host: None, is_proxied: false };
     assert_eq!(found(Some("10.0.0.1:50000"), Some(known)).await, "198.51.100.9");
 }
