@@ -4,12 +4,15 @@
 //! time to time whether Redis responds again: a Redis that is away or slow delays those requests that were waiting when
 //! it was first noticed, and none after that. A response that is an error, such as that its memory is full, delays
 //! nothing.
+//!
+//! A connection on which nothing comes is replaced by a new one: the network may have forgotten it, or a proxy may have
+//! lost the server behind it, and neither says so.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -22,8 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// The longest time to connect, which commands do not wait for.
 const CONNECT: Duration = Duration::from_secs(2);
-/// The longest time for which what was sent is not acknowledged. Then the connection is closed, and the next command
-/// opens another one: a network that forgot a connection, or a host that is gone, says nothing.
+/// The longest time for which what was sent is not acknowledged, after which the connection is closed.
 #[cfg(target_os = "linux")]
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
 /// The least time between two errors of Redis in the log.
@@ -63,14 +65,20 @@ pub struct RedisCheckError {
 
 /// A connection that is opened by the first command, and again after it was lost.
 pub struct Redis {
-    connection: ConnectionManager,
+    connection: Arc<Connection>,
     patience: Patience,
-    /// Whether a command had no response, and Redis has not responded since.
-    is_away: Arc<AtomicBool>,
     began: Instant,
     /// Until when no error is logged, in microseconds after the beginning.
     logged_until: AtomicU64,
     shown: Arc<Shown>,
+}
+
+/// The connection that commands use now, which opens itself again after an error.
+struct Connection {
+    client: Client,
+    current: RwLock<ConnectionManager>,
+    /// Whether a command had no response, and Redis has not responded since.
+    is_away: AtomicBool,
 }
 
 /// How the log shows a Redis: without its user and password.
@@ -106,17 +114,11 @@ impl Redis {
     ///
     /// Outside of a runtime of Tokio.
     pub fn with_patience(url: &str, patience: Patience) -> Result<Self, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(CONNECT))
-            // each command has a time-out of its own below, which includes the connection
-            .set_response_timeout(None);
         let client = Client::open(url.into_connection_info()?.set_tcp_settings(tcp_settings()))?;
         let server = client.get_connection_info().addr().to_string();
         Ok(Self {
-            connection: ConnectionManager::new_lazy_with_config(client, config)?,
+            connection: Arc::new(Connection::new(client)?),
             patience,
-            is_away: Arc::default(),
             began: Instant::now(),
             logged_until: AtomicU64::new(0),
             shown: Arc::new(Shown { server, setting: None, used_for: None }),
@@ -157,7 +159,7 @@ impl Redis {
     }
 
     async fn ping(&self) -> Result<(), RedisError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection.current();
         let pong =
             timeout(CONNECT + self.patience.response, cmd("PING").query_async::<String>(&mut connection))
                 .await;
@@ -178,14 +180,14 @@ impl Redis {
         &self,
         send: impl Fn(ConnectionManager) -> F,
     ) -> Result<T, RedisUnavailable> {
-        if self.is_away.load(Relaxed) {
+        if self.connection.is_away.load(Relaxed) {
             return Err(RedisUnavailable);
         }
         let response = async {
-            match send(self.connection.clone()).await {
+            match send(self.connection.current()).await {
                 // a server that was restarted, or closed a connection without use, is there
                 Err(error) if self.patience.sends_again && error.is_connection_dropped() => {
-                    send(self.connection.clone()).await
+                    send(self.connection.current()).await
                 }
                 response => response,
             }
@@ -205,11 +207,11 @@ impl Redis {
 
     /// Lets commands fail at once until Redis responds again, and logs it once.
     fn leave(&self, error: &str) {
-        if !self.is_away.swap(true, Relaxed) {
+        if !self.connection.is_away.swap(true, Relaxed) {
             let Shown { server, setting, used_for } = &*self.shown;
             tracing::warn!(server, setting, used_for, error, "Redis is not available");
-            let (is_away, shown) = (Arc::downgrade(&self.is_away), Arc::clone(&self.shown));
-            tokio::spawn(until_back(self.connection.clone(), self.patience, is_away, shown));
+            let (connection, shown) = (Arc::downgrade(&self.connection), Arc::clone(&self.shown));
+            tokio::spawn(until_back(connection, self.patience, shown));
         }
     }
 
@@ -224,20 +226,42 @@ impl Redis {
     }
 }
 
+impl Connection {
+    fn new(client: Client) -> Result<Self, RedisError> {
+        let current = ConnectionManager::new_lazy_with_config(client.clone(), config())?;
+        Ok(Self { client, current: RwLock::new(current), is_away: AtomicBool::new(false) })
+    }
+
+    fn current(&self) -> ConnectionManager {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns whether Redis responds within a time. If nothing comes, another connection is opened for the next time.
+    async fn responds(&self, longest: Duration) -> bool {
+        let (mut current, ping) = (self.current(), cmd("PING"));
+        let response = timeout(longest, ping.query_async::<String>(&mut current)).await;
+        if response.is_err() {
+            self.replace().await;
+        }
+        matches!(response, Ok(Ok(text)) if text == "PONG")
+    }
+
+    /// Opens another connection in place of the present one, which stays if that fails.
+    async fn replace(&self) {
+        let opened = ConnectionManager::new_with_config(self.client.clone(), config());
+        if let Ok(Ok(opened)) = timeout(CONNECT, opened).await {
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = opened;
+        }
+    }
+}
+
 /// Asks Redis from time to time whether it responds again, until it does or the connection is not used any more.
-async fn until_back(
-    mut connection: ConnectionManager,
-    patience: Patience,
-    is_away: Weak<AtomicBool>,
-    shown: Arc<Shown>,
-) {
+async fn until_back(connection: Weak<Connection>, patience: Patience, shown: Arc<Shown>) {
     loop {
         sleep(patience.pause).await;
-        let Some(is_away) = is_away.upgrade() else { return };
-        let ping = cmd("PING");
-        let response = timeout(patience.response, ping.query_async::<String>(&mut connection)).await;
-        if matches!(response, Ok(Ok(text)) if text == "PONG") {
-            is_away.store(false, Relaxed);
+        let Some(connection) = connection.upgrade() else { return };
+        if connection.responds(patience.response).await {
+            connection.is_away.store(false, Relaxed);
             let Shown { server, setting, used_for } = &*shown;
             tracing::info!(server, setting, used_for, "Redis responds again");
             return;
@@ -245,7 +269,16 @@ async fn until_back(
     }
 }
 
-/// Returns how connections are opened. Other systems than Linux have their own limit, of several minutes.
+/// Returns how a connection is opened, also again after an error.
+fn config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_connection_timeout(Some(CONNECT))
+        // each command has a time-out of its own above, which includes the connection
+        .set_response_timeout(None)
+}
+
+/// Returns how TCP connections are opened. Other systems than Linux have their own limit, of several minutes.
 fn tcp_settings() -> TcpSettings {
     let settings = TcpSettings::default();
     #[cfg(target_os = "linux")]
@@ -255,7 +288,7 @@ fn tcp_settings() -> TcpSettings {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("is_away", &self.is_away).finish_non_exhaustive()
+        f.debug_struct("Redis").field("is_away", &self.connection.is_away).finish_non_exhaustive()
     }
 }
 

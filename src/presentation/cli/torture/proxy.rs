@@ -1,8 +1,10 @@
-//! A TCP proxy whose connections are cut, slowed down or left half-open; before Redis, also one that responds in its
-//! place.
+//! A TCP proxy whose connections are cut, slowed down, left half-open or lost; before Redis, also one that responds in
+//! its place.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +26,9 @@ pub(crate) enum Line {
     Slow(Duration),
     /// It accepts and keeps connections, and passes nothing on.
     Silent,
+    /// It keeps the connections that are open, and passes nothing on from now on, whatever it does later; it passes
+    /// everything on for new ones. So does a network that forgot connections.
+    Lost,
     /// It cuts connections and refuses new ones.
     Cut,
     /// Only before Redis: it responds to each SET that there is no memory left, and passes on the rest.
@@ -35,6 +40,8 @@ pub(crate) enum Line {
 /// A proxy in front of an address.
 pub(crate) struct Proxy {
     line: watch::Sender<Line>,
+    /// How often connections were lost.
+    losses: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
     connections: Arc<Mutex<JoinSet<()>>>,
     server: String,
@@ -44,6 +51,15 @@ pub(crate) struct Proxy {
 
 /// Keys of Redis.
 type Keys = Arc<Mutex<BTreeSet<Vec<u8>>>>;
+
+/// What the proxy does with one connection.
+#[derive(Clone)]
+struct OwnLine {
+    line: watch::Receiver<Line>,
+    losses: Arc<AtomicU64>,
+    /// How often connections had been lost when this one was opened.
+    before: u64,
+}
 
 /// What the proxy knows of what it passes on.
 #[derive(Clone)]
@@ -77,9 +93,11 @@ impl Proxy {
         let connections = Arc::new(Mutex::new(JoinSet::new()));
         let keys = Keys::default();
         let protocol = protocol(Arc::clone(&keys));
+        let losses = Arc::<AtomicU64>::default();
+        let state = (state, Arc::clone(&losses));
         let accepting =
             tokio::spawn(accept(listener, server.clone(), state, (Arc::clone(&connections), protocol)));
-        Ok((Self { line, accepting, connections, server, keys }, through))
+        Ok((Self { line, losses, accepting, connections, server, keys }, through))
     }
 
     /// Removes what was set through it from a Redis without TLS and password, as one that lost it; nothing else.
@@ -95,6 +113,9 @@ impl Proxy {
 
     /// Changes what the proxy does with connections, those that are open included.
     pub(crate) fn set(&self, line: Line) {
+        if line == Line::Lost {
+            self.losses.fetch_add(1, Relaxed);
+        }
         self.line.send_replace(line);
         if line == Line::Cut {
             self.cut();
@@ -118,7 +139,7 @@ impl Drop for Proxy {
 async fn accept(
     listener: TcpListener,
     server: String,
-    line: watch::Receiver<Line>,
+    (line, losses): (watch::Receiver<Line>, Arc<AtomicU64>),
     (connections, protocol): (Arc<Mutex<JoinSet<()>>>, Protocol),
 ) {
     let port = server.rsplit(':').next().and_then(|port| port.parse().ok());
@@ -133,15 +154,17 @@ async fn accept(
         if client.set_nodelay(true).and(server.set_nodelay(true)).is_err() {
             continue;
         }
+        let before = losses.load(Relaxed);
+        let line = OwnLine { line: line.clone(), losses: Arc::clone(&losses), before };
         let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
         while connections.try_join_next().is_some() {}
         if let Protocol::Redis(keys) = &protocol {
-            connections.spawn(pass_commands(client, server, line.clone(), Arc::clone(keys)));
+            connections.spawn(pass_commands(client, server, line, Arc::clone(keys)));
             continue;
         }
         let (client_reads, client_writes) = client.into_split();
         let (server_reads, server_writes) = server.into_split();
-        let (there, back) = (line.clone(), line.clone());
+        let (there, back) = (line.clone(), line);
         connections.spawn(async move {
             tokio::select! {
                 () = forward(client_reads, server_writes, there, |_| {}) => {}
@@ -162,30 +185,36 @@ pub(crate) fn move_kafka(sent: &mut [u8], from: u16, to: u16) {
     }
 }
 
-/// Waits as long as the line delays what arrives now; returns its state then, or `None` if the proxy has ended.
-async fn waited(line: &mut watch::Receiver<Line>) -> Option<Line> {
-    let state = *line.borrow();
-    match state {
-        Line::Slow(delay) => tokio::time::sleep(delay).await,
-        Line::Silent => {
-            line.wait_for(|line| *line != Line::Silent).await.ok()?;
+impl OwnLine {
+    /// Waits as long as the line delays what arrives now, without end if the connection was lost; returns its state
+    /// then, or `None` if the proxy has ended.
+    async fn waited(&mut self) -> Option<Line> {
+        let state = *self.line.borrow();
+        match state {
+            Line::Slow(delay) => tokio::time::sleep(delay).await,
+            Line::Silent => {
+                self.line.wait_for(|line| *line != Line::Silent).await.ok()?;
+            }
+            Line::Open | Line::Lost | Line::Cut | Line::Full | Line::Garbage => {}
         }
-        Line::Open | Line::Cut | Line::Full | Line::Garbage => {}
+        if self.losses.load(Relaxed) > self.before {
+            pending::<()>().await;
+        }
+        Some(state)
     }
-    Some(state)
 }
 
 /// Passes on what one side sends, with changes, until it closes.
 async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut line: watch::Receiver<Line>,
+    mut line: OwnLine,
     change: impl Fn(&mut [u8]),
 ) {
     let mut buffer = vec![0; BUFFER];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         change(&mut buffer[..length]);
-        if waited(&mut line).await.is_none() {
+        if line.waited().await.is_none() {
             return;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
@@ -195,13 +224,13 @@ async fn forward(
 }
 
 /// Passes commands on to Redis, one after the other with its reply, or responds in its place, until a side closes.
-async fn pass_commands(client: TcpStream, server: TcpStream, mut line: watch::Receiver<Line>, keys: Keys) {
+async fn pass_commands(client: TcpStream, server: TcpStream, mut line: OwnLine, keys: Keys) {
     const FULL: &[u8] = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n";
     const GARBAGE: [&[u8]; 2] = [b"$12\r\nnot an entry\r\n", b"?!\xff\x00 nothing of Redis\r\n"];
     let (mut commands, mut redis) = (Messages::new(client), Messages::new(server));
     for number in 0_usize.. {
         let Ok(command) = commands.next().await else { return };
-        let Some(state) = waited(&mut line).await else { return };
+        let Some(state) = line.waited().await else { return };
         let set = set_key(&command);
         let reply = match state {
             Line::Full if set.is_some() => FULL.to_vec(),

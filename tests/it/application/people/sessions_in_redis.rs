@@ -14,7 +14,7 @@ use undercroft::infrastructure::repositories::{EndedSessions, SessionRepository}
 use super::{PASSWORD, bearer, erase, log_in, newcomer, try_log_in};
 use crate::support::redis::{InRedis, current_session, redis_url};
 use crate::support::store::{execute, value};
-use crate::support::{Line, Proxy, Shop, ShopOptions, TestClient, TestServer};
+use crate::support::{Line, Proxy, Shop, ShopOptions, TestClient, TestServer, eventually};
 
 /// Longer than everything that the tests wait for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -112,6 +112,18 @@ async fn a_closed_connection_to_redis_fails_no_request(shop: &Shop) {
         proxy.cut();
         ann.get("/v1/me").await.expect(200);
     }
+}
+
+#[tokio::test]
+async fn a_connection_to_redis_that_the_network_forgot_is_replaced() {
+    let Some(url) = redis_url().await else { return };
+    let shop = Shop::on_sqlite(ShopOptions::default()).await;
+    let (proxy, through) = Proxy::before(&url).await.unwrap();
+    let server = shop.server_of(with_sessions(&shop, &through)).await;
+    let ann = newcomer(server, "ann@example.org").await;
+    proxy.set(Line::Lost);
+    assert_eq!(ann.get("/v1/me").await.problem(503), "unavailable");
+    eventually("the session", async || ann.get("/v1/me").await.status == 200).await;
 }
 
 on_both_engines!(users_whose_sessions_are_lost_log_in_again);

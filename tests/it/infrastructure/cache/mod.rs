@@ -9,6 +9,7 @@ mod hit_ratio;
 mod invalidations;
 mod loads;
 mod owners;
+mod redis;
 mod second_tier;
 mod shapes;
 mod shoppers;

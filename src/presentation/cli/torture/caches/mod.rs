@@ -69,8 +69,15 @@ const PAUSE: u64 = 60;
 /// The longest fault of Redis in milliseconds.
 const FAULT: u64 = 2_500;
 /// What happens to a connection to Redis; `Open` stands for a Redis that loses what it has.
-const FAULTS: [Line; 6] =
-    [Line::Cut, Line::Silent, Line::Slow(Duration::from_secs(2)), Line::Full, Line::Garbage, Line::Open];
+const FAULTS: [Line; 7] = [
+    Line::Cut,
+    Line::Silent,
+    Line::Lost,
+    Line::Slow(Duration::from_secs(2)),
+    Line::Full,
+    Line::Garbage,
+    Line::Open,
+];
 
 impl Caches {
     /// Runs the test.

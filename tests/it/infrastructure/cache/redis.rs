@@ -1,0 +1,29 @@
+//! The connection to Redis, which caches, sessions and rate limits use.
+
+use std::time::Duration;
+
+use redis::cmd;
+use undercroft::infrastructure::cache::{Patience, Redis};
+
+use crate::support::redis::redis_url;
+use crate::support::{Line, Proxy, eventually};
+
+async fn responds(redis: &Redis) -> bool {
+    redis.command::<String>(&cmd("PING")).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_connection_that_the_network_forgot_is_replaced() {
+    let Some(url) = redis_url().await else { return };
+    let (proxy, through) = Proxy::before(&url).await.unwrap();
+    let again = Patience { pause: Duration::from_millis(250), sends_again: true, ..Patience::default() };
+    for patience in [Patience::default(), again] {
+        let redis = Redis::with_patience(&through, patience).unwrap();
+        eventually("a response", async || responds(&redis).await).await;
+        for _ in 0..2 {
+            proxy.set(Line::Lost);
+            assert!(!responds(&redis).await, "nothing comes on the connection of before");
+            eventually("a response on another connection", async || responds(&redis).await).await;
+        }
+    }
+}
