@@ -17,7 +17,7 @@ use crate::infrastructure::middleware::PublicResponse;
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Responds with what comes from a cache of the store and is the same for everyone: with an entity tag, and with what
-/// came of the read.
+/// came of the read. What could not be loaded again is not public: no other cache may keep it for longer.
 #[derive(Debug, Clone)]
 pub struct FromCache(IfNoneMatch);
 
@@ -26,7 +26,9 @@ impl FromCache {
     pub fn respond_with(&self, form: Form, status: ReadStatus) -> Response {
         let mut response = self.0.respond_with(form);
         response.headers_mut().insert(CACHE_STATUS, header(status));
-        response.extensions_mut().insert(PublicResponse);
+        if status.outcome != Outcome::Fallback {
+            response.extensions_mut().insert(PublicResponse);
+        }
         response
     }
 }

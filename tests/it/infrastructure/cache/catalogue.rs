@@ -274,6 +274,7 @@ async fn the_tree_is_served_while_it_cannot_be_loaded_and_says_so(shop: &Shop) {
             response.header("cache-status").starts_with("Undercroft; fwd=stale; detail=failed"),
             "{path}"
         );
+        assert_eq!(response.header("cache-control"), "no-store", "no proxy keeps it");
         assert_eq!(&response.expect(200), expected);
     }
     assert!(categories::list(&server.store).await.is_err(), "administrators see what there is");
@@ -283,6 +284,7 @@ async fn the_tree_is_served_while_it_cannot_be_loaded_and_says_so(shop: &Shop) {
     admin.post("/admin/v1/caches/clear", json!({"tags": ["categories"]})).await.expect(204);
     let response = guest.get("/v1/categories").await;
     assert!(response.header("cache-status").starts_with("Undercroft; fwd=stale; stored"));
+    assert!(response.header("cache-control").starts_with("public"));
     assert_eq!(response.expect(200), tree);
 }
 
