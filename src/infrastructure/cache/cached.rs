@@ -150,7 +150,7 @@ where
         }
     }
 
-    /// Returns an entry that was in memory; in check mode, what replaces it if it is old.
+    /// Returns an entry that this reader did not load; in check mode, what replaces it if it is old.
     async fn checked(&self, key: &K, entry: Arc<Entry<V>>, outcome: Outcome) -> Read<V> {
         if self.0.check.is_some()
             && let Some(fresh) = Box::pin(self.replacement(key, &entry)).await

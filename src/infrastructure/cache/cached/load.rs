@@ -67,7 +67,12 @@ where
                     Source::Shared => Outcome::Shared,
                     Source::Load | Source::Commit => Outcome::Loaded { was_kept, collapsed },
                 };
-                Ok(Read { entry, outcome })
+                // what another reader loaded may be older than this one
+                if collapsed {
+                    Ok(self.checked(key, entry, outcome).await)
+                } else {
+                    Ok(Read { entry, outcome })
+                }
             }
             (Err(_), Some(entry)) => {
                 self.pause(&entry, asked);

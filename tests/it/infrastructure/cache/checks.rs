@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use futures_util::future::join;
 use serde_json::json;
 use undercroft::application::catalogue::products;
 use undercroft::domain::context::Context;
@@ -92,6 +93,42 @@ async fn an_entry_that_is_served_after_its_end_and_several_at_once_are_checked()
     let values = node.cache.get_all(&keys, async |_| Ok(Vec::new())).await.unwrap();
     assert_eq!(values.iter().map(|value| **value).collect::<Vec<_>>(), [3, 3]);
     assert_eq!(node.counts().stale_hits, 2);
+}
+
+#[tokio::test]
+async fn what_another_reader_loads_is_checked() {
+    let node = checking(POLICY, &Source::closed(), None);
+    let first = node.reader("tea");
+    node.until_loads(1).await;
+    let joined = node.reader("tea");
+    node.until_waiting(2).await;
+    node.source.value.store(2, SeqCst);
+    node.source.gate.add_permits(2);
+    assert_eq!((first.await.unwrap(), joined.await.unwrap()), (1, 2));
+    let counts = node.counts();
+    assert_eq!((counts.loads, counts.waits, counts.checks, counts.stale_hits), (1, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn what_another_reader_has_loaded_meanwhile_is_checked() {
+    let node = checking(POLICY, &Source::closed(), None);
+    let slow = node.reader("tea");
+    node.until_loads(1).await;
+    node.write(2, "tea");
+    // both wait for the load that began before the drop; then one loads, and the other finds its entry
+    let reader = node.clone();
+    let later = tokio::spawn(async move {
+        let loads = async {
+            let loaded = reader.value("tea").await;
+            reader.source.value.store(3, SeqCst);
+            loaded
+        };
+        join(loads, reader.value("tea")).await
+    });
+    node.until_waiting(3).await;
+    node.source.gate.add_permits(3);
+    assert_eq!((slow.await.unwrap(), later.await.unwrap()), (1, (2, 3)));
+    assert_eq!((node.counts().checks, node.counts().stale_hits), (1, 1));
 }
 
 #[tokio::test]
