@@ -73,7 +73,7 @@ mod tests {
             let pages = PageSettings { email_verification, ..PageSettings::default() };
             let requirements =
                 RequirementSettings { hide_registered_addresses: setting, ..RequirementSettings::default() };
-            Settings { mail, pages, requirements, ..Settings::default() }.hides_registered_addresses()
+            Settings { requirements, pages, mail, ..Settings::default() }.hides_registered_addresses()
         };
         let (page, server) = (Some("https://shop.example/verify?token={token}"), Some("smtp://127.0.0.1"));
         for (url, page, by_default) in

@@ -254,7 +254,7 @@ async fn confirm_while_the_void_waits(shop: &Shop, terms: Terms) {
 
 on_both_engines!(a_payment_captured_while_its_void_waits_is_refunded, ShopOptions::manual_clock());
 async fn a_payment_captured_while_its_void_waits_is_refunded(shop: &Shop) {
-    confirm_while_the_void_waits(shop, terms()).await;
+    Box::pin(confirm_while_the_void_waits(shop, terms())).await;
     let refunded = "SELECT COUNT(*) FROM payments WHERE status = 'refunded' AND refunded = 1000";
     assert_eq!(value::<i64>(&shop.database, refunded, &[]).await, 1);
 }
@@ -264,7 +264,7 @@ on_both_engines!(
     ShopOptions::manual_clock().terms(manual_capture())
 );
 async fn a_payment_authorized_while_its_void_waits_is_voided(shop: &Shop) {
-    confirm_while_the_void_waits(shop, manual_capture()).await;
+    Box::pin(confirm_while_the_void_waits(shop, manual_capture())).await;
     let voided = "SELECT COUNT(*) FROM payments p JOIN sandbox_charges c ON c.id = p.provider_reference \
                   WHERE p.status = 'voided' AND p.authorized = 0 AND c.status = 'voided'";
     assert_eq!(value::<i64>(&shop.database, voided, &[]).await, 1);

@@ -45,7 +45,7 @@ impl Subscribed {
 on_both_engines!(a_cancelled_first_order_ends_the_subscription, ShopOptions::at(JANUARY_31));
 async fn a_cancelled_first_order_ends_the_subscription(shop: &Shop) {
     let subscribed = Subscribed::begin(shop).await;
-    subscribed.cancel_order(subscribed.last_order().await).await;
+    Box::pin(subscribed.cancel_order(subscribed.last_order().await)).await;
     subscribed.assert_cancelled().await;
 }
 
@@ -64,7 +64,7 @@ on_both_engines!(a_cancelled_order_of_a_pending_charge_cancels_the_subscription,
 async fn a_cancelled_order_of_a_pending_charge_cancels_the_subscription(shop: &Shop) {
     let subscribed = Subscribed::begin(shop).await;
     let pending = subscribed.pending_renewal().await;
-    subscribed.cancel_order(pending.order.id).await;
+    Box::pin(subscribed.cancel_order(pending.order.id)).await;
     let past_due = "SELECT COUNT(*) FROM outbox WHERE type = 'subscription.changed' \
                     AND data ->> 'status' = 'past_due'";
     assert_eq!(subscribed.number(past_due).await, 0);

@@ -227,7 +227,7 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
 
 on_both_engines!(a_copy_to_the_other_engine_and_back_has_every_row_of_every_table);
 async fn a_copy_to_the_other_engine_and_back_has_every_row_of_every_table(shop: &Shop) {
-    let variant = fill(shop).await;
+    let variant = Box::pin(fill(shop)).await;
     let there = if shop.database.engine() == Engine::Sqlite { Engine::Postgres } else { Engine::Sqlite };
     let Some(other) = Target::on(there).await else { return };
     let Some(back) = Target::on(shop.database.engine()).await else { return };

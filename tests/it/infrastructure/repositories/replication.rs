@@ -181,7 +181,7 @@ async fn every_change_of_every_table_is_replicated(shop: &Shop) {
         }
         // the first copy has nearly no rows; all come as changes
         let mut running = Running::start(&shop.url, &target.url).await;
-        fill(shop).await;
+        Box::pin(fill(shop)).await;
         let tables = all_tables(shop).await;
         let names: BTreeSet<_> = tables.iter().map(|table| table.name.clone()).collect();
         assert_eq!(names, tables_of_the_migrations());
