@@ -121,7 +121,9 @@ where
     fn join_or_load(&self, key: &K, since: Stamp) -> LoadInProgress<V, LoadError<E>> {
         let Inner { entries, drops, context, .. } = &*self.0;
         let is_fresh = |entry: &Arc<Entry<V>>| entry.is_fresh(context.clock.coarse_now(), drops);
-        self.join(key, since, || entries.get(key).filter(is_fresh))
+        // a look for a key that is not there would count as a further read, by which moka chooses what it keeps
+        let kept = || entries.contains_key(key).then(|| entries.get(key)).flatten();
+        self.join(key, since, || kept().filter(is_fresh))
     }
 
     /// Joins the load of a key, or begins one, although there may be a fresh entry.
