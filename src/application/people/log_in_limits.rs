@@ -18,7 +18,7 @@ use crate::application::Store;
 use crate::domain::email::email_key;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::User;
-use crate::infrastructure::exceptions::{Failure, RejectedRequest};
+use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
 
 /// How many log-ins may fail. A limit that is `None` does not limit.
@@ -110,9 +110,9 @@ async fn count<'a, const N: usize>(
         let Some(quota) = quota else { continue };
         let limit = RateLimit { name, quota };
         let decision = store.infrastructure.limiter.count(limit, partition).await;
-        if !decision.is_allowed {
+        if let Err(rejected) = decision.check(quota) {
             attempt.take_back().await;
-            return Err(RejectedRequest::TooMany { retry_after: decision.retry_after(quota) }.into());
+            return Err(rejected.into());
         }
         attempt.counted.push((limit, partition));
     }

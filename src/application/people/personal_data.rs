@@ -81,11 +81,7 @@ pub async fn of_user(store: &Store, user_id: UserId) -> Result<PersonalData, Fai
 async fn check_limit(store: &Store, user_id: UserId) -> Result<(), RejectedRequest> {
     let quota = Quota::new(MOST_EXPORTS, EXPORTED_IN);
     let limit = RateLimit { name: "data_exports", quota };
-    let decision = store.infrastructure.limiter.count(limit, Partition::User(user_id.0)).await;
-    if decision.is_allowed {
-        return Ok(());
-    }
-    Err(RejectedRequest::TooMany { retry_after: decision.retry_after(quota) })
+    store.infrastructure.limiter.count(limit, Partition::User(user_id.0)).await.check(quota)
 }
 
 /// Returns what the database has of a user, without the sessions.

@@ -132,10 +132,7 @@ impl RequestLimits {
     async fn count(&self, limit: RateLimit, partition: Partition) -> Result<(), RejectedRequest> {
         let decision = self.limits.settings.limiter.count(limit, partition).await;
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).push((limit, decision));
-        if decision.is_allowed {
-            return Ok(());
-        }
-        Err(RejectedRequest::TooMany { retry_after: decision.retry_after(limit.quota) })
+        decision.check(limit.quota)
     }
 
     /// Adds the headers to a response.

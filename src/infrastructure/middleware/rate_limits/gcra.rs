@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::quota::Quota;
+use crate::infrastructure::exceptions::RejectedRequest;
 
 /// What a limit decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,18 @@ impl Decision {
     pub fn new(is_allowed: bool, pending: Duration) -> Self {
         let micros = pending.as_nanos().div_ceil(1_000);
         Self { is_allowed, pending: i64::try_from(micros).unwrap_or(i64::MAX) }
+    }
+
+    /// Fails if it was not counted, with the time until one more is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`RejectedRequest::TooMany`].
+    pub fn check(self, quota: Quota) -> Result<(), RejectedRequest> {
+        if self.is_allowed {
+            return Ok(());
+        }
+        Err(RejectedRequest::TooMany { retry_after: self.retry_after(quota) })
     }
 
     /// How many more are allowed now.
