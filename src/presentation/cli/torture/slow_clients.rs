@@ -107,13 +107,14 @@ impl SlowClients {
         [before, during]: [u64; 2],
     ) -> Option<TortureError> {
         let clients = self.clients;
-        // 0 if no page was served
-        let is_slow = during == 0 || during > (2 * before).max(self.fast.saturating_mul(1_000));
         TortureError::of_exceeded([
             (disconnected < clients, format!("{disconnected} of {clients} slow clients were disconnected")),
             (longest > self.longest.saturating_mul(1_000), format!("one of them after {longest} ms")),
             (failed > 0, counted(failed, "request of others failed", "requests of others failed")),
-            (is_slow, format!("the 99th percentile of others became {during} µs from {before} µs")),
+            (
+                is_slow([before, during], self.fast),
+                format!("the 99th percentile of others became {during} µs from {before} µs"),
+            ),
         ])
     }
 }
@@ -155,6 +156,12 @@ fn memory(server: &Server) -> u64 {
     let status = status.unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+/// Returns whether the 99th percentile of times, in microseconds, has more than doubled and is above `fast`, in
+/// milliseconds; also if there were no times, for which it is 0.
+pub(super) fn is_slow([before, then]: [u64; 2], fast: u64) -> bool {
+    then == 0 || then > (2 * before).max(fast.saturating_mul(1_000))
 }
 
 /// Returns the 99th percentile in microseconds.

@@ -14,7 +14,7 @@ use super::super::super::unquoted::Unquoted;
 use super::super::Outcome;
 use super::super::error::TortureError;
 use super::super::proxy::{Line, Proxy};
-use super::super::slow_clients::late;
+use super::super::slow_clients::{is_slow, late};
 use super::super::test_store::TestStore;
 use super::looks::{PAGES, Reader};
 use super::nodes::Nodes;
@@ -96,8 +96,7 @@ impl StoreFaults {
             sleep(BACK).await;
             let after = measure(measured).await;
             counts.extend(names.into_iter().zip([before, at_first, then, after]));
-            // 0 if there was no page
-            if then == 0 || then > (2 * before).max(self.fast.saturating_mul(1_000)) {
+            if is_slow([before, then], self.fast) {
                 slow.push(format!("{} {then}, {} {before}", names[2], names[0]));
             }
             before = after;
