@@ -90,8 +90,8 @@ async fn send_in(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Resul
 
 /// Sets the password of the user whom a token was sent to, ends all of their sessions, API keys and other tokens, and
 /// verifies the address to which the token was sent. One-time passwords remain, unless a customer has added them before
-/// the address was verified. Returns the token by which the device is known from now on: failed
-/// log-ins of strangers do not keep the user from logging in with it.
+/// the address was verified. Returns the token by which the device is known from now on: failed log-ins of strangers do
+/// not keep the user from logging in with it.
 pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Failure> {
     let user_id = tokens::check(store, &request.token, &PURPOSES).await?.user_id;
     let user: Option<User> = store.database().read().await?.find(user_id).await?;

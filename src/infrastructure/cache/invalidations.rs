@@ -140,16 +140,12 @@ impl Invalidations {
     }
 
     async fn look(&self, state: &mut State) -> Result<(), DatabaseError> {
-        if !state.is_live {
-            let is_standby = self.database.role().await? == Role::Standby;
+        if !state.is_live && self.database.role().await? == Role::Standby {
             self.drops.leave_log();
-            if is_standby {
-                return Ok(());
-            }
-            state.is_live = true;
+            return Ok(());
         }
         // also after a look that failed before it followed the log: the next one may read that of another server
-        if !self.drops.follows_log() {
+        if !state.is_live || !self.drops.follows_log() {
             self.leave_log(state);
         }
         let mut connection = self.database.read().await?;

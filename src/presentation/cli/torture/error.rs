@@ -88,7 +88,7 @@ pub enum TortureError {
 }
 
 impl TortureError {
-    /// Returns the failure of a test whose bounds are exceeded, with what is said of each; `None` if none is.
+    /// Returns the failure of a test with the texts of the bounds that are exceeded; `None` if none is.
     pub(super) fn of_exceeded(bounds: impl IntoIterator<Item = (bool, String)>) -> Option<Self> {
         let exceeded = bounds.into_iter().filter_map(|(is_exceeded, what)| is_exceeded.then_some(what));
         let exceeded = exceeded.collect::<Vec<_>>().join("; ");
