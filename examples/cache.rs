@@ -4,9 +4,11 @@
 //! every process, before the next one is read. That a town has no forecast is kept, too, until the town gets one.
 //!
 //! What makes this right is the log. It must be durable, the same for all processes, and written in the transaction of
-//! the change; its positions only ever increase. A log in the memory of one process, or one that begins anew, such as
-//! after a backup is restored, leaves old entries in use. Here the table and its log are in memory for brevity: a real
-//! service has both in its database, as the store has its outbox.
+//! the change; its positions only ever increase. A log in the memory of one process leaves old entries in the others,
+//! and one that begins anew, such as after a backup is restored, old entries in Redis. Here the table and its log are
+//! in memory for brevity, and with them the secret that signs entries in Redis: a process that is started again has
+//! another one, and uses none of those before. A real service has all three in its database, as the store has.
+//! "A cache over your database" in CONTRIBUTING.md has the steps for a database of the library.
 //!
 //! `cargo run --example cache` serves `GET /forecasts/bremen` on port 3001, and `PUT /forecasts/bremen` changes it:
 //!
@@ -21,9 +23,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::Router;
+use axum::extract::State;
 use axum::routing::get;
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use undercroft::domain::context::Context;
@@ -31,9 +33,13 @@ use undercroft::infrastructure::cache::{
     Cached, Drops, EntriesInRedis, LoadError, Loaded, Policy, Position, Redis, Rendered, SharedTier, Tag,
     Tiers,
 };
+use undercroft::infrastructure::exceptions::{Failure, NotFound};
+use undercroft::presentation::http::json::Json;
+use undercroft::presentation::http::query::Path;
+use utoipa::ToSchema;
 
 /// The weather of a town.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Forecast {
     /// The region of the town.
     pub region: String,
@@ -43,9 +49,10 @@ pub struct Forecast {
 
 /// The table: the forecasts by town, and the log: the names of the tags that each change dropped, in order. It is the
 /// database of the service, which its processes share.
-#[derive(Default)]
 pub struct Table {
     rows: Mutex<(BTreeMap<String, Forecast>, Log)>,
+    /// What signs entries in Redis, so that none of another table is used, nor one of an earlier log.
+    secret: [u8; 32],
 }
 
 type Log = Vec<[String; 2]>;
@@ -60,11 +67,18 @@ pub struct Service {
 
 /// How forecasts are kept: for five minutes at most, in 4 MiB of memory, and otherwise as `Policy::named` sets it. The
 /// name is in metrics and keys of Redis. The number is the version of the shape of keys and values: increment it with
-/// each change of `Forecast`, and no process reads what another release has put into Redis.
+/// each change of `Forecast`, of its tags or of how it is read, and no process uses what another release has put into
+/// Redis.
 const POLICY: Policy =
     Policy { ttl: Duration::from_mins(5), max_bytes: 4 << 20, ..Policy::named("forecast", 1) };
-/// What signs entries in Redis, so that no one else's are read. A real service has a secret of its own.
-const SECRET: &[u8] = b"forecasts";
+
+impl Default for Table {
+    fn default() -> Self {
+        let mut secret = [0; 32];
+        Context::system().ids.secret(&mut secret);
+        Self { rows: Mutex::default(), secret }
+    }
+}
 
 impl Table {
     fn read<T>(&self, read: impl FnOnce(&mut (BTreeMap<String, Forecast>, Log)) -> T) -> T {
@@ -100,7 +114,8 @@ fn region_tag(region: &str) -> String {
 impl Service {
     /// Returns a process of the service on a table, with a Redis if there is one.
     pub fn new(table: Arc<Table>, redis: Option<Redis>) -> Self {
-        let shared = redis.map(|redis| SharedTier::new(Arc::new(EntriesInRedis(Arc::new(redis))), SECRET));
+        let entries = redis.map(|redis| Arc::new(EntriesInRedis(Arc::new(redis))));
+        let shared = entries.map(|entries| SharedTier::new(entries, &table.secret));
         let tiers = Tiers { shared, ..Tiers::in_memory(Context::system()) };
         let source = Arc::clone(&table);
         let forecasts = tiers.cached(POLICY, move |town: String| {
@@ -150,12 +165,12 @@ fn load(table: &Table, town: &str) -> Loaded<Rendered<Forecast>> {
 async fn forecast(
     State(service): State<Service>,
     Path(town): Path<String>,
-) -> Result<Json<Forecast>, (StatusCode, String)> {
+) -> Result<Json<Forecast>, Failure> {
     service.catch_up();
     match service.forecasts.value(&town).await {
         Ok((forecast, _)) => Ok(Json(Forecast::clone(&forecast))),
-        Err(LoadError::Missing) => Err((StatusCode::NOT_FOUND, format!("{town} has no forecast"))),
-        Err(error) => Err((StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+        Err(LoadError::Missing) => Err(NotFound::Route.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -3,6 +3,12 @@
 //! requests beyond what the service can serve are refused at once. Each request is logged, and every error is a problem
 //! document in the language of the client: also a handler that panics, or takes longer than five seconds.
 //!
+//! Connections are not part of the middleware: a client that sends or reads slowly keeps one open, and their number has
+//! no limit. Let a reverse proxy with time-outs stand before it, as docs/OPERATIONS.md has one for the store.
+//!
+//! The first argument of each handler is the policy of its route, such as the proof of a guard: without one the service
+//! does not compile.
+//!
 //! `cargo run --example edge` serves `GET /news` and `GET /archive` on port 3000, and writes the log to its standard
 //! output:
 //!
@@ -21,18 +27,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
 use http::header::AUTHORIZATION;
 use http::{Method, request::Parts};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
-use undercroft::infrastructure::guards::{EmailFacts, EmailVerifiedGuard, Guard};
+use undercroft::infrastructure::guards::{And, EmailFacts, EmailVerifiedGuard, Guard};
 use undercroft::infrastructure::middleware::{
     Chain, ClientMiddleware, CorsMiddleware, Credential, ErrorHandlingMiddleware, LoggingMiddleware,
     OverloadLimiter, OverloadMiddleware, Priority, RateClass, RateLimiter, RateLimitingMiddleware,
     TrustedProxies, VerifyCredential, authenticate,
 };
-use undercroft::presentation::http::guarded::{Guarded, LoadFacts};
+use undercroft::presentation::http::guarded::{DescribeGuard, Guarded, LoadFacts};
+use undercroft::presentation::http::principal::Public;
+use undercroft::presentation::http::routing::{Access, Routes};
+use undercroft::presentation::http::state::{ServiceState, State};
 
 /// A member, as the credential of a request proves it.
 #[derive(Clone)]
@@ -41,9 +49,14 @@ pub struct Member {
     has_verified_email: bool,
 }
 
-/// Knows the members.
+/// Knows the members, and the age of the club.
 #[derive(Clone, Copy)]
-pub struct Members;
+pub struct Members {
+    first_year: u16,
+}
+
+/// The handlers take the state as it is.
+impl ServiceState for Members {}
 
 /// Verifies what `Authorization: Bearer …` has, once for each request that needs it.
 impl VerifyCredential for Members {
@@ -74,6 +87,11 @@ impl Guard for MemberGuard {
     }
 }
 
+/// The routes that the guard is for are those of users.
+impl DescribeGuard for MemberGuard {
+    const ACCESS: Access = Access::LoggedIn;
+}
+
 /// Loads the facts of the guard: a handler that takes `Guarded<MemberGuard>` is not called unless its check succeeds.
 impl LoadFacts<MemberGuard> for Members {
     async fn load_facts(&self, parts: &mut Parts) -> Result<Option<Member>, Failure> {
@@ -94,29 +112,37 @@ async fn news(member: Guarded<MemberGuard>) -> String {
     format!("Good morning, {}. The market opens at nine.", member.0.name)
 }
 
-async fn archive(_: Guarded<EmailVerifiedGuard>) -> &'static str {
-    "The news since 1998."
+/// A member with a verified address: two guards, each with the way by which its facts are found, which is the only one.
+type VerifiedMember = Guarded<And<MemberGuard, EmailVerifiedGuard>, ((), ())>;
+
+async fn archive(_: VerifiedMember, State(members): State<Members>) -> String {
+    format!("The news since {}.", members.first_year)
 }
 
 /// A handler with a fault.
-async fn fail() -> &'static str {
+async fn fail(_: Public) -> &'static str {
     panic!("a fault of the handler")
 }
 
 /// A handler that takes longer than the time-out.
-async fn delay() -> &'static str {
+async fn delay(_: Public) -> &'static str {
     tokio::time::sleep(Duration::from_mins(1)).await;
     "late"
 }
 
+/// A handler that everyone may call.
+async fn health(_: Public) -> &'static str {
+    "up"
+}
+
 /// Returns the routes within their middleware.
 pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
-    let routes = Router::new()
-        .route("/news", get(news))
-        .route("/archive", get(archive))
-        .route("/panic", get(fail))
-        .route("/slow", get(delay))
-        .route("/health", get(|| async { "up" }));
+    let routes = Routes::default()
+        .route(Method::GET, "/news", news)
+        .route(Method::GET, "/archive", archive)
+        .route(Method::GET, "/panic", fail)
+        .route(Method::GET, "/slow", delay)
+        .route(Method::GET, "/health", health);
     // a proxy on the same machine reports the client by `X-Forwarded-For` or `Forwarded`
     let client = ClientMiddleware { trusted_proxies: TrustedProxies::parse(["127.0.0.1"])? };
     let rate_limiting = Some(RateLimitingMiddleware {
@@ -137,7 +163,7 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     };
     let overload = Some(OverloadMiddleware {
         // `None`: the service has no queue of its own, such as one for connections to a database, and only the wait for
-        // a processor is observed; a `LeastWait` observes a queue, too
+        // a processor is observed; `ServiceWaits` observe a queue, too
         limiter: OverloadLimiter::new(Duration::from_millis(50), None),
         priority: |_, route| if route == Some("/health") { Priority::Exempt } else { Priority::Normal },
     });
@@ -147,7 +173,7 @@ pub fn service() -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     };
     let logging = Some(LoggingMiddleware::default());
     let chain = Chain { client, overload, logging, cors, error_handling, rate_limiting, ..Chain::default() };
-    Ok(chain.apply(routes).with_state(Members))
+    Ok(chain.apply(routes.into_router()).with_state(Members { first_year: 1998 }))
 }
 
 #[tokio::main]
@@ -156,6 +182,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     // the client is the peer of the connection, or what a trusted proxy there reports
     let service = service()?.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).await?;
+    axum::serve(listener, service).with_graceful_shutdown(interrupted()).await?;
     Ok(())
+}
+
+/// Waits for Ctrl-C: then no connection is accepted any more, and requests in progress end. What starts services mostly
+/// stops them by SIGTERM, which `tokio::signal::unix` waits for.
+async fn interrupted() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::error!(%error, "Ctrl-C cannot be waited for, and the service stops");
+    }
 }

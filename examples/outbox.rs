@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::Router;
+use axum::extract::State;
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -15,12 +15,15 @@ use undercroft::domain::events::DurableEvent;
 use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
 use undercroft::infrastructure::exceptions::{Failure, Fault, ValidationException};
 use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup, UnitOfWork};
+use undercroft::presentation::http::json::Json;
+use undercroft::presentation::http::query::Path;
+use utoipa::ToSchema;
 
 /// The most events that are deleted at once.
 const MOST_PURGED: i64 = 1_000;
 
-/// A parcel was sent.
-#[derive(Serialize, Deserialize)]
+/// A parcel was sent. The schema is what the body of a request is checked against.
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct ParcelSent {
     customer: String,
     grams: i64,
@@ -68,6 +71,9 @@ pub fn routes(database: Database) -> Router {
 }
 
 /// Records a parcel and publishes the event, in one transaction: both are committed, or neither.
+///
+/// The body and the parameters of the path are read by the extractors of the library: what is wrong with them is a
+/// problem document, as any other failure, and not the plain text of those of axum.
 async fn send(
     State(database): State<Database>,
     Json(parcel): Json<ParcelSent>,

@@ -14,8 +14,8 @@
 //!   merchant's terms.
 //! - [`presentation`] holds the HTTP API and the command line, [`settings`] what the binary reads at the start.
 //!
-//! A handler of any axum service takes the proof of a guard by [`presentation::http::guarded`]. That a route without a
-//! policy does not compile holds for the routes of the store alone ([`presentation::http::routing`]).
+//! A handler of any axum service takes the proof of a guard by [`presentation::http::guarded`], and a service that adds
+//! its routes to [`presentation::http::routing::Routes`] does not compile with one that has no policy.
 //!
 //! CONTRIBUTING.md says how to depend on it, and which example shows which room.
 //!

@@ -14,20 +14,25 @@ use crate::domain::audit::{
     hex,
 };
 use crate::domain::ids::{ApiKeyId, SessionId, UserId};
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, RejectedRequest};
 use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
 use crate::infrastructure::repositories::{AuditFilter, AuditRepository, Connection, DatabaseError, Page};
 
 use super::Store;
-use super::export::ExportError;
+use super::export::{ExportError, write_line};
 use super::json_lines::described;
 
 /// The longest line of an export, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
-/// How many refused actions of one partition are recorded in [`RECORDED_IN`].
+/// How many actions that a client can repeat at will are recorded of one partition in [`RECORDED_IN`].
 const MOST_RECORDED: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// The time in which they are counted.
 const RECORDED_IN: Duration = Duration::from_hours(1);
+/// The time in which the same read has one entry.
+const READ_IN: Duration = Duration::from_mins(5);
+/// For whom actions are counted whose user is not known: for all clients together, since a stranger has many addresses,
+/// and entries are kept for ever.
+pub const STRANGERS: Partition = Partition::Digest([0; 16]);
 
 /// An entry of the audit log. It has ids and no other data of users.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -53,8 +58,9 @@ pub struct AuditEntryBody {
     /// request was refused; a command, such as `undercroft admin create`; or one that concerns the security of an
     /// account, such as `session.created`.
     pub action: String,
-    /// The id of what the action changed or read: that in the path of the request, or of the first row that was
-    /// written. If the action concerns the security of an account, the user or the API key.
+    /// The id of what the action changed or read: that in the path of the request, of the user by whom it filters a
+    /// list, or of the first row that was written. If the action concerns the security of an account, the user or the
+    /// API key.
     pub subject_id: Option<Uuid>,
     /// The rows that an administrative action wrote, with the names of changed columns and without their values.
     #[schema(inline)]
@@ -138,10 +144,24 @@ pub struct NotedEntry {
 /// Records that the administrative action of the store's actor was refused. Few refusals of one partition are recorded:
 /// the log has a line of each, and no one fills the database by them.
 pub async fn record_refusal(store: &Store, by: Partition) {
-    let limit = RateLimit { name: "recorded_actions", quota: Quota::new(MOST_RECORDED, RECORDED_IN) };
-    if store.infrastructure.limiter.count(limit, by).await.is_allowed {
+    if count_recorded(store, "recorded_actions", by).await.is_ok() {
         record(store, None).await;
     }
+}
+
+/// Counts an action of this name that a client can repeat at will, and that has an entry: 20 of one partition at once,
+/// and one in three minutes after that, since entries are kept for ever.
+///
+/// # Errors
+///
+/// [`RejectedRequest::TooMany`] if there were more.
+pub(crate) async fn count_recorded(
+    store: &Store,
+    name: &'static str,
+    by: Partition,
+) -> Result<(), RejectedRequest> {
+    let quota = Quota::new(MOST_RECORDED, RECORDED_IN);
+    store.infrastructure.limiter.count(RateLimit { name, quota }, by).await.check(quota)
 }
 
 /// Records that a user, the actor of the store, exported the own data.
@@ -149,9 +169,13 @@ pub async fn record_export(store: &Store, user_id: UserId) {
     record(store, Some((SecurityAction::DataExported, user_id))).await;
 }
 
-/// Records the administrative action of the store's actor, which only read.
-pub async fn record_read(store: &Store) {
-    record(store, None).await;
+/// Records the administrative action of the store's actor, which only read, once in five minutes: `read` is who read
+/// what.
+pub async fn record_read(store: &Store, read: Partition) {
+    let limit = RateLimit { name: "recorded_reads", quota: Quota::new(NonZeroU32::MIN, READ_IN) };
+    if store.infrastructure.limiter.count(limit, read).await.is_allowed {
+        record(store, None).await;
+    }
 }
 
 /// Writes the entries of what changed nothing: of the administrative action of the store's actor, if it is one, and of
@@ -192,10 +216,7 @@ async fn export_all<W: Write>(connection: &mut Connection, mut out: W) -> Result
         let Some(last) = entries.last() else { break };
         number = last.number;
         for entry in entries {
-            serde_json::to_writer(&mut out, &AuditEntryBody::from(entry))
-                .map_err(io::Error::from)
-                .and_then(|()| out.write_all(b"\n"))
-                .map_err(ExportError::Write)?;
+            write_line(&mut out, &AuditEntryBody::from(entry))?;
         }
     }
     out.flush().map_err(ExportError::Write)?;

@@ -12,7 +12,7 @@ use super::import::run::{ImportError, Observer, check, import};
 use super::import::write_options::ExistingProducts;
 use crate::application::people::accounts::{CreateUser, make_admin};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{DatabaseError, SettingsRepository};
+use crate::infrastructure::repositories::{DatabaseError, ProductRepository, SettingsRepository};
 
 /// The lines of tax rules, shipping methods, discounts, categories and products.
 const LINES: &str =
@@ -48,6 +48,12 @@ pub async fn is_due(store: &Store) -> Result<bool, Failure> {
     }
     let progress = SettingsRepository(&mut store.database().read().await?).find(PROGRESS).await?;
     Ok(progress.is_some_and(|progress| progress == STARTED))
+}
+
+/// Returns whether a store for which the demo is not due has no product: its database was set up by another command.
+pub async fn is_missed(store: &Store) -> Result<bool, Failure> {
+    let mut connection = store.database().read().await?;
+    Ok(!ProductRepository(&mut connection).has_any().await?)
 }
 
 /// Adds the demo catalogue, unless it exists.

@@ -20,6 +20,12 @@ pub trait Clock: Debug + Send + Sync {
     fn coarse_now(&self) -> Timestamp {
         self.now()
     }
+
+    /// Returns whether this is the clock of the operating system. That of a service which several machines share may
+    /// then be used in its place.
+    fn is_system(&self) -> bool {
+        false
+    }
 }
 
 /// A source of ids and secrets.
@@ -69,6 +75,10 @@ impl Clock for SystemClock {
         // the time of the last tick of the kernel
         let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::RealtimeCoarse);
         from_microseconds(tv_sec * 1_000_000 + tv_nsec / 1_000)
+    }
+
+    fn is_system(&self) -> bool {
+        true
     }
 }
 

@@ -38,6 +38,33 @@ states! {
     }
 }
 
+states! {
+    /// The kind of a notice that tells the owner of an account what concerns its security. Those that are to be sent
+    /// are sent also after the account was erased: who did it may have caused them.
+    SecurityNotice, "security notice", {
+        /// The account was erased: the last one.
+        AccountErased = "account_erased" -> [],
+        /// An API key was created.
+        ApiKeyCreated = "api_key_created" -> [],
+        /// Another address was requested.
+        EmailChangeRequested = "email_change_requested" -> [],
+        /// The account has another address; sent to the former one.
+        EmailChanged = "email_changed" -> [],
+        /// Logging in requires no one-time password any more.
+        OneTimePasswordsDisabled = "one_time_passwords_disabled" -> [],
+        /// Logging in requires a one-time password.
+        OneTimePasswordsEnabled = "one_time_passwords_enabled" -> [],
+        /// The password was right, and several one-time passwords were wrong.
+        OneTimePasswordsRefused = "one_time_passwords_refused" -> [],
+        /// The password was changed.
+        PasswordChanged = "password_changed" -> [],
+        /// A recovery code was used.
+        RecoveryCodeUsed = "recovery_code_used" -> [],
+        /// The recovery codes were replaced.
+        RecoveryCodesReplaced = "recovery_codes_replaced" -> [],
+    }
+}
+
 /// An e-mail, as plain text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email {
@@ -71,6 +98,8 @@ pub struct Email {
     pub token_id: Option<UserTokenId>,
     /// The trace of the request or job that caused the e-mail.
     pub trace: Option<TraceContext>,
+    /// Under which [`limit_key`] the e-mail is counted; `None` if such e-mails have no limit.
+    pub limit_key: Option<String>,
 }
 
 impl std::fmt::Debug for Email {
@@ -100,6 +129,11 @@ pub fn email_key(email: &str) -> String {
     ascii_email(&lower_case(email)).into_owned()
 }
 
+/// Returns the key under which e-mails of a topic to an address are counted, in any spelling of the address.
+pub fn limit_key(topic: &str, email: &str) -> String {
+    format!("{topic} {}", email_key(email))
+}
+
 /// Returns whether two spellings are of one mailbox: they have the same key, and what is before the `@` differs at most
 /// in the case of letters. `ﬁn@example.org` and `fin@example.org` have the same key, so that they cannot be two
 /// accounts, but may have two owners.
@@ -115,10 +149,16 @@ pub fn is_same_mailbox(one: &str, other: &str) -> bool {
 /// with its domain in its own letters or in ASCII; there is a second one for the other spelling of an internationalised
 /// domain. An account is stored by the spelling in which its user wrote the address, so that one which was created
 /// before the two were the same keeps its key.
+///
+/// A domain of ASCII that is written with another full stop, such as the one of Chinese (U+3002), is stored in ASCII.
+/// The second key finds an account that was stored with that full stop.
 pub fn stored_email_keys(email: &str) -> (String, Option<String>) {
     let lower = lower_case(email);
     let ascii = ascii_email(&lower).into_owned();
-    let Some(unicode) = unicode_email(&ascii) else { return (lower, None) };
+    let Some(unicode) = unicode_email(&ascii) else {
+        let written = (lower != ascii).then_some(lower);
+        return (ascii, written);
+    };
     let is_ascii = lower.rsplit_once('@').is_some_and(|(_, domain)| domain.is_ascii());
     if is_ascii { (ascii, Some(unicode)) } else { (unicode, Some(ascii)) }
 }
@@ -266,6 +306,12 @@ mod tests {
         assert_eq!(stored_email_keys(key), (ascii.clone(), Some(unicode.clone())));
         assert_eq!(stored_email_keys(" User@MÜNCHEN\u{3002}Example"), (unicode, Some(ascii)));
         assert_eq!(stored_email_keys("Größe@example.org"), ("größe@example.org".to_owned(), None));
+        let (ascii, written) = ("ann@example.org".to_owned(), "ann@example\u{3002}org".to_owned());
+        for stop in ['\u{3002}', '\u{ff61}'] {
+            let keys = stored_email_keys(&format!("Ann@Example{stop}org"));
+            assert_eq!(keys, (ascii.clone(), Some(written.clone())));
+        }
+        assert_eq!(stored_email_keys("Ann@example\u{ff0e}org"), (ascii, None));
     }
 
     #[test]

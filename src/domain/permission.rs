@@ -77,7 +77,8 @@ states! {
 }
 
 /// A permission: to read or to write one kind of resource. Its name is `<resource>:<action>`, such as
-/// `products:write`. The permission to write does not include the one to read.
+/// `products:write`. The permission to write does not include the one to read: it shows no list and nothing by its id,
+/// but the response to a change shows the whole of what was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Permission {
     /// The resource.
@@ -85,6 +86,14 @@ pub struct Permission {
     /// The action.
     pub action: Action,
 }
+
+/// The permissions that no operation requires: nothing changes the audit log or the log of events, and refunds are read
+/// with their orders. They are not offered; roles and API keys that were stored with one of them do not have it.
+const UNUSED: [Permission; 3] = [
+    Permission::write(Resource::AuditLog),
+    Permission::write(Resource::Events),
+    Permission::read(Resource::Refunds),
+];
 
 /// A set of permissions. Its operations are those of an integer.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -106,9 +115,15 @@ impl Permission {
         Self { resource, action: Action::Write }
     }
 
-    /// Returns all permissions, in the order of the resources.
+    /// Returns all permissions that an operation requires, in the order of the resources.
     pub fn all() -> impl Iterator<Item = Self> {
-        Resource::ALL.iter().flat_map(|&resource| [Self::read(resource), Self::write(resource)])
+        let both = |&resource: &Resource| [Self::read(resource), Self::write(resource)];
+        Resource::ALL.iter().flat_map(both).filter(|permission| permission.is_used())
+    }
+
+    /// Returns whether an operation requires the permission.
+    pub fn is_used(self) -> bool {
+        !UNUSED.contains(&self)
     }
 
     /// Returns the number of the permission, by which a set has it. It is never stored.
@@ -129,7 +144,8 @@ impl FromStr for Permission {
     fn from_str(name: &str) -> Result<Self, UnknownPermission> {
         let (resource, action) = name.split_once(':').ok_or(UnknownPermission)?;
         let resource = Resource::parse(resource).ok_or(UnknownPermission)?;
-        Ok(Self { resource, action: Action::parse(action).ok_or(UnknownPermission)? })
+        let permission = Self { resource, action: Action::parse(action).ok_or(UnknownPermission)? };
+        Some(permission).filter(|permission| permission.is_used()).ok_or(UnknownPermission)
     }
 }
 
@@ -222,7 +238,7 @@ mod tests {
     #[test]
     fn every_permission_has_a_name_and_a_bit_of_its_own() {
         let all: Vec<_> = Permission::all().collect();
-        assert_eq!(all.len(), Resource::ALL.len() * 2);
+        assert_eq!(all.len(), Resource::ALL.len() * 2 - UNUSED.len());
         for (index, &permission) in all.iter().enumerate() {
             assert_eq!(permission.to_string().parse(), Ok(permission));
             let alone: Permissions = [permission].into_iter().collect();
@@ -234,7 +250,10 @@ mod tests {
                 .collect();
             assert_eq!(found, [index]);
         }
-        for unknown in ["", "products", "products:", "products:delete", "Products:read", "sheep:read"] {
+        let unused = UNUSED.map(|permission| permission.to_string());
+        let unused = unused.iter().map(String::as_str);
+        let others = ["", "products", "products:", "products:delete", "Products:read", "sheep:read"];
+        for unknown in others.into_iter().chain(unused) {
             assert_eq!(unknown.parse::<Permission>(), Err(UnknownPermission), "{unknown}");
         }
     }
@@ -254,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_stored_list_may_have_names_of_other_versions() {
-        let read: Permissions = serde_json::from_str(r#"["taxes:read", "sheep:shear"]"#).unwrap();
+        let read: Permissions =
+            serde_json::from_str(r#"["taxes:read", "sheep:shear", "events:write"]"#).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), r#"["taxes:read"]"#);
         assert!(serde_json::from_str::<Permission>(r#""sheep:shear""#).is_err());
     }

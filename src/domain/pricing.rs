@@ -201,11 +201,12 @@ pub fn price(input: &PricingInput<'_>) -> Result<Priced, PricingError> {
         });
     }
     let (shipping, shipping_tax, shipping_total) = match input.shipping {
-        Some(ShippingInput { amount, tax: rate }) => {
+        Some(ShippingInput { amount, tax: rate }) if !amount.is_zero() => {
             let (tax, total) = rates.add(rate, not_negative(amount)?)?;
             (amount, tax, total)
         }
-        None => (zero, zero, zero),
+        // an invoice states the tax of what is paid for: free shipping has no rate
+        Some(_) | None => (zero, zero, zero),
     };
     let totals = Totals { subtotal, discount, shipping, tax: rates.tax, total: rates.total };
     let tax_by_rate = rates.by_rate.into_values().collect();

@@ -82,6 +82,12 @@ impl User {
         }
     }
 
+    /// Returns whether the user is a customer whose e-mail address is not verified: it may be someone else's. That of
+    /// an administrator was chosen by the operator.
+    pub fn is_unverified_customer(&self) -> bool {
+        self.role == Role::Customer && self.email_verified_at.is_none()
+    }
+
     /// Returns what the user may do as an administrator; `of_role` are the permissions of the role of the staff.
     pub fn permissions(&self, of_role: Option<Permissions>) -> Permissions {
         match (self.role, &self.staff_role) {
@@ -139,6 +145,21 @@ pub struct Preferences {
     pub version: i64,
     /// The time of the last change, UTC.
     pub updated_at: Timestamp,
+}
+
+impl Preferences {
+    /// Returns the preferences of a user of whom none were saved: of version 0, and empty.
+    pub fn none(user_id: UserId) -> Self {
+        Self {
+            user_id,
+            locale: None,
+            currency: None,
+            marketing_consent: false,
+            consent_at: None,
+            version: 0,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
 }
 
 /// A session of a user. Only the client knows the token.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::events::EVENT_TYPES;
-use super::ids::{WebhookDeliveryId, WebhookEndpointId};
+use super::ids::{UserId, WebhookDeliveryId, WebhookEndpointId};
 use super::state::states;
 use super::time::later;
 
@@ -65,6 +65,8 @@ pub struct WebhookEndpoint {
     pub failing_since: Option<Timestamp>,
     /// The number of changes, from 1.
     pub version: i64,
+    /// The administrator who created the endpoint; `None` if an earlier version of the program did.
+    pub created_by: Option<UserId>,
     /// When the endpoint was created.
     pub created_at: Timestamp,
     /// When the endpoint was last changed.

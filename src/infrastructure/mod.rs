@@ -16,8 +16,8 @@ use self::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
 use self::middleware::jwt::TrustedIssuer;
-use self::middleware::{OverloadLimiter, RateLimiter, SessionStore};
-use self::repositories::Database;
+use self::middleware::{OverloadLimiter, RateLimiter, SessionStore, Waits};
+use self::repositories::{Database, QueueWaits};
 
 /// The wait at which a queue of requests is standing, as in `CoDel`.
 const QUEUE_TARGET: Duration = Duration::from_millis(5);
@@ -71,8 +71,9 @@ impl Infrastructure {
         let limiter = RateLimiter::in_process(Arc::clone(&database.context().clock));
         let caches = Caches::new(&database, CacheOptions::default());
         let sessions = SessionStore::in_database(database.clone());
-        let waits = database.clone();
-        let overload = OverloadLimiter::new(QUEUE_TARGET, Some(Arc::new(move || waits.take_least_wait())));
+        let queues = database.clone();
+        let waits = move || queues.take_waits().map(|QueueWaits { least, mean }| Waits { least, mean });
+        let overload = OverloadLimiter::new(QUEUE_TARGET, Some(Arc::new(waits)));
         Self {
             database,
             bus,

@@ -33,7 +33,7 @@ pub struct RateLimitSettings {
     /// Registrations from an address.
     #[serde(deserialize_with = "quota")]
     pub sign_up: Option<Quota>,
-    /// Changes of accounts from an address, which may check a password.
+    /// Changes of accounts from an address, which may check a password, and new API keys.
     #[serde(deserialize_with = "quota")]
     pub password: Option<Quota>,
     /// Discount codes from an address.

@@ -60,7 +60,7 @@ pub async fn clear(store: &Store, tags: Vec<String>) -> Result<(), Failure> {
     }
     for (number, tag) in tags.iter().enumerate() {
         if !is_tag(tag) {
-            faults.add(format!("/tags/{number}"), Fault::Invalid);
+            faults.add(format!("/tags/{number}"), Fault::CacheTag);
         }
     }
     faults.check()?;

@@ -78,7 +78,7 @@ pub struct MoveCategory {
 }
 
 /// Returns all categories, as the store has them when this is called; siblings are in their order. If they cannot be
-/// loaded, or the database is not available, they may be older, as their cache says.
+/// loaded, or the database is not available or does not respond, they may be older, as their cache says.
 pub async fn all(store: &Store) -> Result<Served<Rendered<Categories>>, Failure> {
     Ok(store.infrastructure.caches.tree().await?)
 }

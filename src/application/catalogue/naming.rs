@@ -21,7 +21,8 @@ pub(crate) fn check_names(slug: &str, translations: &Translations) -> Result<(),
 
 /// Adds a fault if the member `slug` is invalid.
 pub(crate) fn check_slug(slug: &str, faults: &mut ValidationException) {
-    faults.require(is_slug(slug), "/slug", Fault::Format { format: "slug".to_owned() });
+    let fault = Fault::Format { format: "slug".to_owned(), example: "red-shoes" };
+    faults.require(is_slug(slug), "/slug", fault);
 }
 
 /// Adds the faults of the member `translations` of an object that has a name and no description: those of
@@ -48,7 +49,7 @@ pub(crate) fn check_translations(translations: &Translations, at: &str, faults: 
     );
     let pointer = |tag: &str| format!("{at}/{}", escaped(tag));
     for tag in translations.keys().filter(|tag| !is_language_tag(tag)) {
-        faults.add(pointer(tag), Fault::Format { format: "language".to_owned() });
+        faults.add(pointer(tag), Fault::Format { format: "language".to_owned(), example: "pt-BR" });
     }
     let mut languages = BTreeSet::new();
     for tag in translations.keys().filter(|tag| !languages.insert(tag.to_ascii_lowercase())) {

@@ -226,7 +226,7 @@ impl VariantDraft {
         match self.options.len() {
             _ if !self.active => None,
             given if given != options => Some(Fault::OptionValues { options }),
-            _ => before.iter().any(|other| other.looks_like(self)).then_some(Fault::Duplicate),
+            _ => before.iter().any(|other| other.looks_like(self)).then_some(Fault::SameOptions),
         }
     }
 

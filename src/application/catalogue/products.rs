@@ -24,11 +24,10 @@ pub async fn product(store: &Store, name: &str) -> Result<Served<Rendered<Produc
         return Err(NotFound::Product.into());
     }
     let key = name.parse().map_or_else(|_| ProductName::Slug(name.to_owned()), ProductName::Id);
-    let found = match store.infrastructure.caches.current().await?.product.served(&key).await {
-        Err(LoadError::Missing) => return Err(NotFound::Product.into()),
-        found => found?,
-    };
-    if found.product.active { Ok(found) } else { Err(NotFound::Product.into()) }
+    match store.infrastructure.caches.current().await?.product.served(&key).await {
+        Err(LoadError::Missing) => Err(NotFound::Product.into()),
+        found => Ok(found?),
+    }
 }
 
 /// Returns the product with this id, active or not.

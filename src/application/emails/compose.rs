@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::templates::texts;
 use super::{Draft, EMAIL_RETENTION, since, write};
+use crate::domain::email::{is_same_mailbox, limit_key};
 use crate::domain::events::{
     OrderCancelled, OrderFulfilled, OrderPaid, PaymentRefunded, SubscriptionChanged,
 };
@@ -14,7 +15,7 @@ use crate::domain::time::earlier;
 use crate::domain::user::User;
 use crate::infrastructure::events::{Envelope, Subscriber};
 use crate::infrastructure::exceptions::Failure;
-use crate::infrastructure::repositories::{Connection, UnitOfWork};
+use crate::infrastructure::repositories::{Connection, InvoiceRepository, UnitOfWork};
 
 /// The statuses of subscriptions of which customers get an e-mail.
 const STATUSES: [&str; 3] = ["cancelled", "expired", "past_due"];
@@ -83,6 +84,8 @@ async fn about_order(
     arguments.extend(more.as_object().cloned().unwrap_or_default());
     let (subject, body) = texts(kind, &arguments)?;
     let event_id = Some(envelope.id);
+    let is_limited = !is_for_buyer(work, &order).await?;
+    let limit_key = is_limited.then(|| limit_key("order", &order.email));
     let draft = Draft {
         event_id,
         token_id: None,
@@ -91,8 +94,21 @@ async fn about_order(
         recipient: order.email,
         subject,
         body,
+        limit_key,
     };
     write(work, draft).await
+}
+
+/// Returns whether the address of an order is that of its buyer, who has verified it or has paid. Anyone can place
+/// orders with the address of someone else, and cancel them: that costs nothing.
+async fn is_for_buyer(work: &mut UnitOfWork, order: &Order) -> Result<bool, Failure> {
+    let user = match order.user_id {
+        Some(id) => work.find::<User>(id).await?,
+        None => None,
+    };
+    let has_verified = user
+        .is_some_and(|user| user.email_verified_at.is_some() && is_same_mailbox(&user.email, &order.email));
+    Ok(has_verified || InvoiceRepository(work).has_paid(order.id).await?)
 }
 
 fn order_arguments(order: &Order) -> Map<String, Value> {
@@ -137,8 +153,10 @@ async fn subscription_changed(
     let kind = format!("subscription_{}", event.status);
     let (subject, body) = texts(&kind, &arguments)?;
     let (event_id, user_id) = (Some(envelope.id), Some(user.id));
-    let draft =
-        Draft { event_id, token_id: None, kind: &kind, user_id, recipient: user.email, subject, body };
+    let is_verified = user.email_verified_at.is_some();
+    let limit_key = (!is_verified).then(|| limit_key("subscription", &user.email));
+    let recipient = user.email;
+    let draft = Draft { event_id, token_id: None, kind: &kind, user_id, recipient, subject, body, limit_key };
     write(work, draft).await
 }
 

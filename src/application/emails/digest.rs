@@ -43,6 +43,7 @@ async fn digest(work: &mut UnitOfWork, seller: &str) -> Result<(), Failure> {
             recipient: user.email,
             subject: subject.clone(),
             body: body.clone(),
+            limit_key: None,
         };
         write(work, draft).await?;
     }

@@ -20,6 +20,7 @@ use crate::application::Store;
 use crate::domain::email::{Email, EmailStatus};
 use crate::domain::ids::{EmailId, UserId, UserTokenId};
 use crate::domain::state::State;
+use crate::domain::time::earlier;
 use crate::infrastructure::exceptions::{Conflict, Failure, NotFound};
 use crate::infrastructure::repositories::{
     Connection, EmailFilter, EmailRepository, Page, SettingsRepository, UnitOfWork, UserRepository,
@@ -29,6 +30,10 @@ use crate::infrastructure::repositories::{
 pub const EMAIL_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The time after which an e-mail that is due is not sent any more, because no worker with a mailer ran.
 pub const EXPIRY: SignedDuration = SignedDuration::from_hours(48);
+/// The most e-mails of one topic to an address in [`LIMIT_WINDOW`], of those that have a limit.
+const MOST_LIMITED: i64 = 5;
+/// The time in which they are counted.
+const LIMIT_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// The most e-mails of an address that the sandbox shows.
 const SHOWN: usize = 20;
 /// The key of the time since which the store sends e-mails.
@@ -118,10 +123,37 @@ struct Draft<'a> {
     recipient: String,
     subject: String,
     body: String,
+    /// See [`Email::limit_key`]: of what anyone can cause to be sent to an address that is not proven to be their own.
+    limit_key: Option<String>,
 }
 
-/// Writes an e-mail that is due now, unless there is one about its event or its user was erased.
+/// Writes an e-mail that is due now, unless there is one about its event, its user was erased, or its recipient had the
+/// most of those that are limited.
 async fn write(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<(), Failure> {
+    if let Some(key) = &draft.limit_key {
+        let since = earlier(work.now(), LIMIT_WINDOW);
+        if EmailRepository(work).count_limited(key, since).await? >= MOST_LIMITED {
+            tracing::info!(
+                kind = draft.kind,
+                "an e-mail was not written: its recipient had the most in an hour"
+            );
+            return Ok(());
+        }
+    }
+    let user_id = draft.user_id;
+    let Some(id) = insert(work, draft).await? else { return Ok(()) };
+    // an erasure that began before the insert is committed now; a later one waits, and removes the e-mail, unless it is
+    // a notice about the security of the account
+    if let Some(user_id) = user_id
+        && UserRepository(work).is_erased(user_id).await?
+    {
+        work.remove::<Email>(id).await?;
+    }
+    Ok(())
+}
+
+/// Inserts an e-mail that is due now, unless there is one about its event; returns its id.
+async fn insert(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<Option<EmailId>, Failure> {
     let email = Email {
         id: work.id(),
         user_id: draft.user_id,
@@ -138,15 +170,7 @@ async fn write(work: &mut UnitOfWork, draft: Draft<'_>) -> Result<(), Failure> {
         ended_at: None,
         token_id: draft.token_id,
         trace: work.trace(),
+        limit_key: draft.limit_key,
     };
-    if !work.insert_new(&email).await? {
-        return Ok(());
-    }
-    // an erasure that began before the insert is committed now; a later one waits, and removes the e-mail
-    if let Some(user_id) = email.user_id
-        && UserRepository(work).is_erased(user_id).await?
-    {
-        work.remove::<Email>(email.id).await?;
-    }
-    Ok(())
+    Ok(work.insert_new(&email).await?.then_some(email.id))
 }

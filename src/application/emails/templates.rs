@@ -34,6 +34,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::email::SecurityNotice;
+    use crate::domain::state::State;
 
     #[test]
     fn the_subject_is_one_line() {
@@ -48,6 +50,7 @@ mod tests {
         let mut kinds: Vec<_> = ENGLISH.keys().map(String::as_str).collect();
         kinds.sort_unstable();
         let known = [
+            "account_erased",
             "api_key_created",
             "digest",
             "email_change",
@@ -68,10 +71,14 @@ mod tests {
             "recovery_code_used",
             "recovery_codes_replaced",
             "registration_attempted",
+            "registration_repeated",
             "subscription_cancelled",
             "subscription_expired",
             "subscription_past_due",
         ];
         assert_eq!(kinds, known);
+        for notice in SecurityNotice::ALL {
+            assert!(kinds.contains(&notice.name()), "{notice:?}");
+        }
     }
 }

@@ -37,13 +37,18 @@ struct Output<W> {
 
 impl<W: Write> Output<W> {
     fn write<T: Serialize>(&mut self, line: &T) -> Result<(), ExportError> {
-        serde_json::to_writer(&mut self.out, line)
-            .map_err(io::Error::from)
-            .and_then(|()| self.out.write_all(b"\n"))
-            .map_err(ExportError::Write)?;
+        write_line(&mut self.out, line)?;
         self.lines += 1;
         Ok(())
     }
+}
+
+/// Writes a line of an export.
+pub(super) fn write_line<T: Serialize>(mut out: impl Write, line: &T) -> Result<(), ExportError> {
+    serde_json::to_writer(&mut out, line)
+        .map_err(io::Error::from)
+        .and_then(|()| out.write_all(b"\n"))
+        .map_err(ExportError::Write)
 }
 
 /// Writes the line of each row of a table, in the order of the ids.

@@ -108,6 +108,8 @@ pub enum Reason {
     ScatteredProduct,
     /// The product has too many lines.
     TooManyLines,
+    /// The path of the category has more levels than the tree of a store.
+    TooManyLevels,
     /// The product that the line belongs to was rejected.
     ProductRejected,
     /// The product that the variation belongs to is not in the file, or was rejected.
@@ -167,6 +169,7 @@ impl Reason {
             Self::BadKey => "bad_key",
             Self::ScatteredProduct => "scattered_product",
             Self::TooManyLines => "too_many_lines",
+            Self::TooManyLevels => "too_many_levels",
             Self::ProductRejected => "product_rejected",
             Self::UnknownParent => "unknown_parent",
             Self::UnsupportedType => "unsupported_type",

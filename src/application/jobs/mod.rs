@@ -4,7 +4,8 @@
 //!
 //! A subscriber is written in the folder of its capability and listed in [`subscribers`]. A job is an async function
 //! over a [`JobContext`] and a [`JobRun`] with its arguments, and a line with its name in [`job_types`]. The module
-//! `adding_one` below is a complete example of a job; `infrastructure/events` has that of a subscriber.
+//! `adding_one`, at the end of `src/application/jobs/mod.rs`, is a complete example of a job; `infrastructure/events`
+//! has that of a subscriber. Both have a section on other services, which need nothing of this module.
 
 pub mod dead_letters;
 pub mod event_log;
@@ -155,10 +156,7 @@ fn check_permission(
 ) -> Result<(), Failure> {
     let job_type = queue.types().iter().find(|job_type| job_type.name() == name);
     let required = job_type.and_then(JobType::required);
-    match required.filter(|&required| !permissions.contains(required)) {
-        Some(missing) => Err(UnauthorizedAccessException::MissingPermission(missing).into()),
-        None => Ok(()),
-    }
+    UnauthorizedAccessException::check_permissions(permissions, required)
 }
 
 /// Returns a type of jobs without arguments, of which one is run by a schedule.

@@ -87,7 +87,7 @@ struct Rebased {
 
 /// Returns base texts in a language, and their translations, as a store with the base language `base` has them. Texts
 /// in another language become a translation, and those of the translation into the base language take their place, if
-/// there is one.
+/// there is one. A translation into their own language, which shoppers were shown in place of them, remains.
 fn rebased(
     texts: Texts,
     mut translations: Translations,
@@ -103,7 +103,12 @@ fn rebased(
     if base_texts.description.is_empty() {
         base_texts.description.clone_from(&texts.description);
     }
-    if !translations.keys().any(|tag| language.is(tag)) {
+    if let Some(own) = translations.iter_mut().find_map(|(tag, own)| language.is(tag).then_some(own)) {
+        // without a description, it was shown with that of the base texts, which are others now
+        if found.is_some() && own.description.is_empty() {
+            own.description = texts.description;
+        }
+    } else {
         translations.insert(language.tag().to_owned(), texts);
     }
     let in_base_language = Some(found.unwrap_or_default()).filter(|found| *found != base_texts);
@@ -155,6 +160,17 @@ mod tests {
         assert_eq!(rebased(tea.clone(), with_german(), Some(en), de), exchanged);
         let all = rebased(tea.clone(), translations([("de", texts("Tee", "Heiß"))]), Some(en), de);
         assert_eq!((all.texts, all.in_base_language), (texts("Tee", "Heiß"), None));
+
+        // with translations into the base language and into their own
+        let both = |description| {
+            let black = texts("Black tea", description);
+            rebased(tea.clone(), translations([("de", tee.clone()), ("EN", black)]), Some(en), de)
+        };
+        for (description, shown) in [("", "Hot"), ("Strong", "Strong")] {
+            let Rebased { texts: base_texts, translations: others, .. } = both(description);
+            assert_eq!(base_texts, texts("Tee", "Hot"));
+            assert_eq!(others, translations([("EN", texts("Black tea", shown))]));
+        }
 
         // without a translation into the base language, and with one into their own
         let own = translations([("en", texts("Black tea", ""))]);

@@ -127,10 +127,7 @@ pub(crate) async fn cancel_order(
 /// Fails with [`UnauthorizedAccessException::MissingPermission`] if these permissions do not include refunds.
 pub(crate) fn check_refunds(permissions: Permissions) -> Result<(), Failure> {
     let refund = Permission::write(Resource::Refunds);
-    if permissions.contains(refund) {
-        return Ok(());
-    }
-    Err(UnauthorizedAccessException::MissingPermission(refund).into())
+    UnauthorizedAccessException::check_permissions(permissions, [refund])
 }
 
 /// Cancels an order for its buyer, who may for `window` after the checkout.
@@ -210,8 +207,10 @@ pub(crate) async fn settle_operation(
         return Ok(());
     }
 
-    let pending = PaymentRepository(work).has_pending_operations(operation.payment_id).await?;
-    let retry_at = pending.then(|| later(work.now(), FIRST_RETRY));
+    // if the void of an open payment is refused, the provider has to be asked for its status
+    let is_pending = placed.payment.is_open()
+        || PaymentRepository(work).has_pending_operations(operation.payment_id).await?;
+    let retry_at = is_pending.then(|| later(work.now(), FIRST_RETRY));
     let outcome = outcome.as_ref().map(|_| ()).map_err(String::as_str);
     let effects = placed.settle(&operation, outcome, retry_at, work.now())?;
     finish(work, placed, effects).await.map(drop)
@@ -238,6 +237,13 @@ async fn finish(
     }
 
     let ended = execute(work, &mut placed, effects).await?;
+    // one that was closed by the provider's record may have a void whose outcome has not come yet
+    let payment = &mut placed.payment;
+    let is_closed = matches!(payment.status, PaymentStatus::Voided | PaymentStatus::Failed);
+    if is_closed && payment.next_attempt_at.is_none() {
+        let is_pending = PaymentRepository(work).has_pending_operations(payment.id).await?;
+        payment.next_attempt_at = is_pending.then(|| later(work.now(), FIRST_RETRY));
+    }
     save(work, &mut placed).await?;
     for id in ended {
         let charge = charges.iter_mut().find(|charge| charge.order.id == id).ok_or(Conflict::Stale)?;

@@ -11,27 +11,35 @@ use crate::domain::audit::SecurityAction;
 use crate::domain::email::is_same_mailbox;
 use crate::domain::events::UserRegistered;
 use crate::domain::feature_flag::EvaluationContext;
+use crate::domain::ids::UserId;
 use crate::domain::staff_role::StaffRole;
+use crate::domain::state::State;
 use crate::domain::time::earlier;
-use crate::domain::user::{Role, User};
-use crate::infrastructure::exceptions::{EmailAlreadyUsedException, Failure, NotFound};
+use crate::domain::user::{Preferences, Role, User};
+use crate::domain::user_token::TokenPurpose;
+use crate::infrastructure::exceptions::{
+    EmailAlreadyUsedException, Failure, NotFound, Technical, TechnicalKind,
+};
 use crate::infrastructure::repositories::{
     ApiKeyRepository, EmailRepository, IdempotencyRepository, IdentityRepository, OneTimePasswordRepository,
-    PreferencesRepository, SessionRepository, StoredResponse, UnitOfWork, UserRepository,
-    UserTokenRepository,
+    SessionRepository, StoredResponse, UnitOfWork, UserRepository, UserTokenRepository,
 };
 
 use super::birth_dates::check_birth_date;
 use super::common_passwords::check_password;
-use super::email_addresses;
 use super::granting::{Grantable, Granter, check_remaining_admin};
-use crate::application::emails::accounts::{are_sent, write_security_notice};
+use super::{email_addresses, tokens};
+use crate::application::emails::accounts::{are_sent, write_notice};
 use crate::application::features::{self, Feature};
 use crate::application::idempotency::{Responder, once};
 use crate::application::{Mailing, Store};
 
-/// The least time between two notices that someone registered with an address.
+/// The least time between two e-mails of a kind that someone registered with an address.
 const NOTICE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+/// How often the account of an address is inserted whose owner gets another address meanwhile.
+const ATTEMPTS: u32 = 2;
+/// How often an e-mail to the owner of an address waits for the database.
+const ROUND_TRIPS_OF_NOTICE: u32 = 3;
 
 /// The account to create.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -77,17 +85,10 @@ pub async fn register(
     let given = (new, password_hash, responder.key.clone(), store.mailing());
     let registered = once(store, responder, given, async |work, (new, hash, key, mailing)| {
         let user = user(work, new, hash, (Role::Customer, None))?;
-        if !insert(work, new, &user).await? {
-            let owner = hidden_owner(work, mailing, &new.email).await?;
-            if let Some(key) = key {
-                IdempotencyRepository(work).set_subject(key, owner.id.0).await?;
-            }
-            return Ok(user);
-        }
-        email_addresses::welcome(work, mailing, &user).await?;
+        let owner = insert_or_notify(work, mailing, new, &user).await?;
         if let Some(key) = key {
-            // an erasure of the user deletes the stored response
-            IdempotencyRepository(work).set_subject(key, user.id.0).await?;
+            // an erasure of the user, or of the owner of the address, deletes the stored response
+            IdempotencyRepository(work).set_subject(key, owner.0).await?;
         }
         Ok(user)
     });
@@ -150,11 +151,14 @@ pub async fn make_admin(
     if let Some(name) = &new.name {
         user.name.clone_from(name);
     }
-    user.totp_since = None;
+    let had_one_time_passwords = user.totp_since.take().is_some();
     if !UserRepository::update_unique_email(work, &mut user).await? {
         return Err(EmailAlreadyUsedException.into());
     }
     work.record(SecurityAction::AdministratorMade, Some(user.id));
+    if had_one_time_passwords {
+        work.record(SecurityAction::OneTimePasswordsDisabled, Some(user.id));
+    }
     // who had the account before may have made or requested them
     OneTimePasswordRepository::remove(work, user.id).await?;
     UserTokenRepository::end_all_of(work, user.id).await?;
@@ -169,23 +173,73 @@ fn check(new: &CreateUser) -> Result<(), Failure> {
     check_password(&new.password, &new.email, new.name.as_deref().unwrap_or_default())
 }
 
-/// Returns the owner of an address, who gets a notice that someone registered with it, at most one in an hour. The
-/// audit log has each time. Fails if the store says that the address has an account.
-async fn hidden_owner(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Result<User, Failure> {
-    let owner = UserRepository(work).by_email(email).await?;
-    let is_hidden =
-        mailing.terms.accounts.hide_registered_addresses && are_sent(work, &mailing.terms).await?;
-    let owner = owner.filter(|_| is_hidden).ok_or(EmailAlreadyUsedException)?;
-    // registrations at the same time send one notice
-    work.lock::<User>(owner.id).await?;
-    // also without a notice: a transaction that writes nothing would be faster than that of a new account
-    work.record(SecurityAction::RegistrationAttempted, Some(owner.id));
-    let since = earlier(work.now(), NOTICE_INTERVAL);
-    if !EmailRepository(work).is_written_since(owner.id, "registration_attempted", since).await? {
-        let to = (owner.id, owner.email.as_str());
-        write_security_notice(work, mailing, "registration_attempted", to).await?;
+/// Inserts a customer, who gets a token by e-mail. If the address has an account already and the terms hide it, its
+/// owner gets an e-mail instead, and the database is asked as often. Returns the id of who has the address.
+async fn insert_or_notify(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    new: &CreateUser,
+    user: &User,
+) -> Result<UserId, Failure> {
+    let hides = mailing.terms.accounts.hide_registered_addresses && are_sent(work, &mailing.terms).await?;
+    if !hides {
+        if !insert(work, new, user).await? {
+            return Err(EmailAlreadyUsedException.into());
+        }
+        email_addresses::welcome(work, mailing, user).await?;
+        return Ok(user.id);
     }
-    Ok(owner)
+    for _ in 0..ATTEMPTS {
+        let is_new = insert(work, new, user).await?;
+        if let Some(owner) = locked_owner(work, &new.email).await? {
+            if !is_new {
+                // each time: a transaction that writes nothing would be faster than that of a new account
+                work.record(SecurityAction::RegistrationAttempted, Some(owner.id));
+            }
+            notify_of_registration(work, mailing, &owner, is_new).await?;
+            return Ok(owner.id);
+        }
+    }
+    Err(Technical::new(TechnicalKind::Unavailable, "the owner of the address changed meanwhile").into())
+}
+
+/// Returns the owner of an address, so that registrations at the same time send one notice; `None` if the owner has got
+/// another address meanwhile or was erased.
+async fn locked_owner(work: &mut UnitOfWork, email: &str) -> Result<Option<User>, Failure> {
+    let Some(found) = UserRepository(work).by_email(email).await? else { return Ok(None) };
+    Ok(work.lock::<User>(found.id).await?.filter(|owner| owner.email == found.email))
+}
+
+/// Writes an e-mail to the owner of an account that someone registered with its address, at most one of its kind in an
+/// hour. If the account `is_new`, its e-mail has a token that verifies the address. Each of these takes as many round
+/// trips: the time of a registration must not tell them apart.
+///
+/// A customer whose address is not verified may have lost the e-mail that verifies it, and gets a token to set a
+/// password, which verifies the address, too. A token that only verifies it would open the account for the password of
+/// the first who registered, perhaps a stranger: docs/decisions/0006-account-enumeration.md explains why.
+async fn notify_of_registration(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    owner: &User,
+    is_new: bool,
+) -> Result<(), Failure> {
+    let (kind, purpose) = match (is_new, owner.is_unverified_customer()) {
+        (true, _) => (TokenPurpose::EmailVerification.name(), Some(TokenPurpose::EmailVerification)),
+        (false, true) => ("registration_repeated", Some(TokenPurpose::PasswordReset)),
+        (false, false) => ("registration_attempted", None),
+    };
+    let since = earlier(work.now(), NOTICE_INTERVAL);
+    if EmailRepository(work).is_written_since(owner.id, kind, since).await? {
+        for _ in 0..ROUND_TRIPS_OF_NOTICE {
+            work.find::<User>(owner.id).await?;
+        }
+        return Ok(());
+    }
+    match purpose {
+        // not limited as requests of the owner are: a failure would say that the address has an account
+        Some(purpose) => tokens::issue_by(work, mailing, (owner.id, purpose), (kind, &owner.email)).await,
+        None => write_notice(work, &mailing.terms, kind, (owner.id, &owner.email)).await,
+    }
 }
 
 /// Returns a new user.
@@ -213,9 +267,10 @@ async fn insert(work: &mut UnitOfWork, new: &CreateUser, user: &User) -> Result<
     }
 
     if new.locale.is_some() {
-        let mut preferences = PreferencesRepository(work).of(user.id).await?;
-        preferences.locale.clone_from(&new.locale);
-        PreferencesRepository::save(work, &mut preferences).await?;
+        // the first ones of the user: no response is waited for
+        let (locale, updated_at) = (new.locale.clone(), work.now());
+        let first = Preferences { locale, version: 1, updated_at, ..Preferences::none(user.id) };
+        work.insert(&first).await?;
     }
     work.record(
         match user.role {

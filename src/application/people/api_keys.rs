@@ -3,28 +3,31 @@
 //! Creating one takes no idempotency key, since the response holds the key, of which the store keeps only the hash.
 
 use jiff::SignedDuration;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::application::emails::accounts::write_security_notice;
-use crate::application::{Mailing, Store};
+use crate::application::{Mailing, Store, audit};
 use crate::domain::api_key::{API_KEY_BYTES, ApiKey, ApiKeyText, MAX_API_KEYS, SESSION_ONLY};
 use crate::domain::audit::SecurityAction;
+use crate::domain::email::SecurityNotice;
 use crate::domain::ids::{ApiKeyId, UserId};
 use crate::domain::permission::{Action, Permission, Permissions};
 use crate::domain::time::{earlier, later};
-use crate::domain::user::User;
+use crate::domain::user::{Role, Session, User};
 use crate::infrastructure::exceptions::{
     Conflict, Failure, Fault, NotFound, UnauthorizedAccessException, ValidationException,
 };
 use crate::infrastructure::guards::Principal;
+use crate::infrastructure::middleware::Partition;
 use crate::infrastructure::repositories::{
     ApiKeyFilter, ApiKeyRepository, Page, SessionRepository, StaffRoleRepository, UnitOfWork,
 };
 
 use super::granting::{Grantable, Granter};
-use super::{sessions, users};
+use super::{current_password, sessions, users};
 
 /// The least time between two recorded uses of a key.
 const USE_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
@@ -50,6 +53,9 @@ pub struct CreateApiKey {
     /// The number of days after which the key expires. If omitted, it does not expire.
     #[schema(nullable = false, minimum = 1, maximum = 3650)]
     pub lifetime_days: Option<i64>,
+    /// The current password.
+    #[schema(value_type = String, max_length = 128)]
+    pub current_password: SecretString,
 }
 
 /// An API key that was created.
@@ -61,21 +67,45 @@ pub struct CreatedApiKey {
     pub text: ApiKeyText,
 }
 
-/// Creates a key of a user with these permissions, and sends the user a notice.
+/// The user who creates a key, as the request was authenticated.
+struct Owner {
+    user_id: UserId,
+    role: Role,
+    permissions: Permissions,
+    /// The stored hash of the password that was proven.
+    proven: String,
+    /// The epoch of the sessions.
+    epoch: Option<i64>,
+}
+
+/// Creates a key of a user with these permissions, and sends the user a notice. The key may outlive the session by
+/// years: who stole the session alone gets none.
 ///
 /// # Errors
 ///
-/// A [`ValidationException`] for a scope that the user does not have or the key cannot have,
-/// [`Conflict::TooManyApiKeys`], [`UnauthorizedAccessException::InvalidToken`] if the session has ended, and
-/// [`Conflict::Stale`] if the password or the role has changed since the request was authenticated, or all sessions of
-/// the user were ended: that may end all keys of the user.
+/// [`UnauthorizedAccessException::OneTimePasswordsNotEnrolled`] for scopes of an administrator who has to enrol an
+/// authenticator app first, a [`ValidationException`] for a scope that the user does not have or the key cannot have,
+/// and for a wrong password, which is counted as at other changes that require it; `TooMany` after too many of these or
+/// new keys of the user, [`Conflict::TooManyApiKeys`], [`UnauthorizedAccessException::InvalidToken`] if the session has
+/// ended, and [`Conflict::Stale`] if the password or the role has changed since the request was authenticated, or all
+/// sessions of the user were ended: that may end all keys of the user.
 pub async fn create(
     store: &Store,
     principal: &Principal,
     new: CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
+    if principal.must_enrol && !new.scopes.is_empty() {
+        return Err(UnauthorizedAccessException::OneTimePasswordsNotEnrolled.into());
+    }
     check_scopes(principal.permissions, &new)?;
-    let owner = (principal.user.clone(), principal.permissions, epoch(store, principal).await?);
+    // before the password is proven, during which all sessions may be ended
+    let epoch = epoch(store, principal).await?;
+    let by = (principal.user_id(), principal.session().map(Session::id));
+    let proven = current_password::prove(store, by, Some(&new.current_password)).await?;
+    // each has an entry of the audit log, and another one when it is revoked
+    audit::count_recorded(store, "new_api_keys", Partition::User(principal.user_id().0)).await?;
+    let (user_id, role, permissions) = (principal.user.id, principal.user.role, principal.permissions);
+    let owner = Owner { user_id, role, permissions, proven, epoch };
     let write = store.database().write((store.mailing(), owner, new), async |work, (mailing, owner, new)| {
         create_in(work, mailing, owner, new).await
     });
@@ -98,16 +128,17 @@ async fn epoch(store: &Store, principal: &Principal) -> Result<Option<i64>, Fail
 async fn create_in(
     work: &mut UnitOfWork,
     mailing: &Mailing,
-    (owner, permissions, epoch): &(User, Permissions, Option<i64>),
+    owner: &Owner,
     new: &CreateApiKey,
 ) -> Result<CreatedApiKey, Failure> {
-    let user = users::lock_not_erased(work, owner.id).await?;
-    let is_same_epoch = SessionRepository(work).epoch(user.id).await? == *epoch;
-    if !is_same_epoch || (&user.password_hash, user.role) != (&owner.password_hash, owner.role) {
+    let user = users::lock_not_erased(work, owner.user_id).await?;
+    let is_same_epoch = SessionRepository(work).epoch(user.id).await? == owner.epoch;
+    let is_proven = user.password_hash.as_ref() == Some(&owner.proven);
+    if !is_same_epoch || !is_proven || user.role != owner.role {
         return Err(Conflict::Stale.into());
     }
     let current = StaffRoleRepository(work).permissions_of(&user).await?;
-    check_scopes(permissions.intersection(current), new)?;
+    check_scopes(owner.permissions.intersection(current), new)?;
     if ApiKeyRepository::count(work, user.id).await? >= MAX_API_KEYS {
         return Err(Conflict::TooManyApiKeys.into());
     }
@@ -129,7 +160,7 @@ async fn create_in(
     };
     work.insert(&api_key).await?;
     work.record_api_key(SecurityAction::ApiKeyCreated, api_key.id);
-    write_security_notice(work, mailing, "api_key_created", (user.id, &user.email)).await?;
+    write_security_notice(work, mailing, SecurityNotice::ApiKeyCreated, (user.id, &user.email)).await?;
     Ok(CreatedApiKey { api_key, text })
 }
 

@@ -6,9 +6,10 @@ use utoipa::ToSchema;
 
 use super::users::lock_not_erased;
 use super::{authentication, sessions, tokens};
-use crate::application::emails::accounts::{are_sent, write_notice, write_security_notice};
+use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
+use crate::domain::email::SecurityNotice;
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::domain::user_token::TokenPurpose;
@@ -64,7 +65,7 @@ pub(super) async fn begin_change(
 ) -> Result<(), Failure> {
     work.record(SecurityAction::EmailChangeRequested, Some(user.id));
     tokens::issue(work, mailing, (user.id, TokenPurpose::EmailChange), email).await?;
-    write_notice(work, &mailing.terms, "email_change_requested", (user.id, &user.email)).await
+    write_security_notice(work, mailing, SecurityNotice::EmailChangeRequested, (user.id, &user.email)).await
 }
 
 /// Verifies the address to which a token was sent. The token of a change makes it the address of the account, and
@@ -120,7 +121,7 @@ async fn verify_in(
     let mut ended = None;
     if token.purpose == TokenPurpose::EmailChange {
         let former = std::mem::replace(&mut user.email, token.email);
-        write_security_notice(work, mailing, "email_changed", (user.id, &former)).await?;
+        write_security_notice(work, mailing, SecurityNotice::EmailChanged, (user.id, &former)).await?;
         work.record(SecurityAction::EmailChanged, Some(user.id));
         // those that were sent to the former address
         UserTokenRepository::end_all_of(work, user.id).await?;

@@ -61,9 +61,9 @@ impl Grantable {
         if self.0.includes(permissions) {
             return Ok(());
         }
-        let missing = permissions.iter().find(|&permission| !self.0.contains(permission));
-        let refusal = missing.map(UnauthorizedAccessException::MissingPermission);
-        Err(refusal.unwrap_or(UnauthorizedAccessException::NotAllowed).into())
+        UnauthorizedAccessException::check_permissions(self.0, permissions.iter())?;
+        // what is missing has no name: the permissions of later versions
+        Err(UnauthorizedAccessException::NotAllowed.into())
     }
 
     /// Fails unless what a user may do as an administrator can be given and taken away.

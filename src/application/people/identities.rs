@@ -10,13 +10,12 @@ use crate::domain::audit::SecurityAction;
 use crate::domain::email::{is_email, is_same_mailbox};
 use crate::domain::events::UserRegistered;
 use crate::domain::feature_flag::EvaluationContext;
+use crate::domain::permission::Permissions;
 use crate::domain::user::{Role, User};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::guards::{IssuerToken, Means, Principal};
 use crate::infrastructure::middleware::jwt::{Claims, TrustedIssuer};
-use crate::infrastructure::repositories::{
-    IdentityRepository, StaffRoleRepository, UnitOfWork, UserRepository, current_trace,
-};
+use crate::infrastructure::repositories::{IdentityRepository, UnitOfWork, UserRepository, current_trace};
 
 /// Why the subject of a valid token is no user and does not become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +73,7 @@ pub(super) async fn by_text(
         None => link_now(store, &token, &claims).await?,
     };
     match found {
-        Ok(user) => by_user(store, user, token).await.map(Some),
+        Ok(user) => Ok(Some(by_user(user, token))),
         Err(refusal) => {
             log_refusal(&refusal);
             Ok(None)
@@ -95,10 +94,7 @@ pub(super) async fn by_token(store: &Store, token: &IssuerToken) -> Result<Optio
     if token.expires_at <= store.now() {
         return Ok(None);
     }
-    match linked(store, token).await? {
-        Some(user) => by_user(store, user, token.clone()).await.map(Some),
-        None => Ok(None),
-    }
+    Ok(linked(store, token).await?.map(|user| by_user(user, token.clone())))
 }
 
 /// Returns the user to whom the subject of a token is linked, with the version of the user's data.
@@ -107,11 +103,10 @@ async fn linked(store: &Store, token: &IssuerToken) -> Result<Option<(User, i64)
     Ok(IdentityRepository(&mut connection).user(&token.provider, &token.subject).await?)
 }
 
-/// Returns a user, at a version of the user's data, with a token of the issuer.
-async fn by_user(store: &Store, user: (User, i64), token: IssuerToken) -> Result<Principal, Failure> {
-    let mut connection = store.database().read().await?;
-    let permissions = StaffRoleRepository(&mut connection).permissions_of(&user.0).await?;
-    Ok(Principal::new(user, Means::IssuerToken(token), permissions))
+/// Returns a user, at a version of the user's data, with a token of the issuer, by which an administrator has no
+/// permission.
+fn by_user(user: (User, i64), token: IssuerToken) -> Principal {
+    Principal::new(user, Means::IssuerToken(token), Permissions::NONE)
 }
 
 /// Returns the e-mail address of a token, which the issuer must state to be verified.

@@ -11,7 +11,6 @@
 use std::net::IpAddr;
 
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
 
 use super::known_devices;
 use crate::application::Store;
@@ -67,17 +66,17 @@ pub(super) async fn begin<'a>(
     let from = client.address.map(network);
     let wanted = match (known, from) {
         (Some((device, user)), _) => [
-            Some(("failed_log_ins_device", account_and_address, digest(&[&device]))),
+            Some(("failed_log_ins_device", account_and_address, Partition::digest(&[&device]))),
             Some(("failed_log_ins_devices", account, user)),
             None,
         ],
         (None, from) => [
             from.map(|from| {
-                let both = digest(&[email.as_bytes(), from.to_string().as_bytes()]);
+                let both = Partition::digest(&[email.as_bytes(), from.to_string().as_bytes()]);
                 ("failed_log_ins", account_and_address, both)
             }),
             from.map(|from| ("failed_log_ins_address", address, Partition::Address(from))),
-            Some(("failed_log_ins_account", account, digest(&[email.as_bytes()]))),
+            Some(("failed_log_ins_account", account, Partition::digest(&[email.as_bytes()]))),
         ],
     };
 
@@ -92,7 +91,7 @@ pub(super) async fn begin_in_session(
 ) -> Result<Attempt<'_>, Failure> {
     let LogInLimits { account_and_address, account, .. } = store.log_in_limits;
     let user = Partition::User(user_id.0);
-    let session = session_id.map_or(user, |id| digest(&[id.0.as_bytes()]));
+    let session = session_id.map_or(user, |id| Partition::digest(&[id.0.as_bytes()]));
     let wanted = [
         Some(("failed_log_ins_session", account_and_address, session)),
         Some(("failed_log_ins_sessions", account, user)),
@@ -145,12 +144,4 @@ fn network(address: IpAddr) -> IpAddr {
         Partition::Address(network) => network,
         Partition::User(_) | Partition::ApiKeysOf(_) | Partition::Digest(_) => address,
     }
-}
-
-/// The partition of a text, whose content is not kept.
-pub(super) fn digest(parts: &[&[u8]]) -> Partition {
-    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
-    let mut beginning = [0; 16];
-    beginning.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
-    Partition::Digest(beginning)
 }

@@ -6,6 +6,7 @@ pub mod api_keys;
 pub mod authentication;
 pub mod birth_dates;
 pub mod common_passwords;
+mod current_password;
 pub mod email_addresses;
 pub mod granting;
 mod identities;

@@ -3,27 +3,29 @@
 use crate::domain::ids::{NotificationId, UserId};
 use crate::domain::notification::Channel;
 use crate::domain::user::UserData;
-use crate::infrastructure::cache::{Inbox, NewestNotifications, Own, Private};
+use crate::infrastructure::cache::{Inbox, NewestNotifications, Own, Private, ReadStatus, Served};
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{DEFAULT_LIMIT, NotificationFilter, NotificationRepository};
 
 use crate::application::Store;
 
 /// Returns a page of the notifications in the app of the user who sends the request: all of them, or the unread ones.
-/// Only the first page of the default length is kept.
+/// Only the first page of the default length is kept, and comes with what came of its read.
 pub async fn inbox(
     store: &Store,
     data: UserData,
     key: NewestNotifications,
     limit: usize,
     cursor: Option<&str>,
-) -> Result<Private<Inbox>, Failure> {
+) -> Result<(Private<Inbox>, Option<ReadStatus>), Failure> {
     if cursor.is_none() && limit == DEFAULT_LIMIT {
-        return Ok(store.infrastructure.caches.own().notification.value(&Own { data, key }).await?.0);
+        let Served { value, status, .. } =
+            store.infrastructure.caches.own().notification.served(&Own { data, key }).await?;
+        return Ok((value, Some(status)));
     }
     let filter =
         NotificationFilter { user_id: data.user_id, channel: Some(Channel::InApp), unread: key.unread };
-    Ok(Private::new(Inbox::read(store.database(), &filter, limit, cursor).await?))
+    Ok((Private::new(Inbox::read(store.database(), &filter, limit, cursor).await?), None))
 }
 
 /// Marks one notification of a user as read.

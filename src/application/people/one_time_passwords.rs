@@ -6,10 +6,11 @@ use utoipa::ToSchema;
 
 use super::granting::{Grantable, Granter};
 use super::second_factor::{self, Refusal, SecondFactor};
-use super::{profile, sessions, users};
+use super::{current_password, sessions, users};
 use crate::application::emails::accounts::write_security_notice;
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
+use crate::domain::email::SecurityNotice;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::one_time_password::{
     OneTimePasswords, RECOVERY_CODE_BYTES, RECOVERY_CODES, SECRET_BYTES, otpauth_uri, recovery_code_hash,
@@ -63,6 +64,14 @@ pub struct Enrolment {
     pub otpauth_uri: String,
 }
 
+/// An app that was enrolled.
+pub struct ConfirmedTotp {
+    /// The recovery codes.
+    pub recovery_codes: Vec<String>,
+    /// The new token of the session that sent the code; `None` if the session has ended meanwhile.
+    pub token: Option<String>,
+}
+
 /// Gives a user a secret, in place of one that was not confirmed. Logging in does not require a code yet.
 ///
 /// # Errors
@@ -74,7 +83,7 @@ pub async fn begin(
     request: BeginTotp,
 ) -> Result<Enrolment, Failure> {
     let by = (user_id, Some(session_id));
-    let proven = profile::prove(store, by, Some(&request.current_password)).await?;
+    let proven = current_password::prove(store, by, Some(&request.current_password)).await?;
     let write = store.database().write((store.mailing(), user_id, proven), async |work, given| {
         let (mailing, user_id, proven) = given;
         let user = lock_proven(work, *user_id, proven).await?;
@@ -90,7 +99,8 @@ pub async fn begin(
 }
 
 /// Enrols the app that shows this code: from now on logging in requires one. Ends all other sessions of the user, and
-/// returns the recovery codes. Wrong codes are counted as at logging in.
+/// gives that of the request another token: an administrator may do more by it than before. Wrong codes are counted as
+/// at logging in.
 ///
 /// # Errors
 ///
@@ -101,7 +111,7 @@ pub async fn confirm(
     user_id: UserId,
     token_hash: Vec<u8>,
     request: ConfirmTotp,
-) -> Result<Vec<String>, Failure> {
+) -> Result<ConfirmedTotp, Failure> {
     let given = (store.mailing(), user_id, token_hash, request.one_time_password);
     let write = store.database().write(given, async |work, (mailing, user_id, token_hash, code)| {
         let mut user = users::lock_not_erased(work, *user_id).await?;
@@ -116,13 +126,15 @@ pub async fn confirm(
         user.totp_since = Some(work.now());
         work.update(&mut user).await?;
         work.record(SecurityAction::OneTimePasswordsEnabled, Some(user.id));
-        let ended = sessions::end_others(work, user.id, Some(token_hash)).await?;
-        write_security_notice(work, mailing, "one_time_passwords_enabled", (user.id, &user.email)).await?;
-        Ok::<_, Failure>(Ok((ended, new_recovery_codes(work, user.id).await?)))
+        let session = (user.id, token_hash.as_slice());
+        let (ended, token) = sessions::rotate(work, &mailing.key, session).await?;
+        write_security_notice(work, mailing, SecurityNotice::OneTimePasswordsEnabled, (user.id, &user.email))
+            .await?;
+        Ok::<_, Failure>(Ok((ended, token, new_recovery_codes(work, user.id).await?)))
     });
-    let (ended, codes) = write.await?.map_err(Refusal::of_request)?;
-    sessions::end_in_redis(store, &ended).await;
-    Ok(codes)
+    let (ended, token, recovery_codes) = write.await?.map_err(Refusal::of_request)?;
+    let goes_on = store.sessions().end_in_redis(&ended).await;
+    Ok(ConfirmedTotp { recovery_codes, token: goes_on.then_some(token) })
 }
 
 /// Gives a user new recovery codes, in place of all earlier ones.
@@ -177,7 +189,7 @@ async fn with_both_factors(
     action: Action,
 ) -> Result<Vec<String>, Failure> {
     let BothFactors { current_password, one_time_password, recovery_code } = request;
-    let proven = profile::prove(store, (user_id, Some(session_id)), Some(&current_password)).await?;
+    let proven = current_password::prove(store, (user_id, Some(session_id)), Some(&current_password)).await?;
     let given =
         (store.mailing(), user_id, proven, SecondFactor::of(one_time_password, recovery_code), action);
     let write = store.database().write(given, async |work, (mailing, user_id, proven, factor, action)| {
@@ -192,7 +204,7 @@ async fn with_both_factors(
             Action::ReplaceCodes => {
                 work.record(SecurityAction::RecoveryCodesReplaced, Some(user.id));
                 let to = (user.id, user.email.as_str());
-                write_security_notice(work, mailing, "recovery_codes_replaced", to).await?;
+                write_security_notice(work, mailing, SecurityNotice::RecoveryCodesReplaced, to).await?;
                 new_recovery_codes(work, user.id).await.map(Ok)
             }
         }
@@ -220,7 +232,8 @@ pub(super) async fn remove(
         return Ok(false);
     }
     work.record(SecurityAction::OneTimePasswordsDisabled, Some(user.id));
-    write_security_notice(work, mailing, "one_time_passwords_disabled", (user.id, &user.email)).await?;
+    write_security_notice(work, mailing, SecurityNotice::OneTimePasswordsDisabled, (user.id, &user.email))
+        .await?;
     Ok(true)
 }
 

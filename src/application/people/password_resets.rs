@@ -5,6 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::common_passwords::check_password;
 use super::users::lock_not_erased;
@@ -12,6 +13,8 @@ use super::{known_devices, one_time_passwords, second_factor, sessions, tokens};
 use crate::application::emails::accounts::{are_sent, write_security_notice};
 use crate::application::{Mailing, Store};
 use crate::domain::audit::SecurityAction;
+use crate::domain::email::SecurityNotice;
+use crate::domain::ids::UserId;
 use crate::domain::user::{Role, User};
 use crate::domain::user_token::TokenPurpose;
 use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest};
@@ -68,17 +71,35 @@ pub async fn request(store: &Store, request: RequestPasswordReset) -> Result<(),
     Ok(())
 }
 
-async fn send(store: &Store, request: RequestPasswordReset) -> Result<(), Failure> {
-    let write = store.database().write((store.mailing(), request), async |work, (mailing, request)| {
-        send_in(work, mailing, &request.email).await
-    });
-    match write.await {
+/// Sends a token to the address of an account, if there is one and its owner may have one more e-mail.
+///
+/// Without an e-mail, the same is read and nothing is written, whether there is an account or not: the responses of
+/// other requests at that time say nothing either.
+pub async fn send(store: &Store, request: RequestPasswordReset) -> Result<(), Failure> {
+    match send_to_owner(store, request).await {
         // the owner has as many e-mails as they may have
         Err(failure) if matches!(failure.downcast_ref(), Some(RejectedRequest::TooManyEmails { .. })) => {
             Ok(())
         }
         sent => sent,
     }
+}
+
+async fn send_to_owner(store: &Store, request: RequestPasswordReset) -> Result<(), Failure> {
+    let mut connection = store.database().read().await?;
+    let owner = UserRepository(&mut connection).by_email(&request.email).await?;
+    let user_id = owner.as_ref().map_or(UserId(Uuid::nil()), |owner| owner.id);
+    let token = (user_id, TokenPurpose::PasswordReset);
+    tokens::check_limit(&mut connection, store.now(), token).await?;
+    drop(connection);
+    if owner.is_none() {
+        return Ok(());
+    }
+
+    let write = store.database().write((store.mailing(), request), async |work, (mailing, request)| {
+        send_in(work, mailing, &request.email).await
+    });
+    write.await
 }
 
 async fn send_in(work: &mut UnitOfWork, mailing: &Mailing, email: &str) -> Result<(), Failure> {
@@ -115,7 +136,8 @@ pub async fn reset(store: &Store, request: ResetPassword) -> Result<String, Fail
             ApiKeyRepository::remove_all_of(work, user.id).await?;
             user.password_hash = Some(hash.clone());
             work.record(SecurityAction::PasswordReset, Some(user.id));
-            write_security_notice(work, mailing, "password_changed", (user.id, &user.email)).await?;
+            write_security_notice(work, mailing, SecurityNotice::PasswordChanged, (user.id, &user.email))
+                .await?;
             work.update(&mut user).await?;
             UserTokenRepository::end_all_of(work, user.id).await?;
             Ok::<_, Failure>(SessionRepository::end_all_of(work, user.id).await?)

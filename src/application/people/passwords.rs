@@ -83,11 +83,10 @@ impl Passwords {
 
     /// Computes `permits` hashes at once; a further one waits for at most `permit_timeout`.
     pub fn bounded(ids: Arc<dyn IdSource>, cost: Params, permits: usize, permit_timeout: Duration) -> Self {
-        let (memory, iterations, lanes) = (cost.m_cost(), cost.t_cost(), cost.p_cost());
         Self {
             ids,
+            dummy_hash: dummy_of(&cost).into(),
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, cost),
-            dummy_hash: format!("$argon2id$v=19$m={memory},t={iterations},p={lanes}${DUMMY}").into(),
             permits: Arc::new(Semaphore::new(permits)),
             permit_timeout,
             running: Arc::default(),
@@ -139,19 +138,31 @@ impl Passwords {
         hash.await?.map_err(|error| Technical::internal(error).into())
     }
 
-    /// Returns whether a hash is that of a password, which costs what the hash did. Without a hash it is `false`, at
-    /// the cost of a new one.
+    /// Returns whether a hash is that of a password; without a hash it is `false`. It costs as much as a new hash, or
+    /// as the stored one if that costs more.
     pub async fn matches(&self, password: &SecretString, hash: Option<&str>) -> Result<bool, Failure> {
-        let (password, stored) = (normalize(password), hash.map(str::to_owned));
-        let (argon2, dummy_hash) = (self.argon2.clone(), Arc::clone(&self.dummy_hash));
+        let (password, argon2) = (normalize(password), self.argon2.clone());
+        let stored = hash.and_then(|hash| PasswordHash::new(hash).ok());
+        let exists = stored.is_some();
+        let verified = self.verified(stored);
         self.compute(move || {
-            let stored = stored.and_then(|hash| PasswordHash::new(&hash).ok());
-            let exists = stored.is_some();
-            let Some(hash) = stored.or_else(|| PasswordHash::new(&dummy_hash).ok()) else { return false };
             let password = password.expose_secret().as_bytes();
-            argon2.verify_password(password, &hash).is_ok() && exists
+            let is_right = |hash: &PasswordHash| argon2.verify_password(password, hash).is_ok();
+            let found: Vec<bool> = verified.iter().map(is_right).collect();
+            exists && found.first() == Some(&true)
         })
         .await
+    }
+
+    /// Returns the hashes that a check of a password verifies: the stored one or, if there is none, one that no known
+    /// password has. After a stored one that is cheaper than new ones comes another for the rest of the cost: its owner
+    /// has not logged in since the cost was raised, and the time must not tell that there is an account.
+    fn verified(&self, stored: Option<PasswordHash>) -> Vec<PasswordHash> {
+        let cost = self.argon2.params();
+        let rest = stored.as_ref().and_then(|stored| rest_of(cost, &Params::try_from(stored).ok()?));
+        let first = stored.or_else(|| PasswordHash::new(&self.dummy_hash).ok());
+        let second = rest.and_then(|rest| PasswordHash::new(&dummy_of(&rest)).ok());
+        first.into_iter().chain(second).collect()
     }
 
     /// Returns whether a hash was computed with the algorithm and the cost of today.
@@ -191,6 +202,24 @@ impl Passwords {
         });
         Ok(done.await.map_err(Technical::internal)?)
     }
+}
+
+/// Returns a hash of this cost that no known password has.
+fn dummy_of(cost: &Params) -> String {
+    let (memory, iterations, lanes) = (cost.m_cost(), cost.t_cost(), cost.p_cost());
+    format!("$argon2id$v=19$m={memory},t={iterations},p={lanes}${DUMMY}")
+}
+
+/// Returns what a stored hash costs less than a new one; `None` if it costs as much, or more.
+fn rest_of(cost: &Params, stored: &Params) -> Option<Params> {
+    let rest = work_of(cost).checked_sub(work_of(stored))?;
+    let memory = u32::try_from(rest / u64::from(cost.t_cost())).ok()?;
+    Params::new(memory, cost.t_cost(), 1, None).ok()
+}
+
+/// Returns the work of a hash: the memory that it passes over, in KiB.
+fn work_of(cost: &Params) -> u64 {
+    u64::from(cost.m_cost()) * u64::from(cost.t_cost())
 }
 
 /// Returns the salt of a hash, which only a new password changes.
@@ -246,6 +275,31 @@ mod tests {
         assert_eq!((salt_of(&renewed), salt_of("")), (Some(vec![7; 16]), None));
         assert_eq!(passwords.renewed(&password, &weaker).await.unwrap().as_ref(), Some(&renewed));
         assert_eq!(passwords.renewed(&password, &renewed).await.unwrap(), None);
+        for (password, right) in [(password, true), ("correct house".into(), false), ("".into(), false)] {
+            assert_eq!(passwords.matches(&password, Some(&weaker)).await.unwrap(), right);
+        }
+    }
+
+    #[test]
+    fn a_check_does_the_work_of_a_new_hash_with_a_cheaper_one_and_with_none() {
+        let costs = [(8, 1), (4_096, 3), (7_168, 5), (19_456, 2), (47_104, 1), (47_104, 2), (1_048_576, 100)];
+        let costs = costs.map(|(memory, iterations)| Params::new(memory, iterations, 1, None).unwrap());
+        let work = |verified: &[PasswordHash]| -> u64 {
+            verified.iter().map(|hash| work_of(&Params::try_from(hash).unwrap())).sum()
+        };
+        for cost in &costs {
+            let passwords = Passwords::new(Context::system().ids, cost.clone());
+            assert_eq!(work(&passwords.verified(None)), work_of(cost));
+            for old in &costs {
+                let stored = PasswordHash::new(&dummy_of(old)).unwrap();
+                let verified = passwords.verified(Some(stored.clone()));
+                assert_eq!(verified.first(), Some(&stored), "the stored one decides");
+                let (done, wanted) = (work(&verified), work_of(cost).max(work_of(old)));
+                // no hash has less memory than Argon2 allows
+                let least = u64::from(Params::MIN_M_COST) * u64::from(cost.t_cost());
+                assert!(done <= wanted && wanted - done < least, "{old:?} before {cost:?}: {done}");
+            }
+        }
     }
 
     #[tokio::test]

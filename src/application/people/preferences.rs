@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::domain::ids::UserId;
 use crate::domain::money::Currency;
 use crate::domain::user::{Preferences, UserData};
-use crate::infrastructure::cache::{Own, Private};
+use crate::infrastructure::cache::{Own, Private, Served};
 use crate::infrastructure::exceptions::Failure;
 use crate::infrastructure::repositories::{PreferencesRepository, UnitOfWork};
 
@@ -29,9 +29,9 @@ pub struct ReplacePreferences {
 }
 
 /// Returns the preferences of the user who sends the request.
-pub async fn preferences(store: &Store, data: UserData) -> Result<Private<Preferences>, Failure> {
+pub async fn preferences(store: &Store, data: UserData) -> Result<Served<Private<Preferences>>, Failure> {
     let cache = &store.infrastructure.caches.own().user_preference;
-    Ok(cache.value(&Own { data, key: () }).await?.0)
+    Ok(cache.served(&Own { data, key: () }).await?)
 }
 
 /// Replaces the preferences of a user.

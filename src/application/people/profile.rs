@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::audit::SecurityAction;
+use crate::domain::email::SecurityNotice;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::user::{User, session_id};
 use crate::infrastructure::exceptions::{
@@ -19,9 +20,14 @@ use crate::infrastructure::repositories::{
 use super::birth_dates::check_birth_date;
 use super::common_passwords::check_password;
 use super::granting::Granter;
-use super::{email_addresses, known_devices, log_in_limits, second_factor, sessions, tokens, users};
-use crate::application::emails::accounts::{are_sent, write_security_notice};
+use super::{current_password, email_addresses, known_devices, second_factor, sessions, tokens, users};
+use crate::application::emails::accounts::{addresses_of, are_sent, write_security_notice};
 use crate::application::{Mailing, Store, check_version};
+
+/// The name of the limit of e-mails to an address that users name as their new one.
+const NEW_ADDRESSES: &str = "emails_to_address";
+/// The name of the limit of erasures of accounts whose address is not verified.
+const ERASURES: &str = "erasures_of_address";
 
 /// A partial update of an account: a member that is omitted keeps its value.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -84,7 +90,9 @@ pub async fn update(
     let proven = if change.requires_session() {
         let token_hash = owner.token_hash.as_deref().ok_or(UnauthorizedAccessException::SessionRequired)?;
         let session_id = Some(session_id(token_hash));
-        let proven = prove(store, (owner.user_id, session_id), change.current_password.as_ref()).await?;
+        let proven =
+            current_password::prove(store, (owner.user_id, session_id), change.current_password.as_ref())
+                .await?;
         check_new(store, owner.user_id, &change).await?;
         Some(proven)
     } else {
@@ -121,7 +129,7 @@ async fn check_new(store: &Store, user_id: UserId, change: &UpdateAccount) -> Re
     }
     let sends = *email != user.email && are_sent(&mut connection, &store.terms).await?;
     drop(connection);
-    if sends { tokens::check_recipient(store, email).await } else { Ok(()) }
+    if sends { tokens::check_recipient(store, NEW_ADDRESSES, email).await } else { Ok(()) }
 }
 
 /// A request to erase the own account.
@@ -134,25 +142,52 @@ pub struct EraseAccount {
 }
 
 /// Erases the account of a user who proves to know its password; see [`users::erase`].
+///
+/// # Errors
+///
+/// Also `TooManyEmails`, if accounts of an address that is not verified are erased too often.
 pub async fn erase(
     store: &Store,
     (user_id, session_id): (UserId, Option<SessionId>),
     request: EraseAccount,
 ) -> Result<(), Failure> {
     let user: Option<User> = store.database().read().await?.find(user_id).await?;
-    let proven = match user.ok_or(UserNotFoundException { id: user_id })?.password_hash {
-        Some(_) => Some(prove(store, (user_id, session_id), request.current_password.as_ref()).await?),
+    let user = user.ok_or(UserNotFoundException { id: user_id })?;
+    let proven = match user.password_hash {
+        Some(_) => Some(
+            current_password::prove(store, (user_id, session_id), request.current_password.as_ref()).await?,
+        ),
         None => None,
     };
+    check_erasures(store, &user).await?;
 
-    let erase = store.database().write((user_id, proven), async |work, (user_id, proven)| {
+    let given = (user_id, proven, store.mailing());
+    let erase = store.database().write(given, async |work, (user_id, proven, mailing)| {
         let user = users::find_not_erased(work, *user_id).await?;
         if user.password_hash != *proven {
             return Err(Conflict::Stale.into());
         }
-        users::erase_in(work, Granter::Unlimited, *user_id).await
+        users::erase_in(work, mailing, Granter::Unlimited, *user_id).await
     });
     sessions::end_in_redis(store, &erase.await?).await;
+    Ok(())
+}
+
+/// Counts an erasure for each address of a user that may be someone else's, if the store sends e-mails. Fails if there
+/// were too many in the last hour: with an account, the e-mails are removed by which further ones to its address are
+/// limited, and who registers with the address of someone else must not send it more by erasing each account.
+async fn check_erasures(store: &Store, user: &User) -> Result<(), Failure> {
+    let mut connection = store.database().read().await?;
+    if !are_sent(&mut connection, &store.terms).await? {
+        return Ok(());
+    }
+    let addresses = addresses_of(&mut connection, user).await?;
+    drop(connection);
+    for address in addresses {
+        if address.is_unverified {
+            tokens::check_recipient(store, ERASURES, &address.email).await?;
+        }
+    }
     Ok(())
 }
 
@@ -162,27 +197,6 @@ struct Hashes {
     proven: Option<String>,
     /// The hash of the new password.
     new: Option<String>,
-}
-
-/// Returns the stored hash of a user's password, and fails if `password` is not the user's. Attempts are counted for
-/// the session of the request, if it has one.
-pub(super) async fn prove(
-    store: &Store,
-    (user_id, session_id): (UserId, Option<SessionId>),
-    password: Option<&SecretString>,
-) -> Result<String, Failure> {
-    let fault = |fault| ValidationException::one("/current_password", fault);
-    let password = password.ok_or_else(|| fault(Fault::Required))?;
-    let user = store.database().read().await?.find::<User>(user_id).await?;
-    let user = user.ok_or(UserNotFoundException { id: user_id })?;
-    let _permit = store.passwords.begin(None, &user.email)?;
-    let attempt = log_in_limits::begin_in_session(store, (user_id, session_id)).await?;
-    let hash = user.password_hash;
-    let matches = attempt.outcome(store.passwords.matches(password, hash.as_deref())).await?;
-    if !matches {
-        sessions::record(store, SecurityAction::PasswordRefused, Some(user_id)).await?;
-    }
-    Ok(hash.filter(|_| matches).ok_or_else(|| fault(Fault::WrongPassword))?)
 }
 
 /// Returns the user after a change, the sessions that it ended, and the new token of the session that sends it.
@@ -202,7 +216,7 @@ async fn apply(
     if let Some(hash) = &hashes.new {
         user.password_hash = Some(hash.clone());
         work.record(SecurityAction::PasswordChanged, Some(user.id));
-        write_security_notice(work, mailing, "password_changed", (user.id, &user.email)).await?;
+        write_security_notice(work, mailing, SecurityNotice::PasswordChanged, (user.id, &user.email)).await?;
         // who knew the former password may have requested or created them
         UserTokenRepository::end_all_of(work, user.id).await?;
         ApiKeyRepository::remove_all_of(work, user.id).await?;

@@ -1,13 +1,16 @@
 //! The second factor of a user with one-time passwords: a code of the authenticator app, or a recovery code.
 //!
 //! Each code is used once: the database accepts only that of a later step. Wrong codes are counted for the user, in the
-//! transaction that checks them, and delay further ones; a recovery code is accepted all the same.
+//! transaction that checks them, and delay further ones; a recovery code is accepted all the same. The code that was
+//! used last is refused and not counted: the owner may have sent it twice, and a stranger who guesses it learns a code
+//! that no one can use any more.
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::application::Mailing;
 use crate::application::emails::accounts::write_security_notice;
 use crate::domain::audit::SecurityAction;
+use crate::domain::email::SecurityNotice;
 use crate::domain::ids::UserId;
 use crate::domain::one_time_password::{OneTimePasswords, matching_step, recovery_code_hash};
 use crate::domain::time::later;
@@ -97,7 +100,8 @@ pub(super) async fn verify(
 }
 
 /// Uses a code, which is right and was not used before, of a user whose row is locked. A wrong one is counted, and
-/// after too many of them none is accepted for some time.
+/// after too many of them none is accepted for some time. The one that was used last is refused like a wrong one, and
+/// not counted.
 pub(super) async fn use_code(
     work: &mut UnitOfWork,
     mailing: &Mailing,
@@ -116,12 +120,17 @@ pub(super) async fn use_code(
     {
         return Ok(Ok(()));
     }
+    if step == Some(known.last_step) {
+        work.record(SecurityAction::OneTimePasswordRefused, Some(user.id));
+        return Ok(Err(Refusal::WrongCode));
+    }
     let delay = known.delay_after_failure().map(jiff::SignedDuration::from_mins);
     OneTimePasswordRepository::count_failure(work, user.id, delay.map(|delay| later(now, delay))).await?;
     work.record(SecurityAction::OneTimePasswordRefused, Some(user.id));
     // of an app that is being enrolled the notice would be wrong: no one has logged in with its codes
     if user.totp_since.is_some() && delay.is_some() && known.blocked_until.is_none() {
-        write_security_notice(work, mailing, "one_time_passwords_refused", (user.id, &user.email)).await?;
+        write_security_notice(work, mailing, SecurityNotice::OneTimePasswordsRefused, (user.id, &user.email))
+            .await?;
     }
     Ok(Err(Refusal::WrongCode))
 }
@@ -143,7 +152,8 @@ async fn use_recovery_code(
     let hash = recovery_code_hash(code.expose_secret());
     if OneTimePasswordRepository::use_recovery_code(work, user.id, &hash).await? {
         work.record(SecurityAction::RecoveryCodeUsed, Some(user.id));
-        write_security_notice(work, mailing, "recovery_code_used", (user.id, &user.email)).await?;
+        write_security_notice(work, mailing, SecurityNotice::RecoveryCodeUsed, (user.id, &user.email))
+            .await?;
         return Ok(Ok(()));
     }
     work.record(SecurityAction::OneTimePasswordRefused, Some(user.id));

@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 
 use crate::domain::audit::SecurityAction;
 use crate::domain::ids::{CartId, SessionId, UserId};
-use crate::domain::user::{Role, Session, User, token_hash};
+use crate::domain::user::{Session, User, token_hash};
 use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::guards::{Means, Principal};
-use crate::infrastructure::middleware::{BegunSession, Ending, SessionStore};
+use crate::infrastructure::middleware::{BegunSession, Ending, Partition, SessionStore};
 use crate::infrastructure::repositories::{
     ApiKeyRepository, EndedSessions, SessionRepository, SigningKey, UnitOfWork, UserRepository,
     UserTokenRepository,
@@ -25,7 +25,7 @@ use super::second_factor::{self, Refusal, SecondFactor};
 use super::session_tokens;
 use crate::application::emails::accounts::are_sent;
 use crate::application::selling::cart;
-use crate::application::{Mailing, Store};
+use crate::application::{Mailing, Store, audit};
 use crate::domain::time::{earlier, later};
 
 /// The least time between two recorded uses of a session.
@@ -77,12 +77,8 @@ pub async fn log_in(
     // before an attempt counts, or a one-time password is used
     store.sessions().check().await?;
     let _permit = store.passwords.begin(client.address, &request.email)?;
-    let found = UserRepository(&mut store.database().read().await?).by_email(&request.email).await?;
+    let (found, is_hidden) = by_address(store, &request.email).await?;
     let user_id = found.as_ref().map(|user| user.id);
-    let is_hidden = match &found {
-        Some(user) => is_hidden(store, user).await?,
-        None => false,
-    };
     let attempt = log_in_limits::begin(store, &request.email, found.as_ref(), client).await?;
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
     // a hidden one is as one with a wrong password
@@ -90,7 +86,7 @@ pub async fn log_in(
         async { Ok(store.passwords.matches(&request.password, hash.as_deref()).await? && !is_hidden) };
     let matches = attempt.outcome(check).await?;
     let (Some(user), Some(hash), true) = (found, hash, matches) else {
-        record(store, SecurityAction::LogInRefused, user_id).await?;
+        record_refused(store, user_id).await?;
         return Err(UnauthorizedAccessException::WrongCredentials.into());
     };
 
@@ -114,7 +110,7 @@ pub async fn log_in(
         matches!(failure.downcast_ref(), Some(UnauthorizedAccessException::WrongCredentials))
     };
     if created.as_ref().is_err_and(is_refused) {
-        record(store, SecurityAction::LogInRefused, user_id).await?;
+        record_refused(store, user_id).await?;
     }
     let (begun, token, user) = created?;
     store.sessions().keep(&begun).await?;
@@ -124,14 +120,33 @@ pub async fn log_in(
     Ok(CreatedSession { token, session: begun.session, user, device })
 }
 
-/// Returns whether a customer may not log in yet: logging in to an account that was registered by someone else than the
-/// owner of the address would say that the address had no account.
-async fn is_hidden(store: &Store, user: &User) -> Result<bool, Failure> {
-    let is_open = user.email_verified_at.is_some() || user.role != Role::Customer;
-    if is_open || !store.terms.accounts.hide_registered_addresses {
-        return Ok(false);
-    }
-    are_sent(&mut store.database().read().await?, &store.terms).await
+/// Returns the user with an e-mail address, and whether the user is a customer who may not log in yet: logging in to an
+/// account that was registered by someone else than the owner of the address would say that the address had no account.
+/// Takes the same queries for each address.
+async fn by_address(store: &Store, email: &str) -> Result<(Option<User>, bool), Failure> {
+    let mut connection = store.database().read().await?;
+    let found = UserRepository(&mut connection).by_email(email).await?;
+    // also for an unknown address: the time must not tell which are not verified
+    let hides =
+        store.terms.accounts.hide_registered_addresses && are_sent(&mut connection, &store.terms).await?;
+    let is_hidden = hides && found.as_ref().is_some_and(User::is_unverified_customer);
+    Ok((found, is_hidden))
+}
+
+/// Records that a user, or an address without an account, was refused: few of each user, and of all addresses without
+/// one together, which are as many as a stranger likes. The others are counted, which takes the same time.
+async fn record_refused(store: &Store, user_id: Option<UserId>) -> Result<(), Failure> {
+    let by = user_id.map_or(audit::STRANGERS, |id| Partition::User(id.0));
+    let is_recorded = audit::count_recorded(store, "recorded_log_ins", by).await.is_ok();
+    let write = store.database().write((user_id, is_recorded), async |work, &(user_id, is_recorded)| {
+        if is_recorded {
+            work.record(SecurityAction::LogInRefused, user_id);
+        } else {
+            work.count_unrecorded();
+        }
+        Ok(())
+    });
+    write.await
 }
 
 /// Records an action that changed nothing, such as an attempt with a wrong password.

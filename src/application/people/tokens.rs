@@ -3,28 +3,28 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::log_in_limits::digest;
 use crate::application::emails::accounts::write_token;
 use crate::application::{Mailing, Store};
 use crate::domain::email::email_key;
 use crate::domain::ids::UserId;
+use crate::domain::state::State;
 use crate::domain::time::later;
 use crate::domain::user::User;
 use crate::domain::user_token::{TokenPurpose, UserToken};
 use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, ValidationException};
-use crate::infrastructure::middleware::{Quota, RateLimit};
-use crate::infrastructure::repositories::{UnitOfWork, UserTokenRepository};
+use crate::infrastructure::middleware::{Partition, Quota, RateLimit};
+use crate::infrastructure::repositories::{Connection, UnitOfWork, UserTokenRepository};
 
 /// The most tokens of a user for one purpose in [`WINDOW`].
 const LIMIT: i64 = 5;
 /// The time in which tokens are counted.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
-/// The most e-mails to an address that users name as their new one, all users together, in [`RECIPIENT_WINDOW`].
+/// How often all users together may do something by which e-mails are sent to an address, in [`RECIPIENT_WINDOW`].
 const RECIPIENT_LIMIT: NonZeroU32 = NonZeroU32::new(5).unwrap();
-/// The time in which they are counted.
+/// The time in which it is counted.
 const RECIPIENT_WINDOW: Duration = Duration::from_hours(1);
 /// How long a token is kept. Tokens are counted for less than that, and valid for less or as long.
 pub(crate) const TOKEN_RETENTION: SignedDuration = SignedDuration::from_hours(24);
@@ -40,16 +40,36 @@ pub(super) async fn issue(
     (user_id, purpose): (UserId, TokenPurpose),
     email: &str,
 ) -> Result<(), Failure> {
-    check_limit(work, user_id, purpose).await?;
+    let now = work.now();
+    check_limit(work, now, (user_id, purpose)).await?;
+    issue_by(work, mailing, (user_id, purpose), (purpose.name(), email)).await
+}
+
+/// Issues a token to a user whose row is locked, and writes the e-mail of a kind to `email` that carries it. The caller
+/// limits how often.
+pub(super) async fn issue_by(
+    work: &mut UnitOfWork,
+    mailing: &Mailing,
+    (user_id, purpose): (UserId, TokenPurpose),
+    (kind, email): (&str, &str),
+) -> Result<(), Failure> {
     let token = UserTokenRepository::issue(work, &mailing.key, (user_id, purpose), email).await?;
-    write_token(work, &mailing.terms, &token).await
+    write_token(work, &mailing.terms, kind, &token).await
 }
 
 /// Fails if a user had the greatest number of tokens for a purpose in the last hour.
-async fn check_limit(work: &mut UnitOfWork, user_id: UserId, purpose: TokenPurpose) -> Result<(), Failure> {
-    let oldest = UserTokenRepository(work).issued_before_last(user_id, purpose, LIMIT).await?;
+///
+/// # Errors
+///
+/// [`RejectedRequest::TooManyEmails`].
+pub(super) async fn check_limit(
+    connection: &mut Connection,
+    now: Timestamp,
+    (user_id, purpose): (UserId, TokenPurpose),
+) -> Result<(), Failure> {
+    let oldest = UserTokenRepository(connection).issued_before_last(user_id, purpose, LIMIT).await?;
     let Some(free_at) = oldest.map(|oldest| later(oldest, WINDOW)) else { return Ok(()) };
-    let wait = free_at.duration_since(work.now());
+    let wait = free_at.duration_since(now);
     if wait.is_positive() {
         let retry_after = u64::try_from(wait.as_secs() + 1).unwrap_or(1);
         return Err(RejectedRequest::TooManyEmails { retry_after }.into());
@@ -57,16 +77,16 @@ async fn check_limit(work: &mut UnitOfWork, user_id: UserId, purpose: TokenPurpo
     Ok(())
 }
 
-/// Counts an e-mail to an address that a user names. Fails if all users together named it too often in the last
-/// hour: the store must not send more to someone who never asked.
+/// Counts for an address, under the name of a limit, what a user does by which e-mails are sent to it. Fails if all
+/// users together did it too often in the last hour: the store must not send more to someone who never asked.
 ///
 /// # Errors
 ///
 /// [`RejectedRequest::TooManyEmails`].
-pub(super) async fn check_recipient(store: &Store, email: &str) -> Result<(), Failure> {
+pub(super) async fn check_recipient(store: &Store, name: &'static str, email: &str) -> Result<(), Failure> {
     let quota = Quota::new(RECIPIENT_LIMIT, RECIPIENT_WINDOW);
-    let limit = RateLimit { name: "emails_to_address", quota };
-    let recipient = digest(&[email_key(email).as_bytes()]);
+    let limit = RateLimit { name, quota };
+    let recipient = Partition::digest(&[email_key(email).as_bytes()]);
     let decision = store.infrastructure.limiter.count(limit, recipient).await;
     if decision.is_allowed {
         return Ok(());

@@ -21,8 +21,9 @@ use crate::infrastructure::repositories::{
 
 use super::granting::{Grantable, Granter, check_remaining_admin};
 use super::sessions;
+use crate::application::emails::accounts::{addresses_of, write_last_notices};
 use crate::application::partial_update::nullable;
-use crate::application::{Change, Store, check_version};
+use crate::application::{Change, Mailing, Store, check_version};
 
 /// A change of what a user may do: a member that is omitted keeps its value.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -164,10 +165,14 @@ pub async fn end_sessions(
     Ok(())
 }
 
-/// Removes the personal data of a user. Orders and invoices keep what accounting needs.
+/// Removes the personal data of a user. Orders and invoices keep what accounting needs. The owner of the account gets a
+/// last e-mail, also at the address that it had before, and those about its security that are to be sent:
+/// docs/decisions/0040-the-last-e-mails-of-an-erased-account.md explains why.
 pub async fn erase(store: &Store, granter: Granter, id: UserId) -> Result<(), Failure> {
-    let erase =
-        store.database().write((granter, id), async |work, &(granter, id)| erase_in(work, granter, id).await);
+    let given = (granter, id, store.mailing());
+    let erase = store
+        .database()
+        .write(given, async |work, (granter, id, mailing)| erase_in(work, mailing, *granter, *id).await);
     sessions::end_in_redis(store, &erase.await?).await;
     Ok(())
 }
@@ -175,6 +180,7 @@ pub async fn erase(store: &Store, granter: Granter, id: UserId) -> Result<(), Fa
 /// Erases a user in an open transaction; returns how the sessions ended.
 pub(super) async fn erase_in(
     work: &mut UnitOfWork,
+    mailing: &Mailing,
     granter: Granter,
     id: UserId,
 ) -> Result<EndedSessions, Failure> {
@@ -182,6 +188,7 @@ pub(super) async fn erase_in(
     let user = find_not_erased(work, id).await?;
     grantable.check_user(work, &user).await?;
     check_remaining_admin(work, &user).await?;
+    let addresses = addresses_of(work, &user).await?;
     let ended = UserRepository::erase(work, id).await.map_err(|error| match error {
         EraseError::Missing => UserNotFoundException { id }.into(),
         EraseError::OpenOrders => Failure::from(Conflict::OpenOrders),
@@ -193,6 +200,7 @@ pub(super) async fn erase_in(
     }
     work.record(SecurityAction::Erased, Some(id));
     work.publish(&UserErased { user_id: id }).await?;
+    write_last_notices(work, mailing, id, &addresses).await?;
     Ok(SessionRepository::end_all_of(work, id).await?)
 }
 

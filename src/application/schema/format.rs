@@ -7,28 +7,34 @@ use uuid::Uuid;
 use crate::domain::{
     country::Country, email::is_email, language::is_language_tag, money::Currency, tax::TaxClass,
 };
+use crate::infrastructure::exceptions::Fault;
 
-/// Returns the name of the format if `text` does not have it.
-pub(super) fn failed(format: &SchemaFormat, text: &str) -> Option<&'static str> {
-    let (name, fits) = match format {
+/// The name of the format of e-mail addresses, with an example.
+const EMAIL: (&str, &str) = ("email", "ann@example.com");
+
+/// Returns the name of the format, with a text that has it, if `text` does not have it.
+pub(super) fn failed(format: &SchemaFormat, text: &str) -> Option<(&'static str, &'static str)> {
+    let (named, fits) = match format {
         // Only the hyphenated form, so that an id has one spelling.
         SchemaFormat::KnownFormat(KnownFormat::Uuid) => {
-            ("uuid", text.len() == 36 && Uuid::try_parse(text).is_ok())
+            (("uuid", Fault::UUID_EXAMPLE), text.len() == 36 && Uuid::try_parse(text).is_ok())
         }
-        SchemaFormat::KnownFormat(KnownFormat::Date) => ("date", is_date(text)),
-        SchemaFormat::KnownFormat(KnownFormat::DateTime) => ("date-time", is_date_time(text)),
-        SchemaFormat::KnownFormat(KnownFormat::Email) => ("email", is_email(text)),
+        SchemaFormat::KnownFormat(KnownFormat::Date) => (("date", "1990-05-31"), is_date(text)),
+        SchemaFormat::KnownFormat(KnownFormat::DateTime) => {
+            (("date-time", "2026-05-31T12:00:00Z"), is_date_time(text))
+        }
+        SchemaFormat::KnownFormat(KnownFormat::Email) => (EMAIL, is_email(text)),
         SchemaFormat::Custom(name) => match name.as_str() {
-            "email" => ("email", is_email(text)),
-            "currency" => ("currency", text.parse::<Currency>().is_ok()),
-            "tax-class" => ("tax-class", text.parse::<TaxClass>().is_ok()),
-            "language" => ("language", is_language_tag(text)),
-            "country" => ("country", text.parse::<Country>().is_ok()),
+            "email" => (EMAIL, is_email(text)),
+            "currency" => (("currency", "EUR"), text.parse::<Currency>().is_ok()),
+            "tax-class" => (("tax-class", "reduced"), text.parse::<TaxClass>().is_ok()),
+            "language" => (("language", "pt-BR"), is_language_tag(text)),
+            "country" => (("country", "DE"), text.parse::<Country>().is_ok()),
             _ => return None,
         },
         SchemaFormat::KnownFormat(_) => return None,
     };
-    (!fits).then_some(name)
+    (!fits).then_some(named)
 }
 
 /// Returns whether a text with this format may have line breaks.
@@ -94,9 +100,25 @@ mod tests {
     #[test]
     fn an_unknown_format_is_not_validated() {
         assert_eq!(failed(&SchemaFormat::Custom("poem".into()), "x"), None);
-        assert_eq!(failed(&SchemaFormat::Custom("currency".into()), "EURO"), Some("currency"));
+        assert_eq!(failed(&SchemaFormat::Custom("currency".into()), "EURO"), Some(("currency", "EUR")));
         assert_eq!(failed(&SchemaFormat::Custom("currency".into()), "EUR"), None);
-        assert_eq!(failed(&SchemaFormat::Custom("tax-class".into()), "Standard"), Some("tax-class"));
+        let found = failed(&SchemaFormat::Custom("tax-class".into()), "Standard");
+        assert_eq!(found, Some(("tax-class", "reduced")));
         assert_eq!(failed(&SchemaFormat::Custom("tax-class".into()), "standard"), None);
+    }
+
+    #[test]
+    fn the_example_of_a_format_has_it() {
+        let known = [KnownFormat::Uuid, KnownFormat::Date, KnownFormat::DateTime, KnownFormat::Email];
+        let custom = ["email", "currency", "tax-class", "language", "country"];
+        let custom = custom.map(|name| SchemaFormat::Custom(name.into()));
+        let formats = known.map(SchemaFormat::KnownFormat).into_iter().chain(custom);
+        let mut examples = 0;
+        for format in formats {
+            let (name, example) = failed(&format, "?").unwrap();
+            assert_eq!(failed(&format, example), None, "{name}");
+            examples += 1;
+        }
+        assert_eq!(examples, 9);
     }
 }

@@ -27,7 +27,7 @@ use utoipa::{
     },
 };
 
-pub(crate) use self::walk::MAX_NAME;
+pub(crate) use self::walk::{MAX_FAULTS, MAX_NAME};
 use crate::infrastructure::exceptions::{Failure, Fault, ValidationException};
 
 /// The schemas by type. Each is computed once; there are as many as types of requests.

@@ -15,7 +15,7 @@ use crate::domain::text::{is_line, is_text, is_visible};
 use crate::infrastructure::exceptions::Fault;
 
 /// The most faults that are listed.
-pub(super) const MAX_FAULTS: usize = 100;
+pub(crate) const MAX_FAULTS: usize = 100;
 /// The greatest length in bytes of a name that the schema does not contain.
 pub(crate) const MAX_NAME: usize = 256;
 
@@ -148,8 +148,10 @@ impl Walk<'_> {
             self.add(at, Fault::TooShort { min_length });
         } else if object.min_length.is_some_and(|min| min > 0) && !is_visible(text) {
             self.add(at, Fault::Blank);
-        } else if let Some(name) = object.format.as_ref().and_then(|format| format::failed(format, text)) {
-            self.add(at, Fault::Format { format: name.to_owned() });
+        } else if let Some((name, example)) =
+            object.format.as_ref().and_then(|format| format::failed(format, text))
+        {
+            self.add(at, Fault::Format { format: name.to_owned(), example });
         }
     }
 

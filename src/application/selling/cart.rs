@@ -308,7 +308,7 @@ async fn check_variant(
         check_bounds(terms, cart.currency, cart.lines.len() + 1, location)?;
     }
     let minimum_age = offers.first().and_then(|offer| offer.minimum_age);
-    check_age(work, terms, cart, minimum_age).await
+    check_age(work, terms, cart, (variant_id, minimum_age)).await
 }
 
 /// Fails if a cart with this currency and number of lines is not within the bounds of the store.
@@ -323,7 +323,7 @@ async fn check_age(
     work: &mut UnitOfWork,
     terms: &Terms,
     cart: &Cart,
-    minimum_age: Option<i64>,
+    (variant_id, minimum_age): (VariantId, Option<i64>),
 ) -> Result<(), Failure> {
     let (Some(user_id), Some(_)) = (cart.user_id, minimum_age) else { return Ok(()) };
     let user: Option<User> = work.find(user_id).await?;
@@ -334,7 +334,7 @@ async fn check_age(
     }
     let country = cart.delivery.country().unwrap_or(terms.default_country);
     let rules = Arc::clone(&terms.age_rules);
-    AgeVerificationGuard::check(AgeFacts { minimum_age, country, rules, age }).map(drop)
+    AgeVerificationGuard::check(AgeFacts { variant_id, minimum_age, country, rules, age }).map(drop)
 }
 
 fn is_for_sale(offer: &Offer, currency: Currency) -> bool {

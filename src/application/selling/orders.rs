@@ -256,8 +256,7 @@ fn amount(payment: &Payment, order: &Order, request: &OperationRequest) -> Resul
     }
     let restockable = !capture && amount == left && order.status != OrderStatus::Cancelled;
     if request.restock && !restockable {
-        let fault = Fault::NotAllowed { allowed: vec![false.into()] };
-        return Err(ValidationException::one("/restock", fault).into());
+        return Err(ValidationException::one("/restock", Fault::NotRestockable).into());
     }
     match amount.amount {
         ..1 => Err(ValidationException::one("/amount", Fault::Minimum { minimum: 1.into() }).into()),

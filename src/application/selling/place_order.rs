@@ -146,6 +146,7 @@ fn admit(terms: &Terms, draft: &OrderDraft, quote: &Quote) -> Result<(), Failure
     let lines = || draft.lines.iter().zip(&quote.offers).filter(sold_here);
     for (_, offer) in lines() {
         AgeVerificationGuard::check(AgeFacts {
+            variant_id: offer.variant_id,
             minimum_age: offer.minimum_age,
             country: draft.shipping_address.country,
             rules: Arc::clone(&terms.age_rules),

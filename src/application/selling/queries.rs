@@ -7,7 +7,7 @@ use crate::domain::order::Order;
 use crate::domain::payment::PaymentOperation;
 use crate::domain::placed_order::PlacedOrder;
 use crate::domain::user::UserData;
-use crate::infrastructure::cache::{NewestOrders, Own, Private};
+use crate::infrastructure::cache::{NewestOrders, Own, Private, ReadStatus, Served};
 use crate::infrastructure::exceptions::{Failure, NotFound};
 use crate::infrastructure::repositories::{
     DEFAULT_LIMIT, InvoiceRepository, OrderFilter, Page, PaymentRepository, list_placed_orders,
@@ -28,19 +28,21 @@ pub async fn orders(
 }
 
 /// Returns a page of the orders of the user who sends the request, with their payments, newest first. Only the first
-/// page of the default length is kept.
+/// page of the default length is kept, and comes with what came of its read.
 pub async fn own_orders(
     store: &Store,
     data: UserData,
     key: NewestOrders,
     limit: usize,
     cursor: Option<&str>,
-) -> Result<Private<Page<PlacedOrder>>, Failure> {
+) -> Result<(Private<Page<PlacedOrder>>, Option<ReadStatus>), Failure> {
     if cursor.is_none() && limit == DEFAULT_LIMIT {
-        return Ok(store.infrastructure.caches.own().order.value(&Own { data, key }).await?.0);
+        let Served { value, status, .. } =
+            store.infrastructure.caches.own().order.served(&Own { data, key }).await?;
+        return Ok((value, Some(status)));
     }
     let filter = OrderFilter { user_id: Some(data.user_id), status: key.status, number: None };
-    Ok(Private::new(orders(store, &filter, limit, cursor).await?))
+    Ok((Private::new(orders(store, &filter, limit, cursor).await?), None))
 }
 
 /// Returns the order of a payment, with the payment.

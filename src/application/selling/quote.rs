@@ -1,6 +1,6 @@
 //! Quotes: prices, discount, shipping and tax of carts and orders. No other module computes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -173,7 +173,7 @@ pub(super) async fn quote_offers(
     offers: Vec<Offer>,
 ) -> Result<Quote, Failure> {
     let rules = TaxRepository(connection).for_country(request.country).await?;
-    let mut classes = HashMap::new();
+    let classes = category_classes(connection, &offers).await?;
     let mut lines = Vec::with_capacity(offers.len());
     let mut faults = ValidationException::none();
     for (i, (line, offer)) in requested.iter().zip(&offers).enumerate() {
@@ -181,7 +181,7 @@ pub(super) async fn quote_offers(
             faults.add(Location::Item(i, "variant_id"), Fault::NotFound);
             continue;
         };
-        let mut tax = rate(&rules, &tax_class(connection, offer, &mut classes).await?);
+        let mut tax = rate(&rules, &tax_class(offer, &classes));
         tax.inclusive |= matches!(line.price, LinePrice::Paid(_));
         lines.push(LineInput { variant_id: line.variant_id, unit_price, quantity: line.quantity, tax });
     }
@@ -232,22 +232,21 @@ async fn offers(connection: &mut Connection, lines: &[QuoteLine]) -> Result<Vec<
     Ok(offers)
 }
 
-/// Returns the product's own tax class, or that of the nearest category above it that has one. Reads each category
-/// once.
-async fn tax_class(
+/// Returns the tax classes of the categories whose products have none of their own.
+async fn category_classes(
     connection: &mut Connection,
-    offer: &Offer,
-    known: &mut HashMap<CategoryId, TaxClass>,
-) -> Result<TaxClass, Failure> {
-    let (None, Some(category)) = (&offer.tax_class, offer.category_id) else {
-        return Ok(offer.tax_class.clone().unwrap_or_default());
-    };
-    if let Some(class) = known.get(&category) {
-        return Ok(class.clone());
-    }
-    let class = CategoryRepository(connection).tax_class(category).await?.unwrap_or_default();
-    known.insert(category, class.clone());
-    Ok(class)
+    offers: &[Offer],
+) -> Result<HashMap<CategoryId, TaxClass>, Failure> {
+    let without = offers.iter().filter(|offer| offer.tax_class.is_none());
+    let wanted: BTreeSet<_> = without.filter_map(|offer| offer.category_id).collect();
+    let wanted: Vec<_> = wanted.into_iter().collect();
+    Ok(CategoryRepository(connection).tax_classes(&wanted).await?)
+}
+
+/// Returns the product's own tax class, or that of its category.
+fn tax_class(offer: &Offer, of_categories: &HashMap<CategoryId, TaxClass>) -> TaxClass {
+    let of_category = || of_categories.get(&offer.category_id?).cloned();
+    offer.tax_class.clone().or_else(of_category).unwrap_or_default()
 }
 
 /// Returns the rate of a tax class; zero without a tax rule for the class.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::ids::WebhookEndpointId;
+use crate::domain::ids::{UserId, WebhookEndpointId};
 use crate::domain::permission::{Permission, Permissions, Resource};
 use crate::domain::webhook::{MAX_WEBHOOK_ENDPOINTS, WebhookEndpoint, WebhookSecret};
 use crate::infrastructure::adapters::{InvalidEndpoint, WebhookClient, new_webhook_secret};
@@ -81,27 +81,37 @@ pub async fn counts(store: &Store) -> Result<WebhookCounts, Failure> {
     Ok(WebhookRepository(&mut connection).counts().await?)
 }
 
-/// Creates an endpoint with a new secret for an administrator with these permissions. Events that are published from
-/// now on are sent to it.
+/// Returns the active endpoints with a URL to which the settings of this process send nothing because it is not public,
+/// as far as that is known without a resolution of its host.
+pub async fn private(store: &Store) -> Result<Vec<WebhookEndpoint>, Failure> {
+    let mut connection = store.database().read().await?;
+    let mut endpoints = WebhookRepository(&mut connection).active_endpoints().await?;
+    let check = |endpoint: &WebhookEndpoint| store.infrastructure.webhooks.check(&endpoint.url);
+    endpoints.retain(|endpoint| matches!(check(endpoint), Err(InvalidEndpoint::Private)));
+    Ok(endpoints)
+}
+
+/// Creates an endpoint with a new secret for this administrator, who has these permissions. Events that are published
+/// from now on are sent to it.
 ///
 /// # Errors
 ///
 /// [`UnauthorizedAccessException::MissingPermission`] if the administrator may not read the events.
 pub async fn create(
     store: &Store,
-    permissions: Permissions,
+    (created_by, permissions): (UserId, Permissions),
     new: CreateWebhookEndpoint,
     responder: Responder<WebhookEndpoint>,
 ) -> Result<StoredResponse, Failure> {
     check_types(permissions, &new.event_types)?;
     check_url(&store.infrastructure.webhooks, &new.url)?;
     let secret = new_webhook_secret(store.database().context());
-    once(store, responder, (new, secret), create_in).await
+    once(store, responder, (created_by, new, secret), create_in).await
 }
 
 async fn create_in(
     work: &mut UnitOfWork,
-    (new, secret): &(CreateWebhookEndpoint, WebhookSecret),
+    (created_by, new, secret): &(UserId, CreateWebhookEndpoint, WebhookSecret),
 ) -> Result<WebhookEndpoint, Failure> {
     let CreateWebhookEndpoint { url, description, event_types, active } = new.clone();
     if WebhookRepository::lock_count(work).await? >= MAX_WEBHOOK_ENDPOINTS {
@@ -119,6 +129,7 @@ async fn create_in(
         active,
         failing_since: None,
         version: 1,
+        created_by: Some(*created_by),
         created_at: now,
         updated_at: now,
     };
@@ -182,11 +193,21 @@ pub async fn remove(
     write.await
 }
 
-/// Gives an endpoint a new secret; see [`WebhookEndpoint::rotate_secret`].
-pub async fn rotate_secret(store: &Store, id: WebhookEndpointId) -> Result<WebhookEndpoint, Failure> {
+/// Gives an endpoint a new secret, for an administrator with these permissions; see
+/// [`WebhookEndpoint::rotate_secret`].
+///
+/// # Errors
+///
+/// [`UnauthorizedAccessException::MissingPermission`] if the administrator may not read the events.
+pub async fn rotate_secret(
+    store: &Store,
+    permissions: Permissions,
+    id: WebhookEndpointId,
+) -> Result<WebhookEndpoint, Failure> {
     let secret = new_webhook_secret(store.database().context());
-    let write = store.database().write((id, secret), async |work, (id, secret)| {
+    let write = store.database().write((permissions, id, secret), async |work, (permissions, id, secret)| {
         let mut endpoint = find(work, *id, None).await?;
+        check_types(*permissions, &endpoint.event_types)?;
         endpoint.rotate_secret(secret.clone(), work.now());
         work.update(&mut endpoint).await?;
         Ok::<_, Failure>(endpoint)
@@ -212,11 +233,8 @@ fn check_types(permissions: Permissions, event_types: &[String]) -> Result<(), F
     }
     // without types, those of later versions of the program are sent, too
     let of_all = event_types.is_empty().then_some(all);
-    let mut required = event_types.iter().map(|event_type| read_permission(event_type)).chain(of_all);
-    match required.find(|&required| !permissions.contains(required)) {
-        Some(missing) => Err(UnauthorizedAccessException::MissingPermission(missing).into()),
-        None => Ok(()),
-    }
+    let required = event_types.iter().map(|event_type| read_permission(event_type)).chain(of_all);
+    UnauthorizedAccessException::check_permissions(permissions, required)
 }
 
 /// Returns the permission to read what events of a type are about.
@@ -242,7 +260,9 @@ fn read_permission(event_type: &str) -> Permission {
 fn check_url(client: &WebhookClient, url: &str) -> Result<(), Failure> {
     let fault = match client.check(url) {
         Ok(()) => return Ok(()),
-        Err(InvalidEndpoint::Url) => Fault::Format { format: "https-url".to_owned() },
+        Err(InvalidEndpoint::Url) => {
+            Fault::Format { format: "https-url".to_owned(), example: "https://example.com/hooks/orders" }
+        }
         Err(InvalidEndpoint::Private) => Fault::PrivateUrl,
     };
     Err(ValidationException::one("/url", fault).into())

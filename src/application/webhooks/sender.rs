@@ -109,6 +109,7 @@ async fn attempt(store: Store, delivery: WebhookDelivery, endpoint: WebhookEndpo
         at: now,
         media_type: CloudEvent::MEDIA_TYPE,
         body: &delivery.payload,
+        trace: current_trace(),
     };
     let began = Instant::now();
     let sent = store.infrastructure.webhooks.send(&message, endpoint.secrets(now)).await;

@@ -2,11 +2,30 @@
 //!
 //! The payment provider in `sandbox/` needs no network: it behaves like a vendor and has its charges in the database.
 //!
+//! # In another service
+//!
+//! A store assembles its payment providers and webhooks from its settings, and they are for stores alone. What another
+//! service makes by itself are [`Mail`], [`Files`], [`KeySetClient`], whose keys verify the tokens of an issuer, and
+//! [`OtlpExporter`].
+//!
+//! ```
+//! use undercroft::domain::ports::Mailer;
+//! use undercroft::infrastructure::adapters::{InvalidMail, Mail};
+//!
+//! fn mail(url: &str) -> Result<Mail, InvalidMail> {
+//!     Mail::new(&url.parse()?, &"Depot <depot@example.com>".parse()?)
+//! }
+//!
+//! let mail = mail("local:").unwrap();
+//! let mailer: &dyn Mailer = mail.mailer();
+//! ```
+//!
 //! # Adding one
 //!
 //! 1. Write `<name>_adapter.rs` with a type that implements the port, such as [`PaymentGateway`]; the module
-//!    `adding_one` below is a complete example. In this order: the vendor and its quirks, with a link to its
-//!    documentation; settings; bodies, with only the fields used; the port; the conversion of errors; tests.
+//!    `adding_one`, at the end of `src/infrastructure/adapters/mod.rs`, is a complete example. In this order: the
+//!    vendor and its quirks, with a link to its documentation; settings; bodies, with only the fields used; the port;
+//!    the conversion of errors; tests.
 //! 2. Add its `mod` line here, and a line to [`assemble`], which gives each provider a queue of notices. The
 //!    constructor of a provider that sends webhooks gets it. Calls have a time-out; adapters need none of their own.
 //! 3. Describe its settings in `undercroft.example.toml`.

@@ -3,21 +3,21 @@
 mod check;
 mod load;
 mod new;
+mod several;
 
 use std::fmt;
-use std::future::Future;
 use std::hash::{Hash, RandomState};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
 
+use self::load::LoadsOfOne;
+use self::several::LoadsOfSeveral;
 use super::CacheState;
 use super::counters::Counters;
 use super::drops::{Drops, Stamp};
 use super::entry::{Entry, History, Loaded, Source};
-use super::loads::Loads;
 use super::policy::{Jitter, Policy, Spans};
 use super::read::{Lookup, Outcome, Read, ReadStatus, Served};
 use super::shared_tier::{Shape, SharedTier};
@@ -53,7 +53,8 @@ struct Inner<K, V, E> {
     policy: Policy,
     spans: Spans,
     entries: moka::sync::Cache<K, Arc<Entry<V>>>,
-    loads: Arc<Loads<K, V, LoadError<E>>>,
+    loads: Arc<LoadsOfOne<K, V, E>>,
+    loads_of_several: Arc<LoadsOfSeveral<K, V, E>>,
     load: Loader<K, V, E>,
     /// Whether the version of a key is the latest one; true if it has none.
     is_latest: Arc<dyn Fn(K) -> BoxFuture<'static, bool> + Send + Sync>,
@@ -99,7 +100,7 @@ where
     ///
     /// [`LoadError`] if there is no entry and it cannot be loaded.
     pub async fn get(&self, key: &K) -> Result<(Arc<Entry<V>>, Lookup), LoadError<E>> {
-        let Read { entry, outcome } = self.read(key).await?;
+        let Read { entry, outcome, .. } = self.read(key).await?;
         Ok((entry, outcome.lookup()))
     }
 
@@ -114,7 +115,7 @@ where
                     && entry.is_current(&inner.drops) =>
             {
                 inner.counters.stale.add(1);
-                self.refresh(key, &entry, now);
+                self.refresh(key, &entry);
                 Ok(self.checked(key, entry, Outcome::Stale).await)
             }
             known => self.load(key, known).await,
@@ -126,15 +127,15 @@ where
         let inner = &*self.0;
         inner.counters.hits.add(1);
         if entry.value().is_some() && is_within(entry.fresh_until, now, inner.spans.eager) {
-            self.refresh(key, &entry, now);
+            self.refresh(key, &entry);
         }
         self.checked(key, entry, Outcome::Hit).await
     }
 
     /// Loads a key again unless that is in progress, or failed a moment ago. The outcome is put into the cache; no one
     /// waits for it.
-    fn refresh(&self, key: &K, entry: &Arc<Entry<V>>, now: Timestamp) {
-        if entry.is_paused(now, &self.0.drops) {
+    fn refresh(&self, key: &K, entry: &Arc<Entry<V>>) {
+        if self.is_paused(entry) {
             return;
         }
         let in_progress = self.join_or_load_again(key);
@@ -150,17 +151,8 @@ where
         }
     }
 
-    /// Returns an entry that this reader did not load; in check mode, what replaces it if it is old.
-    async fn checked(&self, key: &K, entry: Arc<Entry<V>>, outcome: Outcome) -> Read<V> {
-        if self.0.check.is_some()
-            && let Some(fresh) = Box::pin(self.replacement(key, &entry)).await
-        {
-            return Read { entry: fresh, outcome: Outcome::Loaded { was_kept: true, collapsed: false } };
-        }
-        Read { entry, outcome }
-    }
-
-    /// Returns the value of a key; see [`Cached::get`].
+    /// Returns the value of a key; see [`Cached::get`]. The lookup of a value from the shared store is
+    /// [`Lookup::Miss`], as that of a load: [`Cached::served`] tells them apart ([`Outcome::Shared`]).
     ///
     /// # Errors
     ///
@@ -186,11 +178,16 @@ where
     pub fn fallback(&self, key: &K) -> Option<Served<V>> {
         let Inner { entries, counters, .. } = &*self.0;
         let entry = entries.get(key).filter(|entry| self.is_fallback(entry))?;
-        let served = self.served_by(&Read { entry, outcome: Outcome::Fallback })?;
+        let served = self.served_by(&Read::new(entry, Outcome::Fallback))?;
         counters.loads.add(1);
         counters.failures.add(1);
         counters.fallbacks.add(1);
         Some(served)
+    }
+
+    /// Returns whether there is a value that [`Cached::fallback`] returns.
+    pub(super) fn has_fallback(&self, key: &K) -> bool {
+        self.0.entries.get(key).is_some_and(|entry| self.is_fallback(&entry))
     }
 
     /// Returns whether fail-safe allows an entry.
@@ -201,60 +198,15 @@ where
 
     /// Returns the value of an entry with what came of the read; `None` if there is no value.
     fn served_by(&self, read: &Read<V>) -> Option<Served<V>> {
-        let Read { entry, outcome } = read;
+        let Read { entry, outcome, comparison } = read;
         let (value, outcome) = (entry.value().cloned()?, *outcome);
         let left = entry.fresh_until.duration_since(self.0.context.clock.coarse_now());
         let left = i64::try_from(left.as_millis().div_euclid(1_000)).unwrap_or(i64::MAX);
         // it may have been dropped before its end
         let ttl_seconds = if outcome == Outcome::Fallback { left.min(0) } else { left };
         let is_stored = u64::from(entry.weight()) <= self.0.policy.max_bytes;
-        Some(Served { value, status: ReadStatus { outcome, ttl_seconds, is_stored } })
-    }
-
-    /// Returns the values of keys, in no order, without those that there are not. One that is not kept is loaded as by
-    /// [`Cached::get`]; several are loaded together by `load`, for this reader alone and without a look into the shared
-    /// store: readers seldom ask for the same keys, and a load or a look for each of them takes longer than one query.
-    /// The values come without their keys: one that is needed is a part of the value.
-    ///
-    /// # Errors
-    ///
-    /// [`LoadError`] if the load fails.
-    ///
-    /// # Panics
-    ///
-    /// If `load` panics, unlike the loads of [`Cached::get`].
-    pub async fn get_all<F>(&self, keys: &[K], load: impl FnOnce(Vec<K>) -> F) -> Result<Vec<V>, LoadError<E>>
-    where
-        F: Future<Output = Result<Vec<(K, Loaded<V>)>, E>>,
-    {
-        let inner = &*self.0;
-        let (began, now) = (inner.drops.now(), inner.context.clock.coarse_now());
-        let (mut values, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
-        for key in keys {
-            match inner.entries.get(key).filter(|entry| entry.is_fresh(now, &inner.drops)) {
-                Some(entry) => values.extend(self.hit(key, entry, now).await.entry.value().cloned()),
-                None => missing.push(key.clone()),
-            }
-        }
-        match missing.as_slice() {
-            [] => {}
-            [key] => values.extend(self.get(key).await?.0.value().cloned()),
-            _ => {
-                let number = missing.len() as u64;
-                inner.counters.loads.add(number);
-                let history = self.history(began, Source::Load);
-                let loaded = timeout(inner.policy.hard_timeout, load(missing)).await;
-                let loaded = loaded
-                    .map_err(|_| LoadError::TimedOut)
-                    .and_then(|found| found.map_err(LoadError::Failed));
-                let loaded = loaded.inspect_err(|_| inner.counters.failures.add(number))?;
-                inner.counters.from_source.add(number);
-                for (key, loaded) in loaded {
-                    values.extend(self.keep(key, self.entry(loaded, history)).value().cloned());
-                }
-            }
-        }
-        Ok(values)
+        let status = ReadStatus { outcome, ttl_seconds, is_stored };
+        Some(Served { value, status, comparison: comparison.clone() })
     }
 
     /// Keeps the value of a key that names its version, without a load: a transaction has committed it.
@@ -284,13 +236,27 @@ where
         entry.value().is_some() || self.0.policy.negative_ttl.is_some()
     }
 
-    /// Puts an entry into the cache, if the policy keeps it.
+    /// Puts an entry into the cache, if the policy keeps it and none is there that takes precedence.
     fn keep(&self, key: K, entry: Entry<V>) -> Arc<Entry<V>> {
         let entry = Arc::new(entry);
-        if self.keeps(&entry) {
+        if self.keeps(&entry) && !self.has_later(&key, &entry) {
             self.0.entries.insert(key, Arc::clone(&entry));
         }
         entry
+    }
+
+    /// Returns whether an entry of the key is kept that began to be loaded after a drop that this one may not see, and
+    /// that is fresh, or this one was dropped. It would cost a load to replace it.
+    fn has_later(&self, key: &K, entry: &Entry<V>) -> bool {
+        let Inner { entries, drops, context, .. } = &*self.0;
+        // a look would count as a read, by which moka chooses what it keeps
+        if entry.began_since(drops.now()) || !entries.contains_key(key) {
+            return false;
+        }
+        entries.get(key).is_some_and(|kept| {
+            let is_later = kept.history.began > entry.history.began;
+            is_later && (kept.is_fresh(context.clock.coarse_now(), drops) || !entry.is_current(drops))
+        })
     }
 
     /// Removes the entry of a key from the memory of this process, to free it. It does not end what a change made old:

@@ -2,7 +2,7 @@
 //!
 //! It has no prices, and a shop without it has no navigation: if it cannot be loaded, or not within a second, the tree
 //! of before is served for half an hour at most, and says so (`Cache-Status`). So it is while the database is not
-//! available, when no other cache is used.
+//! available, or does not say within a second what was changed, when no other cache is used.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::cached::Cached;
 use super::entry::Loaded;
 use super::policy::Policy;
+use super::read::Served;
 use super::rendered::{Form, Rendered};
 use super::tag::Tag;
 use super::tiers::Tiers;
@@ -23,7 +24,7 @@ use crate::domain::category::{Category, Subtree, tree};
 use crate::domain::ids::CategoryId;
 use crate::infrastructure::repositories::{CacheTag, CategoryRepository, Database, DatabaseError};
 
-const POLICY: Policy = Policy {
+pub(super) const POLICY: Policy = Policy {
     ttl: Duration::from_mins(10),
     eager: Duration::from_mins(1),
     stale: Duration::from_mins(10),
@@ -58,9 +59,11 @@ impl Categories {
     pub fn tree(&self) -> &[Subtree] {
         self.tree.get_or_init(|| tree(self.all.clone()))
     }
+}
 
-    /// Returns the form of the subtree of the category with this id or slug, which `render` makes if there is none;
-    /// `None` if there is no such category.
+impl Served<Rendered<Categories>> {
+    /// Returns the form of the subtree of the category with this id or slug, which `render` makes if there is none, and
+    /// in check mode also if there is one; `None` if there is no such category.
     pub fn subtree_form<E>(
         &self,
         id_or_slug: &str,
@@ -69,10 +72,13 @@ impl Categories {
         let subtree = Subtree::find(self.tree(), id_or_slug)?;
         let empty = || self.all.iter().map(|category| (category.id, OnceLock::new())).collect();
         let kept = self.subtrees.get_or_init(empty).get(&subtree.category.id)?;
-        Some(match kept.get() {
-            Some(form) => Ok(form.clone()),
-            None => render(subtree).map(|form| kept.get_or_init(|| form).clone()),
-        })
+        let Some(form) = kept.get() else {
+            return Some(render(subtree).map(|form| kept.get_or_init(|| form).clone()));
+        };
+        Some(self.compared(id_or_slug, form.clone(), |fresh| {
+            // it is there: the trees are the same
+            Subtree::find(fresh.tree(), id_or_slug).map_or_else(|| Ok(form.clone()), render)
+        }))
     }
 }
 

@@ -1,6 +1,24 @@
-//! What a cache counts. Each read is counted once: hits, stale ones, waits and loads add up to the reads.
+//! What a cache counts. Each read is counted once: hits, stale ones, waits and loads add up to the reads. The looks for
+//! what was invalidated are those of all caches of the process.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The upper bounds of the durations by which looks are counted.
+pub const LOOK_BOUNDS: [Duration; 12] = [
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2_500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+];
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -28,6 +46,7 @@ pub(super) struct Counters {
     pub(super) fallbacks: Counter,
     pub(super) shared: Counter,
     pub(super) rejected: Counter,
+    pub(super) too_large: Counter,
     pub(super) from_source: Counter,
     pub(super) failures: Counter,
     pub(super) evictions: Counter,
@@ -43,7 +62,7 @@ pub struct Counts {
     /// Reads of an entry in memory that was dropped or after its end, which waited for no load: it was loaded again
     /// meanwhile, or that failed a moment ago.
     pub stale: u64,
-    /// Reads that waited for a load that another reader began.
+    /// Reads that waited for a load that another reader began; of several keys that are loaded together, each.
     pub waits: u64,
     /// Reads that began a load; of several keys that are loaded together, each.
     pub loads: u64,
@@ -55,19 +74,66 @@ pub struct Counts {
     /// Loads whose entry was in the shared store.
     pub shared: u64,
     /// Loads that found an entry in the shared store and did not use it, because it was dropped, had ended, was that
-    /// which is to be loaded again before its end, or was damaged; and entries that are larger than the cache, which
-    /// does not keep them.
+    /// which is to be loaded again before its end, or was damaged.
     pub rejected: u64,
+    /// Entries that are larger than the cache, which does not keep them.
+    pub too_large: u64,
     /// Loads whose entry came from the source; of several keys that are loaded together, each.
     pub from_source: u64,
-    /// Loads that failed.
+    /// Loads that failed; of several keys that are loaded together, each.
     pub failures: u64,
     /// Entries that were removed from memory, or not kept, to make room for others.
     pub evictions: u64,
     /// Entries that were compared with a load of the same version, in check mode.
     pub checks: u64,
-    /// Entries that such a load proved to be old.
+    /// Entries that such a load proved to be old, by their value or by the bytes that are kept beside it.
     pub stale_hits: u64,
+}
+
+/// The counters of the looks of a process; [`LookCounts`] says what each counts.
+#[derive(Debug, Default)]
+pub(super) struct LookCounters {
+    by_duration: [Counter; LOOK_BOUNDS.len() + 1],
+    microseconds: Counter,
+    failed: Counter,
+}
+
+/// The looks of a process for what was invalidated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookCounts {
+    /// Looks that took at most as long as each of [`LOOK_BOUNDS`], and longer than the one before it; in the end those
+    /// that took longer than all of these.
+    pub by_duration: [u64; LOOK_BOUNDS.len() + 1],
+    /// How long all of them took.
+    pub took: Duration,
+    /// Looks that failed, which are among these, too.
+    pub failed: u64,
+}
+
+impl LookCounts {
+    /// Returns the number of looks.
+    pub fn looks(&self) -> u64 {
+        self.by_duration.iter().sum()
+    }
+}
+
+impl LookCounters {
+    /// Counts a look.
+    pub(super) fn add(&self, took: Duration, is_failed: bool) {
+        let place = LOOK_BOUNDS.partition_point(|bound| *bound < took);
+        self.by_duration[place].add(1);
+        self.microseconds.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.failed.add(is_failed.into());
+    }
+
+    /// Returns the values.
+    pub(super) fn counts(&self) -> LookCounts {
+        LookCounts {
+            by_duration: self.by_duration.each_ref().map(Counter::get),
+            took: Duration::from_micros(self.microseconds.get()),
+            failed: self.failed.get(),
+        }
+    }
 }
 
 impl Counts {
@@ -97,6 +163,7 @@ impl Counters {
             fallbacks: self.fallbacks.get(),
             shared: self.shared.get(),
             rejected: self.rejected.get(),
+            too_large: self.too_large.get(),
             from_source: self.from_source.get(),
             failures: self.failures.get(),
             evictions: self.evictions.get(),
@@ -115,5 +182,18 @@ mod tests {
         let counts = Counts { hits: 5, stale: 1, waits: 1, loads: 1, refreshes: 9, ..Counts::default() };
         assert_eq!((counts.reads(), counts.hit_ratio()), (8, Some(0.75)));
         assert_eq!(Counts::default().hit_ratio(), None);
+    }
+
+    #[test]
+    fn looks_are_counted_by_how_long_they_took() {
+        let counters = LookCounters::default();
+        for (microseconds, is_failed) in [(100, false), (101, false), (12_000_000, true)] {
+            counters.add(Duration::from_micros(microseconds), is_failed);
+        }
+        let counts = counters.counts();
+        assert_eq!((counts.looks(), counts.failed), (3, 1));
+        assert_eq!(counts.took, Duration::from_micros(12_000_201));
+        let [first, second, .., last] = counts.by_duration;
+        assert_eq!((first, second, last), (1, 1, 1));
     }
 }

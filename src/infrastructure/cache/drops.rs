@@ -106,9 +106,9 @@ impl Drops {
         KnownLog { complete_to, last, number: dropped.number }
     }
 
-    /// Returns what was known of the log earlier, complete up to what is known of it now, and not beyond its last
-    /// entry. It is what an entry claims that was loaded then and is current after this call: none of the drops that
-    /// became known since concerns it.
+    /// Returns what was known of the log earlier, with the position up to which it is known to be complete now, at
+    /// most that of the last entry of then. A value that was loaded then may be shared with it if the value is current
+    /// after this call: no drop that became known since concerns it.
     pub(super) fn completed(&self, earlier: KnownLog) -> KnownLog {
         match earlier.last {
             Some(LogEntry { position, .. }) => {
@@ -337,6 +337,18 @@ mod tests {
         drops.drop_all(Position(7));
         assert!(!drops.is_current(began, &[]) && drops.is_current(drops.now(), &[]));
         assert!(!drops.is_current_at(known_to(6), &[]) && drops.is_current_at(known_to(7), &[]));
+    }
+
+    #[test]
+    fn the_log_is_bounded_and_what_was_loaded_before_its_first_entry_is_not_current() {
+        let drops = Drops::default();
+        let entry = |position| LogEntry { position: Position(position), id: 7 };
+        for position in (1..).take(MAX_LOG + 1) {
+            drops.record(entry(position));
+        }
+        assert_eq!(drops.read().log.len(), MAX_LOG);
+        let knew = |position| KnownLog { last: Some(entry(position)), ..known_to(position) };
+        assert!(!drops.is_current_at(knew(1), &[TEA]) && drops.is_current_at(knew(2), &[TEA]));
     }
 
     #[test]

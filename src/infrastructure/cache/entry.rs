@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::drops::{Drops, KnownLog, Stamp};
 use super::tag::Tag;
@@ -56,7 +56,7 @@ pub struct Entry<V> {
     pub(super) loaded_at: Timestamp,
     /// Until when it is not loaded again, in microseconds since 1970: a load failed.
     paused_until: AtomicI64,
-    /// The moment since which that load sees all drops.
+    /// A drop after this moment ends the pause: the load that failed may not see it.
     paused_at: AtomicU64,
 }
 
@@ -121,16 +121,19 @@ impl<V> Entry<V> {
         now < self.fresh_until && self.is_current(drops)
     }
 
-    /// Lets it be served without a load until a time, because one failed that sees what was dropped until a moment.
+    /// Lets it be served without a load until a time, because one failed. A drop after a moment, which that load may
+    /// not see, ends the pause.
     pub(super) fn pause(&self, moment: Stamp, until: Timestamp) {
         self.paused_at.store(moment.number(), Relaxed);
         self.paused_until.store(until.as_microsecond(), Relaxed);
     }
 
-    /// Returns whether a load failed a moment ago, and nothing that it depends on was dropped since.
-    pub(super) fn is_paused(&self, now: Timestamp, drops: &Drops) -> bool {
+    /// Returns whether a load failed a moment ago, at most `longest` before, and nothing that it depends on was dropped
+    /// since. If more is left than that, the clock was set back.
+    pub(super) fn is_paused(&self, now: Timestamp, longest: SignedDuration, drops: &Drops) -> bool {
+        let left = self.paused_until.load(Relaxed).saturating_sub(now.as_microsecond());
         let paused_at = Stamp::from_number(self.paused_at.load(Relaxed));
-        now.as_microsecond() < self.paused_until.load(Relaxed) && drops.is_current(paused_at, &self.tags)
+        left > 0 && i128::from(left) <= longest.as_micros() && drops.is_current(paused_at, &self.tags)
     }
 
     /// Returns whether it was loaded since a moment.

@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use super::counters::{LookCounters, LookCounts};
 use super::drops::{Drops, LogEntry, Position};
 use super::tag::Tag;
 use super::tiers::CatchUp;
@@ -53,6 +54,9 @@ pub struct Invalidations {
     state: Mutex<State>,
     /// The mark that was read before the last look that succeeded.
     looked_at: std::sync::Mutex<Option<CommitMark>>,
+    /// Until when readers that can go on without a look do not wait for one; `None` after one that succeeded.
+    paused_until: std::sync::Mutex<Option<Instant>>,
+    looks: LookCounters,
 }
 
 #[derive(Default)]
@@ -87,6 +91,8 @@ impl Invalidations {
             came: AtomicU64::new(0),
             state: Mutex::default(),
             looked_at: std::sync::Mutex::default(),
+            paused_until: std::sync::Mutex::default(),
+            looks: LookCounters::default(),
         }
     }
 
@@ -97,8 +103,7 @@ impl Invalidations {
     ///
     /// [`DatabaseError`] if the database cannot be read. Nothing that is kept can be trusted then.
     pub async fn catch_up(&self) -> Result<(), DatabaseError> {
-        let mark = self.database.commit_mark();
-        if mark.is_some() && mark == *self.looked_at() {
+        if self.is_caught_up() {
             return Ok(());
         }
         let own = self.came.fetch_add(1, SeqCst) + 1;
@@ -111,18 +116,73 @@ impl Invalidations {
         }
         // the look begins now, after all of these came
         let (came, mark) = (self.came.load(SeqCst), self.database.commit_mark());
+        let began = Instant::now();
         let looked = timeout(LONGEST_LOOK, self.look(&mut state)).await;
-        let looked = looked.unwrap_or_else(|_| {
-            Err(DatabaseError::Unavailable("what was changed could not be read in time".into()))
-        });
+        let looked = looked.unwrap_or_else(|_| Err(too_late()));
+        self.looks.add(began.elapsed(), looked.is_err());
         match &looked {
             Ok(()) => {
                 state.served = came;
                 *self.looked_at() = mark;
+                *self.paused_until() = None;
             }
             Err(error) => state.failed = Some((came, error.clone())),
         }
         looked
+    }
+
+    /// Does what [`Invalidations::catch_up`] does for a reader that is not caught up and can go on without it, and so
+    /// waits `longest` at most. A look that takes longer goes on, and no other such reader waits for it; nor does one
+    /// in the `pause` after a look that failed, unless one succeeds meanwhile.
+    pub(super) async fn catch_up_soon(
+        self: &Arc<Self>,
+        longest: Duration,
+        pause: Duration,
+    ) -> Result<(), DatabaseError> {
+        if self.is_paused() {
+            return Err(too_late());
+        }
+        let own = Arc::clone(self);
+        let mut look = Box::pin(async move {
+            let looked = own.catch_up().await;
+            match &looked {
+                // also if another reader's look was in time for this one, which may have begun the pause meanwhile
+                Ok(()) => *own.paused_until() = None,
+                Err(DatabaseError::Unavailable(_)) => *own.paused_until() = Some(Instant::now() + pause),
+                Err(_) => {}
+            }
+            looked
+        });
+        if let Ok(looked) = timeout(longest, &mut look).await {
+            return looked;
+        }
+        // a look that failed in this moment has set its own
+        if !self.is_paused() {
+            *self.paused_until() = Some(Instant::now() + LONGEST_LOOK);
+        }
+        tokio::spawn(look);
+        Err(too_late())
+    }
+
+    /// Returns whether nothing was committed since the last look, as far as that is known without one.
+    pub(super) fn is_caught_up(&self) -> bool {
+        let mark = self.database.commit_mark();
+        mark.is_some() && mark == *self.looked_at()
+    }
+
+    /// Returns whether readers that can go on without a look do not wait for one.
+    fn is_paused(&self) -> bool {
+        self.paused_until().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn paused_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the looks since the start: on PostgreSQL one for all readers that came during the one before it, on
+    /// SQLite only after a commit.
+    pub fn looks(&self) -> LookCounts {
+        self.looks.counts()
     }
 
     fn looked_at(&self) -> MutexGuard<'_, Option<CommitMark>> {
@@ -269,6 +329,11 @@ impl State {
         let is_later = || self.asked_at.is_none_or(|at| now.duration_since(at) >= ASKED_EVERY);
         self.looks >= LOOKS || self.read.len() >= BATCH || !self.read.is_empty() && is_later()
     }
+}
+
+/// Returns the error of a look that took too long.
+fn too_late() -> DatabaseError {
+    DatabaseError::Unavailable("what was changed could not be read in time".into())
 }
 
 /// Returns whether the last known invalidation is still in the log, or there was none, and the number of the log, which

@@ -23,7 +23,7 @@ const POLICY: Policy = Policy {
 };
 
 /// A variant whose offer is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct OfferOf(VariantId);
 
 /// The offers of variants.
@@ -40,27 +40,31 @@ pub(super) fn inventory_cache(tiers: &Tiers, database: Database) -> InventoryCac
 
 impl InventoryCache {
     /// Returns the offers of variants, in no order; variants that do not exist are left out. Several that are not kept
-    /// are read by one query.
+    /// are read by one query, for all carts that miss the same ones.
     ///
     /// # Errors
     ///
     /// [`LoadError`].
     pub async fn offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, LoadError<DatabaseError>> {
         let keys: Vec<_> = variants.iter().copied().map(OfferOf).collect();
-        let found = self.cached.get_all(&keys, |missing| self.load(missing)).await?;
+        let source = self.database.clone();
+        let found = self.cached.get_all(&keys, move |missing| load(source, missing)).await?;
         Ok(found.into_iter().map(Arc::unwrap_or_clone).collect())
-    }
-
-    async fn load(&self, missing: Vec<OfferOf>) -> Result<Vec<(OfferOf, Loaded<Arc<Offer>>)>, DatabaseError> {
-        let variants: Vec<_> = missing.iter().map(|OfferOf(variant)| *variant).collect();
-        let offers = ProductRepository(&mut self.database.read().await?).offers(&variants).await?;
-        Ok(offers.into_iter().map(|offer| (OfferOf(offer.variant_id), loaded(offer))).collect())
     }
 
     /// Returns what the cache counted and keeps.
     pub(super) fn state(&self) -> CacheState {
         self.cached.state()
     }
+}
+
+async fn load(
+    database: Database,
+    missing: Vec<OfferOf>,
+) -> Result<Vec<(OfferOf, Loaded<Arc<Offer>>)>, DatabaseError> {
+    let variants: Vec<_> = missing.iter().map(|OfferOf(variant)| *variant).collect();
+    let offers = ProductRepository(&mut database.read().await?).offers(&variants).await?;
+    Ok(offers.into_iter().map(|offer| (OfferOf(offer.variant_id), loaded(offer))).collect())
 }
 
 async fn load_one(database: Database, variant: VariantId) -> Result<Loaded<Arc<Offer>>, DatabaseError> {

@@ -1,4 +1,5 @@
-//! Loads in progress: readers of one key share one load, which they run themselves while they wait.
+//! Loads in progress: readers of one key share one load, which they run themselves while they wait. So do readers of
+//! several keys that are loaded together, for which the list of them is the key.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,75 +12,71 @@ use futures_util::future::{BoxFuture, FusedFuture, Shared, WeakShared, ready};
 use tokio::runtime::Handle;
 
 use super::drops::Stamp;
-use super::entry::Entry;
 
-/// What a load ends with.
-pub(super) type Outcome<V, E> = Result<Arc<Entry<V>>, E>;
+type Load<T, E> = BoxFuture<'static, Result<T, E>>;
 
-type Load<V, E> = BoxFuture<'static, Outcome<V, E>>;
+/// The loads in progress of a cache: of entries, each of one key, or of lists of them.
+pub(super) struct Loads<K, T, E>(Mutex<Running<K, T, E>>);
 
-/// The loads in progress of a cache.
-pub(super) struct Loads<K, V, E>(Mutex<Running<K, V, E>>);
-
-struct Running<K, V, E> {
-    by_key: HashMap<K, KnownLoad<V, E>>,
+struct Running<K, T, E> {
+    by_key: HashMap<K, KnownLoad<T, E>>,
     /// The number of loads that began.
     count: u64,
 }
 
 /// A load with its number, and the moment at which it began. It ends with its last reader.
-struct KnownLoad<V, E> {
+struct KnownLoad<T, E> {
     number: u64,
     began: Stamp,
-    load: WeakShared<Load<V, E>>,
+    load: WeakShared<Load<T, E>>,
 }
 
 /// A load in progress, for a reader that waits for it.
-pub(super) struct LoadInProgress<V, E> {
+pub(super) struct LoadInProgress<T, E> {
     /// The moment at which it began.
     pub(super) began: Stamp,
     /// Whether this reader began it.
     pub(super) is_new: bool,
-    load: Shared<Load<V, E>>,
+    load: Shared<Load<T, E>>,
 }
 
 /// The reader that began a load. If it goes away, the load goes on in a task.
-struct FirstReader<V, E>(Shared<Load<V, E>>)
+struct FirstReader<T, E>(Shared<Load<T, E>>)
 where
-    V: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static;
 
 /// A load among those in progress, until it ends or is dropped.
-struct Registered<K: Eq + Hash, V, E> {
-    loads: Arc<Loads<K, V, E>>,
+struct Registered<K: Eq + Hash, T, E> {
+    loads: Arc<Loads<K, T, E>>,
     key: K,
     number: u64,
 }
 
-impl<K, V, E> Default for Loads<K, V, E> {
+impl<K, T, E> Default for Loads<K, T, E> {
     fn default() -> Self {
         Self(Mutex::new(Running { by_key: HashMap::new(), count: 0 }))
     }
 }
 
-impl<K, V, E> Loads<K, V, E>
+impl<K, T, E> Loads<K, T, E>
 where
     K: Eq + Hash + Clone + Send + 'static,
-    V: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// Joins the load of a key. If there is none that began at a moment or later, the outcome is what `kept` returns:
-    /// an entry that a load has put in which ended after this reader looked for one. Otherwise a load begins, which
-    /// `begin` returns with the moment at which it begins.
+    /// Joins the load of a key. If there is none that began at a moment or later, the outcome is what `kept` returns
+    /// with the moment at which its load began: what a load has put in which ended after this reader looked for it.
+    /// Otherwise a load begins, which `begin` returns with the moment at which it begins.
     pub(super) fn join<F>(
         self: &Arc<Self>,
         key: &K,
         since: Stamp,
-        kept: impl FnOnce() -> Option<Arc<Entry<V>>>,
+        kept: impl FnOnce() -> Option<(Stamp, T)>,
         begin: impl FnOnce() -> (Stamp, F),
-    ) -> LoadInProgress<V, E>
+    ) -> LoadInProgress<T, E>
     where
-        F: Future<Output = Outcome<V, E>> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(KnownLoad { began, load, .. }) = running.by_key.get(key)
@@ -88,10 +85,9 @@ where
         {
             return LoadInProgress { began: *began, is_new: false, load };
         }
-        // a load puts its entry in before it is no longer among those in progress
-        if let Some(entry) = kept() {
-            let began = entry.history.began;
-            return LoadInProgress { began, is_new: false, load: ready(Ok(entry)).boxed().shared() };
+        // a load puts its entries in before it is no longer among those in progress
+        if let Some((began, kept)) = kept() {
+            return LoadInProgress { began, is_new: false, load: ready(Ok(kept)).boxed().shared() };
         }
 
         let (began, load) = begin();
@@ -110,32 +106,32 @@ where
     }
 }
 
-impl<V, E> LoadInProgress<V, E>
+impl<T, E> LoadInProgress<T, E>
 where
-    V: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
     /// Waits for the outcome, and runs the load meanwhile.
-    pub(super) async fn outcome(self) -> Outcome<V, E> {
+    pub(super) async fn outcome(self) -> Result<T, E> {
         if self.is_new { FirstReader(self.load).await } else { self.load.await }
     }
 }
 
-impl<V, E> Future for FirstReader<V, E>
+impl<T, E> Future for FirstReader<T, E>
 where
-    V: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    type Output = Outcome<V, E>;
+    type Output = Result<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
         self.0.poll_unpin(context)
     }
 }
 
-impl<V, E> Drop for FirstReader<V, E>
+impl<T, E> Drop for FirstReader<T, E>
 where
-    V: Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
     fn drop(&mut self) {
@@ -147,7 +143,7 @@ where
     }
 }
 
-impl<K: Eq + Hash, V, E> Drop for Registered<K, V, E> {
+impl<K: Eq + Hash, T, E> Drop for Registered<K, T, E> {
     fn drop(&mut self) {
         let mut running = self.loads.0.lock().unwrap_or_else(PoisonError::into_inner);
         // a later load of the key may have taken its place
@@ -159,33 +155,23 @@ impl<K: Eq + Hash, V, E> Drop for Registered<K, V, E> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::infrastructure::cache::drops::KnownLog;
-    use crate::infrastructure::cache::entry::{History, Loaded, Source};
-
-    fn entry(value: u32) -> Arc<Entry<u32>> {
-        let history = History { began: Stamp::default(), known: KnownLog::default(), source: Source::Load };
-        let loaded = Loaded { value: Some(value), tags: Vec::new(), bytes: 4 };
-        Arc::new(Entry::new(loaded, history, Timestamp::UNIX_EPOCH, Timestamp::MAX))
-    }
 
     #[tokio::test]
     async fn a_load_that_ended_since_the_reader_looked_is_not_begun_again() {
         let loads: Arc<Loads<&str, u32, ()>> = Arc::default();
-        let load = async |value| Ok(entry(value));
-        let first = loads.join(&"tea", Stamp::default(), || None, || (Stamp::default(), load(1)));
-        let joined = loads.join(&"tea", Stamp::default(), || Some(entry(2)), || (Stamp::default(), load(3)));
+        let (moment, load) = (Stamp::default(), async |value: u32| Ok(value));
+        let first = loads.join(&"tea", moment, || None, || (moment, load(1)));
+        let joined = loads.join(&"tea", moment, || Some((moment, 2)), || (moment, load(3)));
         assert!(first.is_new && !joined.is_new);
-        assert_eq!(first.outcome().await.unwrap().value(), Some(&1));
-        assert_eq!(joined.outcome().await.unwrap().value(), Some(&1), "it was in progress");
+        assert_eq!(first.outcome().await, Ok(1));
+        assert_eq!(joined.outcome().await, Ok(1), "it was in progress");
 
-        let ended = loads.join(&"tea", Stamp::default(), || Some(entry(2)), || (Stamp::default(), load(3)));
+        let ended = loads.join(&"tea", moment, || Some((moment, 2)), || (moment, load(3)));
         assert!(!ended.is_new);
-        assert_eq!(ended.outcome().await.unwrap().value(), Some(&2));
-        let begun = loads.join(&"tea", Stamp::default(), || None, || (Stamp::default(), load(3)));
+        assert_eq!(ended.outcome().await, Ok(2));
+        let begun = loads.join(&"tea", moment, || None, || (moment, load(3)));
         assert!(begun.is_new);
-        assert_eq!(begun.outcome().await.unwrap().value(), Some(&3));
+        assert_eq!(begun.outcome().await, Ok(3));
     }
 }

@@ -22,7 +22,8 @@
 //! - With a [`Database`], the unit of work that writes the rows publishes a [`CacheInvalidationEvent`] with the texts
 //!   of the tags, and each read begins with [`Invalidations::catch_up`]: no process serves what is older, as below. A
 //!   tag `catalogue` drops all entries. With a shared store, [`Tiers::catch_up`] tells what was dropped while an entry
-//!   was loaded.
+//!   was loaded. Published events stay until they are purged: by [`EventDispatcher::purge`] in a service with
+//!   subscribers, otherwise as below. The time for which they are kept must be longer than that of any entry.
 //! - In a single process, without a shared store, [`Drops::drop_tags`] after the commit is enough, with any position.
 //! - With another source that has a log of its changes, the service reads the log, as `examples/cache.rs` does.
 //!
@@ -32,7 +33,7 @@
 //! use undercroft::infrastructure::cache::{Cached, Invalidations, Loaded, Policy, Rendered, Tag, Tiers};
 //! use undercroft::infrastructure::events::CacheInvalidationEvent;
 //! use undercroft::infrastructure::exceptions::Failure;
-//! use undercroft::infrastructure::repositories::{Database, DatabaseError};
+//! use undercroft::infrastructure::repositories::{Database, DatabaseError, Outbox};
 //!
 //! type Greetings = Cached<String, Rendered<String>, DatabaseError>;
 //!
@@ -69,6 +70,16 @@
 //!     let (greeting, _) = greetings.value(name).await?;
 //!     Ok(String::clone(&greeting))
 //! }
+//!
+//! /// Deletes up to a thousand events that are older than a week, of which a service without subscribers has no use.
+//! async fn purge(database: &Database) -> Result<u64, DatabaseError> {
+//!     let write = database.write((), async |work, ()| {
+//!         let until = Outbox(work).readable_until().await?;
+//!         let before = work.now() - jiff::SignedDuration::from_hours(7 * 24);
+//!         Outbox(work).purge(until, before, 1_000).await
+//!     });
+//!     write.await
+//! }
 //! ```
 //!
 //! # Adding one
@@ -77,12 +88,18 @@
 //!    read; or with keys of [`Own`] and [`Private`] values, if it belongs to a user.
 //! 2. Add its `mod` and `pub use` lines, a field of [`Members`] or [`OwnMembers`], its line in `new` there, and one in
 //!    [`Caches::states`]; and its name in `limits.rs`, by which operators set its size.
-//! 3. If processes share its values, add one to `tests/it/infrastructure/cache/shapes.rs`.
+//! 3. If processes share its values, add one to `tests/it/infrastructure/cache/shapes.rs`, with a path that reads it:
+//!    the test records its shape and the kinds of its tags.
+//! 4. A tag of rows for which servers of the release before publish none takes two releases, as an incompatible change
+//!    of the tables: one that publishes it, and a later one that gives it to entries. While servers of both releases
+//!    run, a change by the older ones would drop nothing of the newer ones.
 //!
 //! In check mode ([`CacheOptions::verify`]), every entry that is served is compared with a load of the same version,
-//! for which values have [`Shape::is_same`], and caches whose keys have a version [`Tiers::cached_by_version`].
+//! for which values have [`Shape::is_same`], and caches whose keys have a version [`Tiers::cached_by_version`]. The
+//! bytes that are served of a [`Rendered`] value are compared with those of that load ([`Served::form`]).
 //!
 //! [`CacheInvalidationEvent`]: crate::infrastructure::events::CacheInvalidationEvent
+//! [`EventDispatcher::purge`]: crate::infrastructure::events::EventDispatcher::purge
 
 mod cached;
 mod cart_cache;
@@ -100,6 +117,7 @@ mod loads;
 mod notification_cache;
 mod order_cache;
 mod own;
+mod patience;
 mod policy;
 mod private;
 mod product_cache;
@@ -123,7 +141,7 @@ pub use self::cached::{Cached, LoadError};
 pub use self::cart_cache::{CartCache, CartVersion};
 pub use self::catalogue::ListKey;
 pub use self::category_cache::{Categories, CategoryCache, Tree};
-pub use self::counters::Counts;
+pub use self::counters::{Counts, LOOK_BOUNDS, LookCounts};
 pub use self::discount_cache::DiscountCache;
 pub use self::drops::{Drops, KnownLog, LogEntry, Position, Stamp};
 pub use self::entry::{Entry, Loaded};
@@ -133,11 +151,12 @@ pub use self::limits::{CACHES, CacheLimits, UnknownCache};
 pub use self::notification_cache::{Inbox, NewestNotifications, NotificationCache};
 pub use self::order_cache::{NewestOrders, OrderCache};
 pub use self::own::Own;
+pub use self::patience::Patience;
 pub use self::policy::Policy;
 pub use self::private::Private;
 pub use self::product_cache::{ListingCache, ProductCache, ProductName};
 pub use self::read::{Lookup, Outcome, ReadStatus, Served};
-pub use self::redis::{Patience, Redis, RedisCheckError, RedisUnavailable};
+pub use self::redis::{Redis, RedisCheckError, RedisUnavailable};
 pub use self::redis_store::EntriesInRedis;
 pub use self::rendered::{Form, KeptBody, Rendered};
 pub use self::search_cache::SearchCache;
@@ -239,15 +258,24 @@ impl Caches {
         Ok(&self.0.members)
     }
 
-    /// Returns the category tree, as [`Caches::current`] has it; while the database is not available, and so it is not
-    /// known what was invalidated, the tree of before, as its policy allows.
+    /// Returns the category tree, as [`Caches::current`] has it; while the database is not available or does not
+    /// respond, and so it is not known what was invalidated, the tree of before, as its policy allows.
     ///
     /// # Errors
     ///
     /// [`LoadError`] if there is no tree that may be used, and the database cannot be read.
     pub async fn tree(&self) -> Result<Served<Rendered<Categories>>, LoadError<DatabaseError>> {
-        let category = &self.0.members.category;
-        match self.0.invalidations.catch_up().await {
+        let Shared { invalidations, members: Members { category, .. }, .. } = &*self.0;
+        // first, so that nothing else is asked on SQLite as long as nothing was committed
+        let caught_up = if invalidations.is_caught_up() {
+            Ok(())
+        } else if category.has_fallback(&Tree) {
+            let Policy { soft_timeout, pause, .. } = category_cache::POLICY;
+            invalidations.catch_up_soon(soft_timeout, pause).await
+        } else {
+            invalidations.catch_up().await
+        };
+        match caught_up {
             Ok(()) => category.served(&Tree).await,
             Err(error @ DatabaseError::Unavailable(_)) => {
                 category.fallback(&Tree).ok_or(LoadError::Failed(error))
@@ -259,6 +287,11 @@ impl Caches {
     /// Returns the caches whose keys have a version. Nothing has to be caught up with: the reader has read the version.
     pub fn own(&self) -> &OwnMembers {
         &self.0.own
+    }
+
+    /// Returns the looks of this process for what was invalidated.
+    pub fn looks(&self) -> LookCounts {
+        self.0.invalidations.looks()
     }
 
     /// Returns what each cache counted and keeps.

@@ -12,7 +12,9 @@ use crate::domain::context::Context;
 pub struct Policy {
     /// The name, in metrics and in the keys of the shared store: no two caches of a service have the same.
     pub name: &'static str,
-    /// The version of the shape of keys and values. A release with another one does not read the entries of this one.
+    /// The version of the shape of keys and values and of the kinds of tags. A process with another one does not read
+    /// the entries of this one, nor does one with another release of this package. A service that has releases of its
+    /// own increments it with each change of a load, too.
     pub shape: u32,
     /// How long an entry is fresh.
     pub ttl: Duration,
@@ -31,14 +33,16 @@ pub struct Policy {
     pub fail_safe: Duration,
     /// How long a reader waits for a load while there is an entry that fail-safe allows.
     pub soft_timeout: Duration,
-    /// How long an entry that may be served is not loaded again after such a load failed, or was slow, unless it is
-    /// dropped meanwhile: a source that is away is asked for a key once in this time.
+    /// How long an entry that may be served is not loaded again, from the moment at which such a load failed or its
+    /// reader did not wait any more, unless it is dropped or the clock is set back meanwhile: a source that is away is
+    /// asked for a key once in this time. A load that is slow goes on and is not begun again.
     pub pause: Duration,
     /// The longest time of a load, with the look into the shared store.
     pub hard_timeout: Duration,
     /// The most bytes of all entries of a process, as the cache weighs them.
     pub max_bytes: u64,
-    /// Whether only one process at a time loads a key, if there is a shared store.
+    /// Whether only one process at a time loads a key, if there is a shared store. The others wait for its entry, half
+    /// of `hard_timeout` at most; then each loads for itself.
     pub is_dear: bool,
 }
 
@@ -75,7 +79,8 @@ impl Policy {
     /// Takes a random part of a duration away, at most that of the jitter.
     fn shortened(&self, duration: Duration, random: u32) -> Duration {
         let parts = u32::from(self.jitter_percent.min(100));
-        let taken = (duration * parts / 100).mul_f64(f64::from(random) / f64::from(u32::MAX));
+        // in this order, so that the longest duration does not overflow
+        let taken = (duration / 100 * parts).mul_f64(f64::from(random) / f64::from(u32::MAX));
         duration.saturating_sub(taken)
     }
 }
@@ -86,13 +91,14 @@ pub(super) struct Spans {
     pub(super) eager: SignedDuration,
     pub(super) stale: SignedDuration,
     pub(super) fail_safe: SignedDuration,
+    pub(super) pause: SignedDuration,
 }
 
 impl Spans {
     pub(super) fn of(policy: &Policy) -> Self {
-        let [eager, stale, fail_safe] = [policy.eager, policy.stale, policy.fail_safe]
+        let [eager, stale, fail_safe, pause] = [policy.eager, policy.stale, policy.fail_safe, policy.pause]
             .map(|duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX));
-        Self { eager, stale, fail_safe }
+        Self { eager, stale, fail_safe, pause }
     }
 }
 
@@ -136,5 +142,7 @@ mod tests {
         assert_eq!(policy.fresh_for(false, u32::MAX), Duration::from_secs(54));
         assert_eq!(policy.fresh_for(true, 0), Duration::from_secs(5));
         assert_eq!(policy.pause_for(u32::MAX), Duration::from_millis(900));
+        let endless = Policy { pause: Duration::MAX, ..policy };
+        assert!(endless.pause_for(u32::MAX) > Duration::MAX / 2);
     }
 }

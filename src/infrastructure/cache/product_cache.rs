@@ -21,7 +21,7 @@ const POLICY: Policy = Policy {
     ttl: Duration::from_mins(10),
     eager: Duration::from_mins(1),
     max_bytes: 32 << 20,
-    ..Policy::named("product", 2)
+    ..Policy::named("product", 3)
 };
 const LISTING: Policy = Policy {
     ttl: Duration::from_mins(10),
@@ -39,7 +39,7 @@ pub enum ProductName {
     Slug(String),
 }
 
-/// Products, active or not.
+/// Active products. One that is not is kept as one that does not exist, for as long: no response tells them apart.
 pub type ProductCache = Cached<ProductName, Rendered<ProductView>, DatabaseError>;
 
 /// Pages of lists of active products; none of a category that does not exist.
@@ -57,14 +57,14 @@ async fn load(database: Database, name: ProductName) -> Result<Loaded<Rendered<P
     let mut connection = database.read().await?;
     let mut products = ProductRepository(&mut connection);
     let found = match &name {
-        ProductName::Id(id) => products.by_id(*id).await?,
-        ProductName::Slug(slug) => products.by_slug(slug).await?,
+        ProductName::Id(id) => products.active_by_id(*id).await?,
+        ProductName::Slug(slug) => products.active_by_slug(slug).await?,
     };
     let found = found.map(ProductView::as_shown);
     let mut tags = Vec::new();
     match &found {
         Some(view) => tags.extend(product_tags(view)),
-        // the next one that is created may have the name
+        // the next one that is created or activated may have the name
         None => tags.push(Tag::of(CacheTag::PRODUCTS)),
     }
     let found = found.map(|view| {

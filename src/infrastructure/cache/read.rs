@@ -1,9 +1,10 @@
 //! What came of a read.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::entry::Entry;
+use super::entry::{Entry, Source};
 
 /// Where a reader got its entry from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub enum Lookup {
     Hit,
     /// It was in memory, and is loaded again meanwhile or cannot be loaded.
     Stale,
-    /// It was loaded, by this reader or another.
+    /// It was not in memory: it was loaded, by this reader or another, or found in the store that processes share.
     Miss,
 }
 
@@ -52,6 +53,17 @@ pub enum Outcome {
 pub(super) struct Read<V> {
     pub(super) entry: Arc<Entry<V>>,
     pub(super) outcome: Outcome,
+    /// In check mode, what the entry was compared with, if it is the same.
+    pub(super) comparison: Option<Arc<Comparison<V>>>,
+}
+
+/// In check mode, what an entry was compared with and has the same value as: the bytes that are kept beside the value
+/// are compared, too, when they are served.
+pub(super) struct Comparison<V> {
+    /// The value that was loaded for it.
+    pub(super) fresh: V,
+    /// Reports that the bytes with a name differ from those that the loaded value is rendered to.
+    pub(super) report: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 /// A value with what came of the read.
@@ -61,9 +73,18 @@ pub struct Served<V> {
     pub value: V,
     /// What came of the read.
     pub status: ReadStatus,
+    pub(super) comparison: Option<Arc<Comparison<V>>>,
 }
 
 impl Outcome {
+    /// Returns how an entry was found that was not in memory, or that was not served from there.
+    pub(super) fn of<V>(entry: &Entry<V>, was_kept: bool, collapsed: bool) -> Self {
+        match entry.history.source {
+            Source::Shared => Self::Shared,
+            Source::Load | Source::Commit => Self::Loaded { was_kept, collapsed },
+        }
+    }
+
     /// Returns where the entry came from.
     pub fn lookup(self) -> Lookup {
         match self {
@@ -71,6 +92,20 @@ impl Outcome {
             Self::Stale | Self::Fallback => Lookup::Stale,
             Self::Shared | Self::Loaded { .. } => Lookup::Miss,
         }
+    }
+}
+
+impl<V> Read<V> {
+    /// Returns an entry that was not compared.
+    pub(super) fn new(entry: Arc<Entry<V>>, outcome: Outcome) -> Self {
+        Self { entry, outcome, comparison: None }
+    }
+}
+
+impl<V> fmt::Debug for Comparison<V> {
+    /// Omits the value, which may be personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Comparison").finish_non_exhaustive()
     }
 }
 

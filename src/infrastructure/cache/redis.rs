@@ -3,7 +3,7 @@
 //! How long a command waits is its [`Patience`]. After one had no response, commands fail at once, and a task asks from
 //! time to time whether Redis responds again: a Redis that is away or slow delays those requests that were waiting when
 //! it was first noticed, and none after that. A response that is an error, such as that its memory is full, delays
-//! nothing.
+//! nothing. So it is with a Redis that responds, and too slowly to be of use.
 //!
 //! A connection on which nothing comes is replaced by a new one: the network may have forgotten it, or a proxy may have
 //! lost the server behind it, and neither says so.
@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -23,6 +23,8 @@ use ::redis::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use super::patience::{Patience, Responses};
+
 /// The longest time to connect, which commands do not wait for.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The longest time for which what was sent is not acknowledged, after which the connection is closed.
@@ -30,25 +32,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
 /// The least time between two errors of Redis in the log.
 const LOGGED: Duration = Duration::from_mins(1);
-
-/// How long Redis is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// The longest wait for the response to a command.
-    pub response: Duration,
-    /// The wait before a Redis that had no response is asked whether it responds again.
-    pub pause: Duration,
-    /// Whether a command is sent again, within the same time, if its connection was closed: it must be of no importance
-    /// whether it is run twice.
-    pub sends_again: bool,
-}
-
-impl Default for Patience {
-    /// The patience with what the store can do without.
-    fn default() -> Self {
-        Self { response: Duration::from_millis(250), pause: Duration::from_secs(1), sends_again: false }
-    }
-}
 
 /// Redis does not respond, or responds with an error, which was logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -77,8 +60,9 @@ pub struct Redis {
 struct Connection {
     client: Client,
     current: RwLock<ConnectionManager>,
-    /// Whether a command had no response, and Redis has not responded since.
+    /// Whether a command had no response, or responses were too slow, and Redis has not responded in time since.
     is_away: AtomicBool,
+    responses: Mutex<Responses>,
 }
 
 /// How the log shows a Redis: without its user and password.
@@ -133,9 +117,21 @@ impl Redis {
         Self { shown: Arc::new(shown), ..self }
     }
 
+    /// Lets commands go on with a Redis however many of its responses are slow, as long as each comes in time, such as
+    /// those that look through all of its keys.
+    #[must_use]
+    pub fn however_slow(self) -> Self {
+        Self { patience: Patience { slow: None, ..self.patience }, ..self }
+    }
+
     /// Returns what the connection is for, as [`Redis::named`] says.
     pub fn used_for(&self) -> Option<&'static str> {
         self.shown.used_for
+    }
+
+    /// Returns the host and the port of the server.
+    pub fn server(&self) -> &str {
+        &self.shown.server
     }
 
     /// Runs a script.
@@ -183,6 +179,7 @@ impl Redis {
         if self.connection.is_away.load(Relaxed) {
             return Err(RedisUnavailable);
         }
+        let sent = Instant::now();
         let response = async {
             match send(self.connection.current()).await {
                 // a server that was restarted, or closed a connection without use, is there
@@ -193,8 +190,12 @@ impl Redis {
             }
         };
         let error = match timeout(self.patience.response, response).await {
-            Ok(Ok(value)) => return Ok(value),
+            Ok(Ok(value)) => {
+                self.count_response(sent);
+                return Ok(value);
+            }
             Ok(Err(error)) if is_response(&error) => {
+                self.count_response(sent);
                 self.log_response(&error);
                 return Err(RedisUnavailable);
             }
@@ -205,13 +206,22 @@ impl Redis {
         Err(RedisUnavailable)
     }
 
+    /// Counts the response to a command that was sent at a time, and leaves Redis if there were too many slow ones.
+    fn count_response(&self, sent: Instant) {
+        let is_too_slow = self.connection.responses().is_too_slow(sent, Instant::now(), &self.patience);
+        if is_too_slow {
+            self.leave("its last responses were too slow");
+        }
+    }
+
     /// Lets commands fail at once until Redis responds again, and logs it once.
     fn leave(&self, error: &str) {
         if !self.connection.is_away.swap(true, Relaxed) {
             let Shown { server, setting, used_for } = &*self.shown;
             tracing::warn!(server, setting, used_for, error, "Redis is not available");
+            let pause = self.connection.responses().next_pause(Instant::now(), &self.patience);
             let (connection, shown) = (Arc::downgrade(&self.connection), Arc::clone(&self.shown));
-            tokio::spawn(until_back(connection, self.patience, shown));
+            tokio::spawn(until_back(connection, (self.patience, pause), shown));
         }
     }
 
@@ -229,21 +239,28 @@ impl Redis {
 impl Connection {
     fn new(client: Client) -> Result<Self, RedisError> {
         let current = ConnectionManager::new_lazy_with_config(client.clone(), config())?;
-        Ok(Self { client, current: RwLock::new(current), is_away: AtomicBool::new(false) })
+        let (is_away, responses) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { client, current: RwLock::new(current), is_away, responses })
+    }
+
+    fn responses(&self) -> MutexGuard<'_, Responses> {
+        self.responses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn current(&self) -> ConnectionManager {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns whether Redis responds within a time. If nothing comes, another connection is opened for the next time.
-    async fn responds(&self, longest: Duration) -> bool {
-        let (mut current, ping) = (self.current(), cmd("PING"));
-        let response = timeout(longest, ping.query_async::<String>(&mut current)).await;
+    /// Returns whether Redis responds in time, and not slowly. If nothing comes, another connection is opened for the
+    /// next time.
+    async fn responds(&self, patience: &Patience) -> bool {
+        let (mut current, ping, sent) = (self.current(), cmd("PING"), Instant::now());
+        let response = timeout(patience.response, ping.query_async::<String>(&mut current)).await;
+        let took = sent.elapsed();
         if response.is_err() {
             self.replace().await;
         }
-        matches!(response, Ok(Ok(text)) if text == "PONG")
+        matches!(response, Ok(Ok(text)) if text == "PONG") && !patience.is_slow(took)
     }
 
     /// Opens another connection in place of the present one, which stays if that fails.
@@ -255,12 +272,17 @@ impl Connection {
     }
 }
 
-/// Asks Redis from time to time whether it responds again, until it does or the connection is not used any more.
-async fn until_back(connection: Weak<Connection>, patience: Patience, shown: Arc<Shown>) {
+/// Asks Redis after each pause whether it responds again, until it does or the connection is not used any more.
+async fn until_back(
+    connection: Weak<Connection>,
+    (patience, pause): (Patience, Duration),
+    shown: Arc<Shown>,
+) {
     loop {
-        sleep(patience.pause).await;
+        sleep(pause).await;
         let Some(connection) = connection.upgrade() else { return };
-        if connection.responds(patience.response).await {
+        if connection.responds(&patience).await {
+            connection.responses().return_at(Instant::now());
             connection.is_away.store(false, Relaxed);
             let Shown { server, setting, used_for } = &*shown;
             tracing::info!(server, setting, used_for, "Redis responds again");

@@ -52,6 +52,15 @@ impl SharedStore for EntriesInRedis {
         async move { self.0.command(&Cmd::get(key)).await.ok()? }.boxed()
     }
 
+    fn get_all(&self, keys: Vec<String>) -> BoxFuture<'_, Vec<Option<Vec<u8>>>> {
+        async move {
+            let mut get = cmd("MGET");
+            get.arg(keys);
+            self.0.command(&get).await.unwrap_or_default()
+        }
+        .boxed()
+    }
+
     fn set(&self, key: String, bytes: Vec<u8>, ttl: Duration) -> BoxFuture<'_, ()> {
         async move {
             let mut set = cmd("SET");
@@ -68,6 +77,15 @@ impl SharedStore for EntriesInRedis {
             set.arg(key).arg(1).arg("NX").arg("PX").arg(millis(ttl));
             let taken: Result<Option<String>, _> = self.0.command(&set).await;
             taken.map_or(true, |response| response.is_some())
+        }
+        .boxed()
+    }
+
+    fn renew(&self, key: String, ttl: Duration) -> BoxFuture<'_, bool> {
+        async move {
+            let mut expire = cmd("PEXPIRE");
+            expire.arg(key).arg(millis(ttl));
+            self.0.command(&expire).await.unwrap_or(false)
         }
         .boxed()
     }

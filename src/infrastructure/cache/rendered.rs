@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::json;
+use super::read::Served;
 use super::shared_tier::Shape;
 use super::weight;
 
@@ -29,7 +30,7 @@ pub struct Form {
 
 /// The body of a response that is kept, and its bytes as they were compressed for the first client that accepts that.
 /// Clones share both. As an extension of the response, it lets the compression use the same bytes again.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct KeptBody {
     bytes: Bytes,
     gzip: Arc<OnceLock<Bytes>>,
@@ -54,6 +55,15 @@ impl KeptBody {
         Ok(self.gzip.get_or_init(|| compressed).clone())
     }
 }
+
+/// Compares the bytes as they are: whether they were compressed before says nothing about them.
+impl PartialEq for KeptBody {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for KeptBody {}
 
 impl From<Vec<u8>> for KeptBody {
     fn from(bytes: Vec<u8>) -> Self {
@@ -93,27 +103,22 @@ impl<T> Rendered<T> {
         Self(Arc::new(Inner { value, space: bytes, forms: Mutex::default() }))
     }
 
-    /// Returns the form with a name, which `render` makes if there is none. A value keeps up to eight forms, as far as
-    /// there is space; a further one replaces the oldest. One that is larger than the space is not kept.
-    ///
-    /// # Errors
-    ///
-    /// What `render` returns.
-    pub fn form<E>(&self, name: &str, render: impl FnOnce(&T) -> Result<Form, E>) -> Result<Form, E> {
-        let lock = || self.0.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, form)) = lock().iter().find(|(known, _)| known == name) {
-            return Ok(form.clone());
-        }
-        let form = render(&self.0.value)?;
-        let named = (name.to_owned(), form.clone());
+    /// Returns the form with a name, if it is kept.
+    fn known(&self, name: &str) -> Option<Form> {
+        self.forms().iter().find(|(known, _)| known == name).map(|(_, form)| form.clone())
+    }
+
+    /// Keeps a form, as far as there is space; see [`Served::form`].
+    fn keep(&self, name: &str, form: Form) {
+        let named = (name.to_owned(), form);
         let needed = weigh(&named);
         if weight::capped(needed) > self.0.space {
-            return Ok(form);
+            return;
         }
-        let mut forms = lock();
+        let mut forms = self.forms();
         // another reader may have rendered it meanwhile
         if forms.iter().any(|(known, _)| known == name) {
-            return Ok(form);
+            return;
         }
         while forms.len() == MAX_FORMS
             || weight::capped(needed + forms.iter().map(weigh).sum::<usize>()) > self.0.space
@@ -121,7 +126,46 @@ impl<T> Rendered<T> {
             forms.remove(0);
         }
         forms.push(named);
+    }
+
+    fn forms(&self) -> MutexGuard<'_, Vec<NamedForm>> {
+        self.0.forms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Served<Rendered<T>> {
+    /// Returns the form with a name, which `render` makes if there is none. A value keeps up to eight forms, as far as
+    /// there is space; a further one replaces the oldest. One that is larger than the space is not kept.
+    ///
+    /// In check mode, `render` makes it also if there is one, to compare both.
+    ///
+    /// # Errors
+    ///
+    /// What `render` returns.
+    pub fn form<E>(&self, name: &str, render: impl FnOnce(&T) -> Result<Form, E>) -> Result<Form, E> {
+        if let Some(known) = self.value.known(name) {
+            return self.compared(name, known, render);
+        }
+        let form = render(&self.value)?;
+        self.value.keep(name, form.clone());
         Ok(form)
+    }
+
+    /// Returns a form that is kept under a name. In check mode, returns the one that `render` makes of the value that
+    /// was loaded for the comparison instead, if they differ, and reports that.
+    pub(super) fn compared<E>(
+        &self,
+        name: &str,
+        kept: Form,
+        render: impl FnOnce(&T) -> Result<Form, E>,
+    ) -> Result<Form, E> {
+        let Some(comparison) = &self.comparison else { return Ok(kept) };
+        let fresh = render(&comparison.fresh)?;
+        if fresh == kept {
+            return Ok(kept);
+        }
+        (comparison.report)(name);
+        Ok(fresh)
     }
 }
 
@@ -174,10 +218,17 @@ impl<T: Serialize + DeserializeOwned> Shape for Rendered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infrastructure::cache::read::{Outcome, ReadStatus};
+
+    /// A value as a reader gets it.
+    fn served(value: Rendered<i32>) -> Served<Rendered<i32>> {
+        let status = ReadStatus { outcome: Outcome::Hit, ttl_seconds: 0, is_stored: true };
+        Served { value, status, comparison: None }
+    }
 
     #[test]
     fn a_form_is_rendered_once_and_the_number_of_forms_is_bounded() {
-        let rendered = Rendered::with_forms(7, 10_000);
+        let rendered = served(Rendered::with_forms(7, 10_000));
         let mut count = 0;
         let mut render = |name: &str| {
             let form = rendered.form(name, |value| {
@@ -195,7 +246,7 @@ mod tests {
     }
 
     /// Asks for a form of so many bytes; adds to `count` if it is rendered.
-    fn ask(rendered: &Rendered<i32>, name: &str, length: usize, count: &mut i32) {
+    fn ask(rendered: &Served<Rendered<i32>>, name: &str, length: usize, count: &mut i32) {
         let form = rendered.form(name, |_| {
             *count += 1;
             let body = vec![b'x'; length].into();
@@ -207,7 +258,7 @@ mod tests {
     #[test]
     fn the_bytes_of_the_forms_are_bounded_with_those_of_their_compressed_bodies() {
         // two of 2500 bytes have space
-        let rendered = Rendered::with_forms(7, 8_000);
+        let rendered = served(Rendered::with_forms(7, 8_000));
         let mut count = 0;
         for (name, length, expected) in [
             ("de", 2_500, 1),
@@ -229,17 +280,17 @@ mod tests {
 
     #[test]
     fn a_value_without_space_keeps_no_form_and_one_that_others_read_has_its_space() {
-        let (bare, mut count) = (Rendered::new(7), 0);
+        let (bare, mut count) = (served(Rendered::new(7)), 0);
         for _ in 0..2 {
             ask(&bare, "de", 0, &mut count);
         }
         let (rendered, mut bytes) = (Rendered::with_forms(7, 10_000), Vec::new());
         rendered.write(&mut bytes);
-        let read = <Rendered<i32> as Shape>::read(&bytes).unwrap();
+        let read = served(<Rendered<i32> as Shape>::read(&bytes).unwrap());
         for _ in 0..2 {
             ask(&read, "de", 2_500, &mut count);
         }
-        assert_eq!((*read, count), (7, 3));
-        assert!(read.is_same(&bare) && !read.is_same(&Rendered::with_forms(8, 10_000)));
+        assert_eq!((**read, count), (7, 3));
+        assert!(read.is_same(&bare.value) && !read.is_same(&Rendered::with_forms(8, 10_000)));
     }
 }

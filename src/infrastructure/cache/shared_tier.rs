@@ -3,13 +3,15 @@
 //! Whether an entry is current does not depend on the shared store: the entry names the position up to which the
 //! process that loaded it knew every drop, and each reader compares it with the drops that it knows itself. A store
 //! that lost or kept something, or was away, costs loads only. An entry is signed with a key of the store's own, so
-//! that one that is damaged, or of another store, is a miss. It is kept up to its end: no process serves it after that.
+//! that one that is damaged, or of another store, is a miss. So is that of another release. It is kept up to its end:
+//! no process serves it after that.
 
 use std::fmt::{self, Display};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
@@ -22,18 +24,21 @@ use super::policy::Policy;
 use super::tag::Tag;
 use crate::domain::digest::{first_u64, first_u128};
 
-/// The beginning of the keys with the version of the form of entries, which a name of the store, the name of the cache,
-/// the version of its shape and a digest follow.
-const PREFIX: &str = "undercroft:cache:3";
+/// The beginning of the keys with the version of the layout of entries and that of the release, which a name of the
+/// store, the name of the cache, the version of its shape and a digest follow. No release reads what another one has
+/// put in: its loads may read something else, and give it other tags.
+const PREFIX: &str = concat!("undercroft:cache:3:", env!("CARGO_PKG_VERSION"));
 /// The bytes of a signature.
 const SIGNATURE: usize = 32;
 /// The greatest entry in the shared store, in bytes.
 const MAX_ENTRY: usize = 1 << 20;
 /// The wait between two looks for the entry that another process loads.
 const LOOK: Duration = Duration::from_millis(10);
-/// The longest time for which a process has the turn to load a key. One that is killed, or cut off from the store,
-/// before its turn ends delays the others by no more.
+/// How long a process has the turn to load a key after it got or renewed it. One that is killed, or cut off from the
+/// store, before its turn ends delays the others by no more.
 const TURN: Duration = Duration::from_secs(1);
+/// The time between two renewals of a turn while the load runs: one that fails is made up for by the next.
+const RENEWAL: Duration = Duration::from_millis(300);
 
 /// A value that can be kept outside the process.
 pub trait Shape: Sized {
@@ -63,11 +68,22 @@ pub trait SharedStore: Send + Sync {
     /// Returns the bytes of a key.
     fn get(&self, key: String) -> BoxFuture<'_, Option<Vec<u8>>>;
 
+    /// Returns the bytes of each of these keys, in their order. By default, it looks for all of them at once.
+    fn get_all(&self, keys: Vec<String>) -> BoxFuture<'_, Vec<Option<Vec<u8>>>> {
+        Box::pin(join_all(keys.into_iter().map(|key| self.get(key))))
+    }
+
     /// Keeps the bytes of a key for a duration.
     fn set(&self, key: String, bytes: Vec<u8>, ttl: Duration) -> BoxFuture<'_, ()>;
 
     /// Locks a key for a duration; returns whether it was free. If the store does not respond, it was.
     fn lock(&self, key: String, ttl: Duration) -> BoxFuture<'_, bool>;
+
+    /// Locks a key that this process has locked for a further duration from now on; returns whether it was locked. By
+    /// default, it is not renewed: a dear load that takes longer than a second may run in several processes then.
+    fn renew(&self, _key: String, _ttl: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(async { false })
+    }
 
     /// Removes a key.
     fn remove(&self, key: String) -> BoxFuture<'_, ()>;
@@ -113,7 +129,7 @@ impl SharedTier {
         Self { store, signing, prefix: format!("{PREFIX}:{number:016x}:").into() }
     }
 
-    /// Returns the beginning of the keys of this store, which no other one that uses the same Redis has.
+    /// Returns the beginning of the keys of this store and release, which no other one that uses the same Redis has.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -125,35 +141,29 @@ impl SharedTier {
         policy: &Policy,
         key: &impl Display,
         (drops, counters): (&Drops, &Counters),
-        (began, now): (Stamp, Timestamp),
+        moment: (Stamp, Timestamp),
     ) -> Found<V> {
         let key = self.key(policy, key);
-        let look = async || -> Result<Entry<V>, Unusable> {
-            let bytes = self.store.get(key.clone()).await.ok_or(Unusable::Missing)?;
-            let entry = self.read(&key, &bytes, drops, began);
-            // the times of the store and of the process need not be the same
-            entry.filter(|entry: &Entry<V>| now < entry.fresh_until).ok_or(Unusable::Rejected)
-        };
-        match look().await {
-            Ok(entry) => return Found::Entry(entry),
-            Err(Unusable::Rejected) => counters.rejected.add(1),
-            Err(Unusable::Missing) => {}
+        let look = async || self.usable(&key, self.store.get(key.clone()).await, drops, moment);
+        if let Some(entry) = counted(look().await, counters) {
+            return Found::Entry(entry);
         }
         if !policy.is_dear {
             return Found::ToLoad(None);
         }
 
-        let end = Instant::now() + TURN;
-        let mut turn = Turn { key: format!("{key}:turn"), until: end };
+        let came = Instant::now();
+        let mut turn = Turn { key: format!("{key}:turn"), until: came + TURN };
         while !self.store.lock(turn.key.clone(), TURN).await {
-            if Instant::now() >= end {
+            // the rest of the time is for a load of its own
+            if came.elapsed() >= policy.hard_timeout / 2 {
                 return Found::ToLoad(None);
             }
             sleep(LOOK).await;
-            turn.until = Instant::now() + TURN;
             if let Ok(entry) = look().await {
                 return Found::Entry(entry);
             }
+            turn.until = Instant::now() + TURN;
         }
         // another process may have put it there just before its turn ended
         match look().await {
@@ -162,6 +172,52 @@ impl SharedTier {
                 Found::Entry(entry)
             }
             Err(_) => Found::ToLoad(Some(turn)),
+        }
+    }
+
+    /// Looks for the current entries of keys at once, and counts those that it finds and does not use.
+    pub(super) async fn find_several<V: Shape, K: Display>(
+        &self,
+        policy: &Policy,
+        keys: &[K],
+        (drops, counters): (&Drops, &Counters),
+        moment: (Stamp, Timestamp),
+    ) -> Vec<Option<Entry<V>>> {
+        let keys: Vec<_> = keys.iter().map(|key| self.key(policy, key)).collect();
+        let mut looked = self.store.get_all(keys.clone()).await.into_iter();
+        let found = |key: &String| self.usable(key, looked.next().flatten(), drops, moment);
+        keys.iter().map(found).map(|look| counted(look, counters)).collect()
+    }
+
+    /// Returns the entry that these bytes of a key are, if it is current and ends after a time.
+    fn usable<V: Shape>(
+        &self,
+        key: &str,
+        bytes: Option<Vec<u8>>,
+        drops: &Drops,
+        (began, now): (Stamp, Timestamp),
+    ) -> Result<Entry<V>, Unusable> {
+        let entry = self.read(key, &bytes.ok_or(Unusable::Missing)?, drops, began);
+        // the times of the store and of the process need not be the same
+        entry.filter(|entry: &Entry<V>| now < entry.fresh_until).ok_or(Unusable::Rejected)
+    }
+
+    /// Runs a load, and renews the turn meanwhile.
+    pub(super) async fn load_in_turn<T>(&self, turn: &mut Turn, load: impl Future<Output = T>) -> T {
+        let renewals = async {
+            // after its end, the turn may be that of another process
+            while Instant::now() < turn.until {
+                sleep(RENEWAL).await;
+                let now = Instant::now();
+                if now < turn.until && self.store.renew(turn.key.clone(), TURN).await {
+                    turn.until = now + TURN;
+                }
+            }
+            pending::<T>().await
+        };
+        tokio::select! {
+            outcome = load => outcome,
+            outcome = renewals => outcome,
         }
     }
 
@@ -258,6 +314,14 @@ impl fmt::Debug for SharedTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedTier").field("prefix", &self.prefix).finish_non_exhaustive()
     }
+}
+
+/// Returns the entry that a look has found, and counts one that is not used.
+fn counted<V>(look: Result<Entry<V>, Unusable>, counters: &Counters) -> Option<Entry<V>> {
+    if let Err(Unusable::Rejected) = look {
+        counters.rejected.add(1);
+    }
+    look.ok()
 }
 
 fn signing(secret: &[u8]) -> Hmac<Sha256> {

@@ -22,8 +22,8 @@ pub struct Tiers {
     pub drops: Arc<Drops>,
     /// The second tier, if there is one.
     pub shared: Option<SharedTier>,
-    /// What tells whether an entry was dropped while it was loaded, before it is put into the second tier; `None` if
-    /// the source is never restored to an earlier state.
+    /// What tells whether an entry was dropped while it was loaded, before it is put into the second tier, which is not
+    /// used as long as no entry of the log is recorded; `None` if the source is never restored to an earlier state.
     pub catch_up: Option<CatchUp>,
     /// In check mode, what tells whether an entry was dropped since: each entry that is served is compared with a load.
     pub check: Option<CatchUp>,

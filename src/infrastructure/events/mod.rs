@@ -5,11 +5,50 @@
 //! to subscriptions in this process, which may miss some. The technical events are the files `*_event.rs` here; those
 //! of the business are in `domain/events.rs`.
 //!
+//! # In another service
+//!
+//! Its events are types of its own, which it publishes with what it writes. An [`EventDispatcher`] with its subscribers
+//! delivers them; `examples/outbox.rs` is such a service, and `examples/consume.rs` one that receives the events of a
+//! store from a broker. Its jobs are in [`jobs`].
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use undercroft::domain::events::DurableEvent;
+//! use undercroft::infrastructure::events::{Envelope, EventDispatcher, Subscriber};
+//! use undercroft::infrastructure::exceptions::Failure;
+//! use undercroft::infrastructure::repositories::{Database, UnitOfWork};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct ParcelSent {
+//!     customer: String,
+//! }
+//!
+//! impl DurableEvent for ParcelSent {
+//!     const TYPE: &'static str = "parcel.sent";
+//!
+//!     fn subject(&self) -> String {
+//!         self.customer.clone()
+//!     }
+//! }
+//!
+//! async fn count(work: &mut UnitOfWork, event: &ParcelSent, _: &Envelope) -> Result<(), Failure> {
+//!     let sql = "UPDATE parcel_counts SET parcels = parcels + 1 WHERE customer = $1";
+//!     work.execute(sql, &[event.customer.as_str().into()]).await?;
+//!     Ok(())
+//! }
+//!
+//! /// Its `run` delivers the events until it is stopped.
+//! fn dispatcher(database: &Database) -> EventDispatcher {
+//!     EventDispatcher::new(database.clone(), [Subscriber::new("parcel counts").on(count)])
+//! }
+//! ```
+//!
 //! # Adding one
 //!
 //! A subscriber is a name with handlers, each an async function over a [`UnitOfWork`], an event and its [`Envelope`].
 //! It is written in `application/`, next to what it does, and listed in `application/jobs/mod.rs`. The module
-//! `adding_one` below is a complete example. A new subscriber begins with the oldest event that is still kept.
+//! `adding_one`, at the end of `src/infrastructure/events/mod.rs`, is a complete example. A new subscriber begins with
+//! the oldest event that is still kept.
 //!
 //! An event of the business is added to `domain/events.rs`, a technical one is a file here.
 //!

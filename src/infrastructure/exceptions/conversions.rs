@@ -1,6 +1,8 @@
 //! The one place where errors of lower layers become failures, one type at a time. There is no blanket conversion: a
 //! use case that meets a new error does not compile until its conversion is decided here.
 
+use std::convert::Infallible;
+
 use super::{
     Conflict, Failure, Fault, Location, NotReady, NotReadyReason, OrderProcessingException, Technical,
     TechnicalKind, ValidationException,
@@ -23,6 +25,13 @@ use crate::{
         repositories::{DatabaseError, ForeignCursor, ListError, NotLive},
     },
 };
+
+/// What does not fail, such as an extractor that accepts every request.
+impl From<Infallible> for Failure {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 // Amounts come from requests, so errors that depend on their values are faults of the request. A use case that knows
 // the field raises the fault itself.

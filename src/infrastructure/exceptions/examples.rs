@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault, HoldLimitException,
-    InvalidDiscountCodeException, NotFound, NotReady, NotReadyReason, OrderProcessingException,
-    PaymentFailedException, ProductOutOfStockException, RejectedRequest, SubscriptionExpiredException,
-    Technical, TechnicalKind, TotalChangedException, UnauthorizedAccessException, UserNotFoundException,
-    ValidationException,
+    AgeRestriction, CategoryNotFoundException, Conflict, EmailAlreadyUsedException, Failure, Fault,
+    HoldLimitException, InvalidDiscountCodeException, NotFound, NotReady, NotReadyReason,
+    OrderProcessingException, PaymentFailedException, ProductOutOfStockException, RejectedRequest,
+    SubscriptionExpiredException, Technical, TechnicalKind, TotalChangedException,
+    UnauthorizedAccessException, UserNotFoundException, ValidationException,
 };
 use crate::domain::{
     country::Country,
@@ -65,7 +65,8 @@ pub(crate) fn failure_examples() -> Vec<Failure> {
             U::SessionRequired,
             U::SessionOrApiKeyRequired,
             U::ReadOnlyKey,
-            U::AgeRestricted,
+            U::AgeRestricted(AgeRestriction::EXAMPLE),
+            U::BirthDateRequired(AgeRestriction::EXAMPLE),
             U::NotBought,
             U::EmailNotVerified,
             U::OneTimePasswordsNotEnrolled,
@@ -139,8 +140,10 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::Blank,
         F::TooFew { min_items: 1 },
         F::OptionValues { options: 2 },
+        F::SameOptions,
         F::TooMany { max_items: 9 },
-        F::Format { format },
+        F::Format { format, example: F::UUID_EXAMPLE },
+        F::Malformed { expected: "JSON" },
         F::NotAllowed { allowed: vec!["a".into(), 1.into()] },
         F::Duplicate,
         F::WrongCurrency { expected: "EUR".into() },
@@ -158,6 +161,8 @@ pub(crate) fn fault_examples() -> Vec<Fault> {
         F::AlreadySet,
         F::EmptyCart,
         F::TooManyPieces { maximum: 100 },
+        F::NotRestockable,
+        F::CacheTag,
         F::RoleName,
         F::FeatureFlagKey,
         F::AdministratorsOnly,

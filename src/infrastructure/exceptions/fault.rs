@@ -97,6 +97,8 @@ pub enum Fault {
         /// The number of the product's options.
         options: usize,
     },
+    /// An active variant of a product has the options of another one, such as none.
+    SameOptions,
     /// The list or object has too many items.
     TooMany {
         /// The greatest number of items.
@@ -106,6 +108,13 @@ pub enum Fault {
     Format {
         /// The format: `uuid`, `email`, `date`, `date-time`, `currency`, …
         format: String,
+        /// A text that has it.
+        example: &'static str,
+    },
+    /// The header or the body does not have its syntax. It stands for a failure of its own beside other faults.
+    Malformed {
+        /// The expected syntax, in words.
+        expected: &'static str,
     },
     /// The value is not one of those allowed.
     NotAllowed {
@@ -156,6 +165,10 @@ pub enum Fault {
     InvalidCursor,
     /// The value is set already, and only an administrator can change it.
     AlreadySet,
+    /// The pieces of an order are restocked only with the refund of all that is left, unless the order is cancelled.
+    NotRestockable,
+    /// No entry of a cache can have the text as a tag.
+    CacheTag,
     /// The text cannot be the name of a role of the staff.
     RoleName,
     /// The text cannot be the key of a feature flag.
@@ -167,6 +180,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// A text with the format `uuid`.
+    pub(crate) const UUID_EXAMPLE: &'static str = "0198c5b2-7d1e-7c3a-9f4b-2a6d8e1f3c5b";
+
     /// Returns the wire code, which is also the key of the message.
     pub fn code(&self) -> &'static str {
         match self {
@@ -183,8 +199,10 @@ impl Fault {
             Self::EmptyCart => "empty_cart",
             Self::TooManyPieces { .. } => "too_many_pieces",
             Self::OptionValues { .. } => "option_values",
+            Self::SameOptions => "same_options",
             Self::TooMany { .. } => "too_many",
             Self::Format { .. } => "format",
+            Self::Malformed { .. } => "malformed",
             Self::NotAllowed { allowed } if allowed.is_empty() => "none_allowed",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Duplicate => "duplicate",
@@ -203,6 +221,8 @@ impl Fault {
             Self::Cycle => "cycle",
             Self::InvalidCursor => "invalid_cursor",
             Self::AlreadySet => "already_set",
+            Self::NotRestockable => "not_restockable",
+            Self::CacheTag => "cache_tag",
             Self::RoleName => "role_name",
             Self::FeatureFlagKey => "feature_flag_key",
             Self::AdministratorsOnly => "administrators_only",
@@ -213,7 +233,7 @@ impl Fault {
     /// Returns the parameters, which are also the arguments of the message.
     pub(super) fn params(&self) -> Map<String, Value> {
         match self {
-            Self::Type { expected } => facts([("expected", json!(expected))]),
+            Self::Type { expected } | Self::Malformed { expected } => facts([("expected", json!(expected))]),
             Self::Minimum { minimum } => facts([("minimum", json!(minimum))]),
             Self::Maximum { maximum } => facts([("maximum", json!(maximum))]),
             Self::TooShort { min_length } => facts([("min_length", json!(min_length))]),
@@ -222,7 +242,9 @@ impl Fault {
             Self::TooManyPieces { maximum } => facts([("maximum", json!(maximum))]),
             Self::OptionValues { options } => facts([("options", json!(options))]),
             Self::TooMany { max_items } => facts([("max_items", json!(max_items))]),
-            Self::Format { format } => facts([("format", json!(format))]),
+            Self::Format { format, example } => {
+                facts([("format", json!(format)), ("example", json!(example))])
+            }
             Self::NotAllowed { allowed } if allowed.is_empty() => Map::new(),
             Self::NotAllowed { allowed } => facts([("allowed", json!(allowed))]),
             Self::WrongCurrency { expected } => facts([("expected", json!(expected))]),
@@ -235,6 +257,7 @@ impl Fault {
             | Self::NotAnInteger
             | Self::Blank
             | Self::EmptyCart
+            | Self::SameOptions
             | Self::Duplicate
             | Self::AmountTooLarge
             | Self::Character
@@ -248,6 +271,8 @@ impl Fault {
             | Self::Cycle
             | Self::InvalidCursor
             | Self::AlreadySet
+            | Self::NotRestockable
+            | Self::CacheTag
             | Self::RoleName
             | Self::FeatureFlagKey
             | Self::AdministratorsOnly

@@ -1,8 +1,9 @@
 //! The texts of problem documents: title and detail of each code, filled in with the details of the failure.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::template::fill;
@@ -26,15 +27,15 @@ pub struct Messages(HashMap<String, Message>);
 
 /// The messages of one code. `reasons` has details for values of `reason` among the failure's details, `faults` has
 /// those of field faults.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Message {
+pub(super) struct Message {
     title: String,
     detail: String,
-    #[serde(default)]
-    reasons: HashMap<String, String>,
-    #[serde(default)]
-    faults: HashMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    faults: BTreeMap<String, String>,
 }
 
 impl Messages {
@@ -50,6 +51,11 @@ impl Messages {
             "de" => Some(&GERMAN),
             _ => None,
         }
+    }
+
+    /// Returns the messages of a code, in which the facts of a failure are names in braces.
+    pub(super) fn message(&self, code: &str) -> Option<&Message> {
+        self.0.get(code)
     }
 
     /// Returns the title of a code.
@@ -73,7 +79,7 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::{fs, path::Path};
 
     use super::*;

@@ -4,7 +4,7 @@
 //!
 //! - The store refuses the request, or does not have the resource: one of the `…Exception` types, each in a file of its
 //!   own; [`NotFound`] and [`Conflict`] for what has no exception of its own.
-//! - A field of the request is invalid: [`ValidationException`], with all faults of the body or the query at once.
+//! - A field of the request is invalid: [`ValidationException`], with all faults of the request at once.
 //! - The request cannot be read (syntax, size, media type): [`RejectedRequest`].
 //! - The store or a vendor is at fault: [`Technical`]. The cause is logged and never shown.
 //!
@@ -12,17 +12,59 @@
 //! failures in `conversions.rs` only, one type at a time, so that a new error does not compile until its conversion is
 //! decided. `problem.rs` renders a failure as a problem document (RFC 9457).
 //!
+//! # In another service
+//!
+//! Its exceptions are types of its own, beside those of this room that concern no store, such as
+//! [`ValidationException`], [`UnauthorizedAccessException`] and [`Technical`]. Its handlers return [`Failure`], which
+//! is a response of axum. Its texts are in tables of its own, [`Messages`], which are settings of its
+//! `LocalizationMiddleware`. Without a text, a problem document has the phrase of its status as the title, and no
+//! detail.
+//!
+//! ```
+//! use http::StatusCode;
+//! use serde_json::{Map, Value, json};
+//! use undercroft::infrastructure::exceptions::{Exception, Failure, Kind, Messages};
+//!
+//! /// No shipping method delivers to the country.
+//! #[derive(Debug, thiserror::Error)]
+//! #[error("no shipping to {country}")]
+//! struct NoShippingException {
+//!     country: String,
+//! }
+//!
+//! impl Exception for NoShippingException {
+//!     fn code(&self) -> &'static str {
+//!         "no_shipping"
+//!     }
+//!
+//!     fn kind(&self) -> Kind {
+//!         Kind::Refused
+//!     }
+//!
+//!     fn status(&self) -> StatusCode {
+//!         StatusCode::UNPROCESSABLE_ENTITY
+//!     }
+//!
+//!     fn details(&self) -> Map<String, Value> {
+//!         Map::from_iter([("country".to_owned(), json!(self.country))])
+//!     }
+//! }
+//!
+//! let texts = r#"{"no_shipping": {"title": "No shipping", "detail": "Nothing is sent to {country}."}}"#;
+//! let texts: Messages = serde_json::from_str(texts).unwrap();
+//! let failure = Failure::from(NoShippingException { country: "AQ".to_owned() });
+//! let document: Value = serde_json::from_slice(&texts.translate(&failure.document()).unwrap()).unwrap();
+//! assert_eq!(document["detail"], "Nothing is sent to AQ.");
+//! ```
+//!
 //! # Adding one
 //!
 //! 1. Write `<name>_exception.rs` with a type that derives `thiserror::Error` (its text is the log line) and
-//!    implements [`Exception`]; the module `adding_one` below is a complete example.
+//!    implements [`Exception`]; the module `adding_one`, at the end of `src/infrastructure/exceptions/mod.rs`, is a
+//!    complete example.
 //! 2. Add its `mod` and `pub use` lines here, and its title and detail to `locales/en/problems.json`
 //!    (a test fails until they are there), and to the same file of other languages, which have the English text until
 //!    then.
-//!
-//! A service of its own has its texts in tables of its own, [`Messages`], which are settings of its
-//! `LocalizationMiddleware`. Without a text, a problem document has the phrase of its status as the title, and no
-//! detail.
 
 mod category_not_found_exception;
 mod conflict;
@@ -39,9 +81,11 @@ mod not_ready;
 mod order_processing_exception;
 mod payment_failed_exception;
 mod problem;
+mod problem_types;
 mod product_out_of_stock_exception;
 mod rejected_request;
 mod repeated_failure;
+mod request_faults;
 mod subscription_expired_exception;
 mod technical;
 mod total_changed_exception;
@@ -56,6 +100,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
 pub(crate) use self::examples::{failure_examples, fault_examples};
+pub(crate) use self::problem_types::{ProblemType, problem_types};
 pub use self::{
     category_not_found_exception::CategoryNotFoundException,
     conflict::Conflict,
@@ -73,10 +118,11 @@ pub use self::{
     product_out_of_stock_exception::ProductOutOfStockException,
     rejected_request::RejectedRequest,
     repeated_failure::RepeatedFailure,
+    request_faults::RequestFaults,
     subscription_expired_exception::SubscriptionExpiredException,
     technical::{Technical, TechnicalKind},
     total_changed_exception::TotalChangedException,
-    unauthorized_access_exception::UnauthorizedAccessException,
+    unauthorized_access_exception::{AgeRestriction, UnauthorizedAccessException},
     user_not_found_exception::UserNotFoundException,
     validation_exception::ValidationException,
 };

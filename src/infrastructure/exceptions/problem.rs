@@ -22,6 +22,8 @@ use super::{Failure, Technical, ValidationException, messages::Messages};
 
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+/// The most allowed values in the detail of a fault; the member `allowed` has all.
+const LISTED: usize = 10;
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -133,9 +135,21 @@ impl Messages {
 /// Adds the `detail` of a fault.
 fn add_detail(error: &mut Map<String, Value>, messages: &Messages) {
     let code = error.get("code").and_then(Value::as_str);
-    if let Some(detail) = code.and_then(|code| messages.fault(code, error)) {
+    if let Some(detail) = code.and_then(|code| messages.fault(code, &listed(error))) {
         error.insert("detail".to_owned(), detail.into());
     }
+}
+
+/// Returns the members of a fault as its detail shows them: of many allowed values the first ones.
+fn listed(error: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    let Some(Value::Array(allowed)) = error.get("allowed") else { return Cow::Borrowed(error) };
+    if allowed.len() <= LISTED {
+        return Cow::Borrowed(error);
+    }
+    let first = allowed.iter().take(LISTED).cloned().chain(["…".into()]).collect();
+    let mut members = error.clone();
+    members.insert("allowed".to_owned(), Value::Array(first));
+    Cow::Owned(members)
 }
 
 impl IntoResponse for Failure {
@@ -240,6 +254,20 @@ mod tests {
                  "detail": "The value must be one of EUR, USD."},
             ])
         );
+    }
+
+    #[test]
+    fn the_detail_of_a_fault_lists_the_first_of_many_allowed_values() {
+        let detail = |most: u8| {
+            let allowed: Vec<Value> = (1..=most).map(Value::from).collect();
+            let failure = Failure::from(ValidationException::one("/day", Fault::NotAllowed { allowed }));
+            let document: Value = serde_json::from_slice(&failure.document()).unwrap();
+            let error = &document["errors"][0];
+            assert_eq!(error["allowed"].as_array().unwrap().len(), usize::from(most));
+            error["detail"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(detail(10), "The value must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10.");
+        assert_eq!(detail(11), "The value must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ….");
     }
 
     #[tokio::test]

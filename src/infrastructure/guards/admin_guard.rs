@@ -35,13 +35,13 @@ impl Guard for AdminGuard {
             Role::Admin if principal.must_enrol => {
                 Err(UnauthorizedAccessException::OneTimePasswordsNotEnrolled.into())
             }
-            Role::Admin if principal.permissions.contains(required) => {
-                Ok(Self { principal, permission: required })
-            }
-            Role::Admin if matches!(principal.means, Means::AccessToken { .. }) => {
+            Role::Admin if matches!(principal.means, Means::AccessToken { .. } | Means::IssuerToken(_)) => {
                 Err(UnauthorizedAccessException::SessionOrApiKeyRequired.into())
             }
-            Role::Admin => Err(UnauthorizedAccessException::MissingPermission(required).into()),
+            Role::Admin => {
+                UnauthorizedAccessException::check_permissions(principal.permissions, [required])?;
+                Ok(Self { principal, permission: required })
+            }
             Role::Customer => Err(UnauthorizedAccessException::NotAllowed.into()),
         }
     }
@@ -74,6 +74,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::{SessionId, UserId};
     use crate::domain::permission::Permissions;
+    use crate::infrastructure::guards::IssuerToken;
 
     const REQUIRED: Permission = Permission::write(Resource::Orders);
 
@@ -106,15 +107,22 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_lacks_no_permission_but_is_the_wrong_credential() {
+    fn a_token_for_other_services_or_of_the_issuer_is_the_wrong_credential() {
         let Credentials::Valid(principal) = Credentials::of(7, Role::Admin) else { panic!() };
-        let means = Means::AccessToken { session_id: SessionId(uuid::Uuid::nil()) };
-        let principal = Principal { means, permissions: Permissions::NONE, ..Principal::clone(&principal) };
-        let facts = AdminFacts { credentials: Credentials::Valid(Arc::new(principal)), required: REQUIRED };
-        let refused = AdminGuard::check(facts).unwrap_err();
-        assert_eq!(
-            (refused.status().as_u16(), &refused.details()["reason"]),
-            (403, &"session_or_api_key_required".into())
-        );
+        let (provider, subject) = ("https://login.example".to_owned(), "root".to_owned());
+        let of_issuer = IssuerToken { provider, subject, expires_at: jiff::Timestamp::MAX };
+        for means in
+            [Means::AccessToken { session_id: SessionId(uuid::Uuid::nil()) }, Means::IssuerToken(of_issuer)]
+        {
+            let principal =
+                Principal { means, permissions: Permissions::ALL, ..Principal::clone(&principal) };
+            let facts =
+                AdminFacts { credentials: Credentials::Valid(Arc::new(principal)), required: REQUIRED };
+            let refused = AdminGuard::check(facts).unwrap_err();
+            assert_eq!(
+                (refused.status().as_u16(), &refused.details()["reason"]),
+                (403, &"session_or_api_key_required".into())
+            );
+        }
     }
 }

@@ -89,16 +89,15 @@ impl Principal {
         UserData { user_id: self.user.id, version: self.data_version }
     }
 
-    /// Returns the same principal. If one-time passwords are required of administrators, one without them, or by a
-    /// token of the identity provider, which does not prove one, has no permissions.
+    /// Returns the same principal. If one-time passwords are required of administrators, one without them has no
+    /// permissions.
     #[must_use]
     pub fn with_one_time_passwords(self, are_required: bool) -> Self {
-        let must_enrol = self.user.totp_since.is_none();
-        let is_proven = !must_enrol && !matches!(self.means, Means::IssuerToken(_));
-        if !are_required || is_proven || self.permissions == Permissions::NONE {
+        let is_enrolled = self.user.totp_since.is_some();
+        if !are_required || is_enrolled || self.permissions == Permissions::NONE {
             return self;
         }
-        Self { permissions: Permissions::NONE, must_enrol, ..self }
+        Self { permissions: Permissions::NONE, must_enrol: true, ..self }
     }
 
     /// Returns the session, if the user authenticated by one.
@@ -114,8 +113,10 @@ impl Means {
     /// Returns the permissions that these means allow at most.
     pub fn scopes(&self) -> Permissions {
         match self {
-            Self::Session(_) | Self::AccessToken { .. } | Self::IssuerToken(_) => Permissions::ALL,
+            Self::Session(_) | Self::AccessToken { .. } => Permissions::ALL,
             Self::ApiKey(api_key) => api_key.scopes,
+            // it does not prove a one-time password
+            Self::IssuerToken(_) => Permissions::NONE,
         }
     }
 

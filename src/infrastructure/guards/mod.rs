@@ -11,12 +11,78 @@
 //! [`And`], [`Or`] and [`Not`] combine guards. The room knows nothing of HTTP. Rules that guard money are rules of the
 //! database, too.
 //!
+//! # In another service
+//!
+//! Its guards are types of its own, and those of this room that do not take the facts of a store, such as
+//! [`EmailVerifiedGuard`]. The state of its router loads the facts, and handlers take the proof:
+//!
+//! ```
+//! use axum::Router;
+//! use http::Method;
+//! use http::request::Parts;
+//! use undercroft::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+//! use undercroft::infrastructure::guards::Guard;
+//! use undercroft::presentation::http::guarded::{DescribeGuard, Guarded, LoadFacts};
+//! use undercroft::presentation::http::routing::{Access, Routes};
+//!
+//! /// The proof that a request has the key of the service.
+//! struct KeyGuard;
+//!
+//! impl Guard for KeyGuard {
+//!     type Facts = bool;
+//!
+//!     fn check(has_key: bool) -> Result<Self, Failure> {
+//!         if has_key { Ok(Self) } else { Err(UnauthorizedAccessException::NotAllowed.into()) }
+//!     }
+//!
+//!     fn refusals() -> Vec<Failure> {
+//!         vec![UnauthorizedAccessException::NotAllowed.into()]
+//!     }
+//! }
+//!
+//! /// The responses are for this principal alone.
+//! impl DescribeGuard for KeyGuard {
+//!     const ACCESS: Access = Access::LoggedIn;
+//! }
+//!
+//! #[derive(Clone)]
+//! struct Service {
+//!     key: &'static str,
+//! }
+//!
+//! impl LoadFacts<KeyGuard> for Service {
+//!     async fn load_facts(&self, parts: &mut Parts) -> Result<bool, Failure> {
+//!         Ok(parts.headers.get("x-key").is_some_and(|key| key == self.key))
+//!     }
+//! }
+//!
+//! async fn report(_: Guarded<KeyGuard>) -> &'static str {
+//!     "all is well"
+//! }
+//!
+//! let routes = Routes::default().route(Method::GET, "/report", report);
+//! let router: Router = routes.into_router().with_state(Service { key: "secret" });
+//! ```
+//!
+//! # What the compiler says
+//!
+//! - That the state does not load the facts of a guard: implement `LoadFacts` of this guard for the state of the
+//!   router. Combinations load theirs by those of their parts.
+//! - That it does not load those of a combination: the second parameter of `Guarded` is a tuple for each combination,
+//!   with a member for each part. Those of single guards are `()`, if they are found in one way only:
+//!   `Guarded<Not<A>, ((),)>`, `Guarded<And<A, B>, ((), ())>`, `Guarded<Or<A, And<B, C>>, ((), ((), ()))>`.
+//! - That a guard of administrators and one of others are the parts of an `Or`: a route is for one of both, since only
+//!   one for administrators requires a permission.
+//! - That a function is no handler: `#[axum::debug_handler(state = Service)]` on it (with the feature `macros` of axum)
+//!   says which argument the state does not provide.
+//!
 //! # Adding one
 //!
 //! 1. Write `<name>_guard.rs` with the facts, and a type with private fields that implements [`Guard`]; the module
-//!    `adding_one` below is a complete example.
+//!    `adding_one`, at the end of `src/infrastructure/guards/mod.rs`, is a complete example.
 //! 2. Add its `mod` and `pub use` lines here.
-//! 3. For a handler, load its facts in `presentation/http`: `impl LoadFacts<NameGuard> for AppState`.
+//! 3. For a handler, load its facts in `presentation/http`: `impl LoadFacts<NameGuard> for AppState`, and say whom it
+//!    is for: `impl DescribeGuard for NameGuard`.
 
 mod admin_guard;
 mod age_verification_guard;

@@ -23,8 +23,8 @@ impl Default for AuthenticationMiddleware {
 }
 
 impl Middleware for AuthenticationMiddleware {
-    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+    fn respond(&self, request: &mut Request, next: impl Next) -> impl Future<Output = Response> + Send {
         request.extensions_mut().insert(LongestCredential(self.longest));
-        next.run(request).await
+        next.run(request)
     }
 }

@@ -1,4 +1,6 @@
-//! States the permission that a route requires, for the guard that checks it. It refuses no request itself.
+//! States the permission that a route requires, for the guard that checks it. It refuses no request itself: guards are
+//! run by the policy of the route, an extractor with which its handler begins
+//! (`docs/decisions/0038-the-policy-of-a-route-is-the-first-argument-of-its-handler.md`).
 
 use axum::Extension;
 use axum::routing::MethodRouter;
@@ -13,8 +15,9 @@ pub struct RequiredPermission(pub Permission);
 /// States the permission that a route requires, as the extension [`RequiredPermission`] of its requests. Surrounds a
 /// single route, unlike the members of the [`Chain`](super::Chain).
 ///
-/// It refuses nothing: a route that it surrounds is open to all until its handler takes the proof of a guard, such as
-/// [`AdminGuard`](crate::infrastructure::guards::AdminGuard), whose facts the service loads with this permission.
+/// It refuses nothing: the guards of a route are run by its policy, the first argument of the handler, whose proof the
+/// handler then has (`Routes` of `presentation/http/routing.rs` takes no handler without one). One of them,
+/// [`AdminGuard`](crate::infrastructure::guards::AdminGuard), gets this permission with its facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthorizationMiddleware {
     /// The permission that the route requires.

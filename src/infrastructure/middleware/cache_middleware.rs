@@ -65,7 +65,7 @@ struct Control {
 }
 
 impl Middleware for Control {
-    async fn respond(&self, request: Request, next: impl Next) -> Response {
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let conditions = if_none_match(request.headers());
         let mut response = next.run(request).await;

@@ -18,7 +18,7 @@ pub struct ClientMiddleware {
 }
 
 impl Middleware for ClientMiddleware {
-    fn respond(&self, mut request: Request, next: impl Next) -> impl Future<Output = Response> + Send {
+    fn respond(&self, request: &mut Request, next: impl Next) -> impl Future<Output = Response> + Send {
         let extensions = request.extensions();
         let is_known = extensions.get::<Client>().is_some();
         let peer = extensions.get::<ConnectInfo<SocketAddr>>().copied();

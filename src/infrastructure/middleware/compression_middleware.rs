@@ -8,10 +8,12 @@
 //!   response ends with `-gzip`, which is removed from the conditions of requests, so that `If-Match` compares it, too.
 //! - A response whose body is kept by a cache ([`KeptBody`]) is compressed once.
 //! - Which bodies of requests are decoded: only JSON, since a file is stored as it was sent. The limit of a body counts
-//!   decoded bytes, and decoding stops there.
+//!   decoded bytes, and decoding stops there. One with data after the coded one is refused.
 
 use std::io::{self, Write};
+use std::mem;
 
+use axum::BoxError;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -24,12 +26,14 @@ use http::header::{
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request as HttpRequest, Response as HttpResponse, StatusCode,
 };
+use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt};
 use tower_http::CompressionLevel;
 use tower_http::compression::{CompressionLayer, Predicate};
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
 use super::entity_tags::{client_has, if_none_match};
+use super::last_byte::LastByteApart;
 use super::surround::{Middleware, Next, service};
 use crate::domain::media_type::{self, is_json};
 use crate::infrastructure::cache::KeptBody;
@@ -88,7 +92,7 @@ impl CompressionMiddleware {
 }
 
 impl Middleware for Coding {
-    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
         let accepts = accepts_gzip(request.headers());
         let known = if_none_match(request.headers());
         remove_ends(request.headers_mut(), IF_MATCH);
@@ -96,16 +100,16 @@ impl Middleware for Coding {
             // a client that does not accept the coding cannot use the compressed response that it has
             remove_ends(request.headers_mut(), IF_NONE_MATCH);
         }
-        let is_coded = match decoding(&mut request) {
+        let is_coded = match decoding(request) {
             Ok(is_coded) => is_coded,
             Err(rejected) => return Failure::from(rejected).into_response(),
         };
 
         let mut response = if is_coded {
-            decode(&self.decode, request, next).await
+            decode(&self.decode, mem::take(request), next).await
         } else if accepts {
             let kept = service(next).map_response(|response| self.compress_kept(response));
-            let Ok(response) = self.encode.layer(kept).oneshot(request).await;
+            let Ok(response) = self.encode.layer(kept).oneshot(mem::take(request)).await;
             response.map(Body::new)
         } else {
             next.run(request).await
@@ -184,10 +188,19 @@ fn decoding(request: &mut Request) -> Result<bool, RejectedRequest> {
 /// Sends a request whose body is decoded while it is read.
 async fn decode(layer: &RequestDecompressionLayer, mut request: Request, next: impl Next) -> Response {
     request.extensions_mut().insert(DecodedBody);
-    let decoded = |request: HttpRequest<DecompressionBody<Body>>| request.map(Body::new);
+    let decoded = |request: HttpRequest<DecompressionBody<LastByteApart>>| {
+        request.map(|body| Body::new(BodyExt::map_err(body, of_decoding)))
+    };
     let decoded = service(next).map_request(decoded);
-    let Ok(response) = layer.layer(decoded).oneshot(request).await;
+    let Ok(response) = layer.layer(decoded).oneshot(request.map(LastByteApart::new)).await;
     response.map(Body::new)
+}
+
+/// Returns the error of a body that is decoded. That of data after the coded one, to which the layer gives no type, is
+/// one of malformed data, too.
+fn of_decoding(error: BoxError) -> BoxError {
+    let has_type = error.is::<axum::Error>() || error.is::<io::Error>();
+    if has_type { error } else { io::Error::new(io::ErrorKind::InvalidData, error).into() }
 }
 
 /// Returns whether a client accepts gzip (RFC 9110 section 12.5.3). One that accepts all codings with `*` gets none.

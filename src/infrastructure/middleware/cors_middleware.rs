@@ -13,11 +13,13 @@ use http::header::ORIGIN;
 use http::{HeaderName, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::credential::is_cross_site;
 use super::named_origins::NamedOrigins;
 use super::origin::Origin;
 use super::surround::{Middleware, Next};
 
-/// Lets pages of named origins use the service. Without an origin it does nothing.
+/// Lets pages of named origins use the service. Without an origin it lets none. A request of a page of another origin
+/// has a line in the log at `debug`.
 ///
 /// Pages of these origins may use it in a private network, too: a preflight request that requires it always gets
 /// `Access-Control-Allow-Private-Network`.
@@ -35,13 +37,13 @@ pub struct CorsMiddleware {
     pub max_age: Duration,
 }
 
-/// The member of the chain.
-struct Cors(Arc<NamedOrigins>);
+/// The member of the chain, with the named origins if there are any.
+struct Cors(Option<Arc<NamedOrigins>>);
 
 impl CorsMiddleware {
-    /// Returns the member of the chain, if there is an origin.
-    pub(super) fn member(origins: Option<Arc<NamedOrigins>>) -> Option<impl Middleware> {
-        origins.map(Cors)
+    /// Returns the member of the chain.
+    pub(super) fn member(origins: Option<Arc<NamedOrigins>>) -> impl Middleware {
+        Cors(origins)
     }
 
     /// Returns the origins with their layer, if there is one.
@@ -64,7 +66,26 @@ impl CorsMiddleware {
 }
 
 impl Middleware for Cors {
-    async fn respond(&self, request: Request, next: impl Next) -> Response {
-        self.0.respond(request, next).await
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.log_unnamed(request);
+        }
+
+        match &self.0 {
+            Some(origins) => origins.respond(request, next).await,
+            None => next.run(request).await,
+        }
+    }
+}
+
+impl Cors {
+    /// Logs a request of a page whose origin is not named: the browser tells that to its user alone.
+    fn log_unnamed(&self, request: &Request) {
+        let headers = request.headers();
+        let Some(origin) = headers.get(ORIGIN) else { return };
+        let is_named = self.0.as_ref().is_some_and(|origins| origins.contains(headers));
+        if !is_named && is_cross_site(headers, request.extensions()) {
+            tracing::debug!(?origin, "the origin of a page is not in `http.allowed_origins`");
+        }
     }
 }

@@ -8,7 +8,7 @@
 use std::future::Future;
 
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 use serde::Deserialize;
 use url::Url;
 
@@ -188,20 +188,20 @@ pub fn cookie_value<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str>
 ///
 /// [`UnauthorizedAccessException::ForeignOrigin`].
 pub fn check_same_site(parts: &Parts) -> Result<(), UnauthorizedAccessException> {
-    let is_allowed = parts.extensions.get::<FromNamedOrigin>().is_some() || !is_cross_site(parts);
+    let is_allowed = parts.extensions.get::<FromNamedOrigin>().is_some()
+        || !is_cross_site(&parts.headers, &parts.extensions);
     if is_allowed { Ok(()) } else { Err(UnauthorizedAccessException::ForeignOrigin) }
 }
 
-/// Returns whether a browser states that another site caused the request. Scheme and host are those that the browser
+/// Returns whether a browser states that another origin caused the request. Scheme and host are those that the browser
 /// sees, also behind a trusted proxy; a service whose cookies browsers send by HTTPS only is reached by that.
-fn is_cross_site(parts: &Parts) -> bool {
-    let headers = &parts.headers;
+pub(super) fn is_cross_site(headers: &HeaderMap, extensions: &Extensions) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site != "same-origin" && site != "none";
     }
     let Some(origin) = headers.get(ORIGIN) else { return false };
-    let client = parts.extensions.get::<Client>();
-    let is_secure = parts.extensions.get::<SessionCookie>().is_some_and(|cookie| cookie.secure);
+    let client = extensions.get::<Client>();
+    let is_secure = extensions.get::<SessionCookie>().is_some_and(|cookie| cookie.secure);
     let is_https = is_secure || client.is_some_and(|client| client.is_https);
     let scheme = if is_https { "https" } else { "http" };
     let host = client.and_then(|client| client.host.as_ref()).or(headers.get(HOST));

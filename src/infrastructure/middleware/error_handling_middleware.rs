@@ -89,7 +89,7 @@ pub enum Late {
 }
 
 impl Middleware for ErrorHandlingMiddleware {
-    async fn respond(&self, request: Request, next: impl Next) -> Response {
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
         let (method, extensions) = (request.method().clone(), request.extensions());
         let (id, is_known) = (extensions.get().copied(), extensions.get::<MatchedPath>().is_some());
         let limit = extensions.get().cloned();

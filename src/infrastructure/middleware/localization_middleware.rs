@@ -37,7 +37,7 @@ impl Default for LocalizationMiddleware {
 }
 
 impl Middleware for LocalizationMiddleware {
-    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
         let languages = Languages::of(request.headers());
         if let Some(languages) = &languages {
             request.extensions_mut().insert(languages.clone());
@@ -82,7 +82,7 @@ impl LocalizationMiddleware {
     }
 
     /// Returns a problem document with its texts in a language, those of the service first.
-    fn translated(&self, document: &[u8], language: &str) -> Option<Vec<u8>> {
+    pub(super) fn translated(&self, document: &[u8], language: &str) -> Option<Vec<u8>> {
         let own = self.texts.get(language).and_then(|texts| texts.translate(document));
         own.or_else(|| translated(document, language))
     }

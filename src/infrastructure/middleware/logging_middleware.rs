@@ -53,8 +53,8 @@ impl Default for LoggingMiddleware {
 }
 
 impl Middleware for LoggingMiddleware {
-    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
-        let mut progress = InProgress::new(self, &request);
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
+        let mut progress = InProgress::new(self, request);
         request.extensions_mut().insert(RequestId(progress.id));
         request.extensions_mut().insert(progress.user.clone());
 

@@ -8,8 +8,39 @@
 //! they are those of trusted proxies, `credential.rs` reads the credential of a request, and `request.rs` has what
 //! members and handlers tell each other. `jwt/` verifies signed tokens, `named_origins.rs` has the origins whose pages
 //! may use the service, and `overload_limiter.rs` finds how many requests may begin in a second. `rate_limits/` counts
-//! what has a limit, and `sessions/` keeps sessions, which `session_middleware.rs` lets a service read. The middleware
-//! of authorization is not in the list: it surrounds single routes, each of which requires its own permission.
+//! what has a limit, and `sessions/` keeps sessions, which `session_middleware.rs` lets a service read.
+//!
+//! No member decides who may call a route: the policy of a route does, the first argument of its handler, which runs
+//! its guards (`presentation/http/routing.rs`). The middleware of authorization, [`AuthorizationMiddleware`], is not in
+//! the list and refuses nothing either: it surrounds single routes and states the permission of each for a guard.
+//!
+//! # In another service
+//!
+//! It puts a [`Chain`] with its settings around its routes; `examples/edge.rs` has one with more members. The chain
+//! protects no route: a route like this one, which is added to a router of axum directly, is open to all. Those that
+//! are not for all are added to `Routes` of `presentation::http::routing`, with guards as the policy of their handlers.
+//! [`AuthorizationMiddleware`] is for the permissions of a store alone. Nor does the chain limit connections: a reverse
+//! proxy with time-outs for heads and bodies stands before the service.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use axum::Router;
+//! use axum::routing::get;
+//! use undercroft::infrastructure::middleware::{Chain, ErrorHandlingMiddleware, LoggingMiddleware};
+//!
+//! async fn health() -> &'static str {
+//!     "up"
+//! }
+//!
+//! let error_handling = ErrorHandlingMiddleware {
+//!     timeout: Some(Duration::from_secs(5)),
+//!     ..ErrorHandlingMiddleware::default()
+//! };
+//! let logging = Some(LoggingMiddleware::default());
+//! let chain = Chain { error_handling, logging, ..Chain::default() };
+//! let router: Router = chain.apply(Router::new().route("/health", get(health)));
+//! ```
 //!
 //! # Adding one
 //!
@@ -33,6 +64,7 @@ mod forwarded;
 mod host;
 pub mod jwt;
 mod languages;
+mod last_byte;
 mod localization_middleware;
 mod logging_middleware;
 mod named_origins;
@@ -69,7 +101,7 @@ pub use self::localization_middleware::LocalizationMiddleware;
 pub use self::logging_middleware::LoggingMiddleware;
 pub use self::named_origins::FromNamedOrigin;
 pub use self::origin::{NotAnOrigin, Origin};
-pub use self::overload_limiter::{InProgress, LeastWait, Load, OverloadLimiter, Priority, Probe};
+pub use self::overload_limiter::{InProgress, Load, OverloadLimiter, Priority, Probe, ServiceWaits, Waits};
 pub use self::overload_middleware::OverloadMiddleware;
 pub use self::rate_limiting_middleware::{RateClass, RateLimitingMiddleware, RequestLimits};
 pub use self::rate_limits::{
@@ -107,7 +139,7 @@ pub struct Chain {
     pub cache: CacheMiddleware,
     /// Makes problem documents of panics, time-outs, unknown routes and methods.
     pub error_handling: ErrorHandlingMiddleware,
-    /// Refuses malformed requests and what routes do not read, and limits bodies.
+    /// Refuses malformed requests, finds what routes do not read, and limits bodies.
     pub request_validation: RequestValidationMiddleware,
     /// Limits the rate of requests; `None` limits none.
     pub rate_limiting: Option<RateLimitingMiddleware>,
@@ -130,9 +162,12 @@ impl Chain {
     /// The members, outermost first.
     fn members(self) -> impl Middleware {
         let origins = self.cors.named();
-        let (headers, languages) = (self.security_headers.headers(), &self.localization.languages);
+        let (headers, localization) = (self.security_headers.headers(), &self.localization);
+        let translate = |document: &[u8], language: &str| localization.translated(document, language);
         let logged = self.logging.as_ref().map(|logging| (logging.context.clone(), logging.bus.clone()));
-        let overload = |it: OverloadMiddleware| it.member(origins.clone(), &headers, languages, logged);
+        let overload = |it: OverloadMiddleware| {
+            it.member(origins.clone(), &headers, &localization.languages, &translate, logged)
+        };
         // the line in the log, also that of a refusal, and the limits have the address of the client
         self.client
             // a request that is refused costs as little as it can: its response has what the members below would add
@@ -151,9 +186,9 @@ impl Chain {
             .around(self.cache.member())
             // what panics or takes too long is a handler, or the check of a request
             .around(self.error_handling)
-            // no route and no limit sees a request that is malformed, or has what its route does not read
+            // no route and no limit sees a request that is malformed
             .around(self.request_validation)
-            // it counts requests that a route could read
+            // it counts the others, also those whose handler lists what it does not read
             .around(self.rate_limiting.map(RateLimitingMiddleware::member))
             // what both say is read by the routes
             .around(self.session)

@@ -1,5 +1,7 @@
 //! The origins whose pages may use the service, and the headers that their responses have.
 
+use std::mem;
+
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY};
@@ -22,7 +24,7 @@ pub(super) struct NamedOrigins {
 
 impl NamedOrigins {
     /// Responds to a request, with the headers for its page.
-    pub(super) async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+    pub(super) async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
         let is_ours = request.method() != Method::OPTIONS || is_preflight(request.headers());
         if !is_ours || !self.contains(request.headers()) {
             let mut response = next.run(request).await;
@@ -31,7 +33,7 @@ impl NamedOrigins {
         }
 
         request.extensions_mut().insert(FromNamedOrigin);
-        let Ok(response) = self.layer.layer(service(next)).oneshot(request).await;
+        let Ok(response) = self.layer.layer(service(next)).oneshot(mem::take(request)).await;
         response
     }
 
@@ -42,7 +44,7 @@ impl NamedOrigins {
     }
 
     /// Returns whether a page of a named origin sent a request with these headers.
-    fn contains(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn contains(&self, headers: &HeaderMap) -> bool {
         let mut sent = headers.get_all(ORIGIN).iter();
         match (sent.next(), sent.next()) {
             (Some(sent), None) => self.origins.iter().any(|origin| origin.header() == sent),

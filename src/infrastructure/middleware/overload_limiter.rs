@@ -20,11 +20,14 @@ const SAMPLES: u32 = 3;
 const SHORTEST_QUEUE: f64 = 4.0;
 /// The time between two probes.
 const PROBES: Duration = Duration::from_millis(1);
-/// The part of itself by which the limit increases after an interval without a queue. It doubles with each further one:
-/// when the load has changed, the limit may be far too low.
+/// The part of itself by which the limit increases after an interval without a queue. Above what is known to be too
+/// much, it doubles with each further one: when the load has changed, the limit may be far too low.
 const INCREASE: f64 = 1.0 / 32.0;
-/// How often it doubles.
+/// How often it doubles at most.
 const DOUBLINGS: i32 = 3;
+/// The parts of what was served while a queue stood, between which the limit increases slowly: a queue is to be
+/// expected there.
+const NEAR: (f64, f64) = (7.0 / 8.0, 5.0 / 4.0);
 /// The part that is taken away after an interval in which a queue did not get shorter.
 const DECREASE: f64 = 1.0 / 16.0;
 /// How far what was served in an interval may be below the limit by chance.
@@ -70,8 +73,17 @@ impl Priority {
     }
 }
 
-/// Returns the least wait in a queue of the service since it was called before; `None` if nothing was in it.
-pub type LeastWait = Arc<dyn Fn() -> Option<Duration> + Send + Sync>;
+/// How long requests waited in a queue for some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// The least wait: while even this one is long, the queue is standing.
+    pub least: Duration,
+    /// The mean of all waits.
+    pub mean: Duration,
+}
+
+/// Returns the waits in a queue of the service since it was called before; `None` if nothing was in it.
+pub type ServiceWaits = Arc<dyn Fn() -> Option<Waits> + Send + Sync>;
 
 /// Limits the requests that begin. Clones share the limit.
 #[derive(Clone)]
@@ -79,7 +91,7 @@ pub struct OverloadLimiter(Arc<Shared>);
 
 struct Shared {
     target: Duration,
-    queue: Option<LeastWait>,
+    queue: Option<ServiceWaits>,
     began: Instant,
     state: Mutex<State>,
 }
@@ -105,6 +117,10 @@ struct State {
     wait: Duration,
     /// The number of intervals without a queue before this one.
     calm: i32,
+    /// What was served in the intervals with a queue before this one, and their time in seconds.
+    standing: (f64, f64),
+    /// What is served in a second while a queue stands, as far as that is known.
+    capacity: Option<f64>,
     interval: Interval,
 }
 
@@ -146,7 +162,7 @@ pub struct Probe {
 impl OverloadLimiter {
     /// Returns a limiter for which a queue stands if requests wait for longer than `target`, and which also observes a
     /// queue of the service.
-    pub fn new(target: Duration, queue: Option<LeastWait>) -> Self {
+    pub fn new(target: Duration, queue: Option<ServiceWaits>) -> Self {
         Self(Arc::new(Shared { target, queue, began: Instant::now(), state: Mutex::default() }))
     }
 
@@ -163,15 +179,14 @@ impl OverloadLimiter {
 
     /// Begins a request at `now`; `None` if it is refused.
     pub fn begin(&self, priority: Priority, now: Duration) -> Option<InProgress> {
-        let least_wait = || self.0.queue.as_ref().and_then(|least_wait| least_wait());
+        let waits = || self.0.queue.as_ref().and_then(|waits| waits());
         let mut state = self.state();
         if state.see(now) {
-            // it is from before the pause
-            least_wait();
+            // they are from before the pause
+            waits();
         }
         if state.is_interval_over(now) {
-            let waited = least_wait();
-            state.end_interval(self.0.target, waited, now);
+            state.end_interval(self.0.target, waits(), now);
         }
         if state.allows(priority, now) {
             state.in_progress += 1;
@@ -255,16 +270,29 @@ impl State {
         is_within
     }
 
+    /// Returns the limit after an interval without a queue, in which so many requests a second began: one that is above
+    /// them need not increase.
+    fn increased(&self, limit: f64, begun: f64) -> f64 {
+        let doublings = match self.capacity {
+            Some(capacity) if limit < capacity * NEAR.0 => DOUBLINGS,
+            Some(capacity) if limit < capacity * NEAR.1 => 0,
+            _ => self.calm.min(DOUBLINGS),
+        };
+        limit.max(limit.min(begun) * (1.0 + INCREASE * 2_f64.powi(doublings)))
+    }
+
     /// Sets the limit by what happened in an interval, and begins the next one.
-    fn end_interval(&mut self, target: Duration, waited: Option<Duration>, now: Duration) {
+    fn end_interval(&mut self, target: Duration, waits: Option<Waits>, now: Duration) {
         let Interval { began, begun, served, .. } = self.interval;
-        let wait = self.wait(now).max(waited).unwrap_or_default();
+        let in_service = waits.map(|waits| if self.limit.is_none() { waits.least } else { waits.mean });
+        let wait = self.wait(now).max(in_service).unwrap_or_default();
         let seconds = now.saturating_sub(began).as_secs_f64();
         let (begun, served) = (f64::from(begun) / seconds, f64::from(served) / seconds);
         // as many wait at once as begin while one of them waits (Little's law)
         let is_queue = begun.max(served) * wait.as_secs_f64() >= SHORTEST_QUEUE;
         if wait > target && is_queue {
             self.calm = 0;
+            self.standing = (self.standing.0 + served * seconds, self.standing.1 + seconds);
             let base = self.limit.map_or(begun.max(served), |limit| limit.min(served * VARIATION));
             let least = self.limit.map_or(LOWEST_LIMIT, |limit| LOWEST_LIMIT.max(limit * LEAST_SHARE));
             let is_shorter = self.limit.is_some() && wait < self.wait;
@@ -275,11 +303,11 @@ impl State {
             (self.allowed, self.allowed_at) = (self.allowed.min(-queued), now);
         } else {
             let is_over = now > self.refused_at + NO_REFUSALS;
-            let increase = INCREASE * 2_f64.powi(self.calm.min(DOUBLINGS));
-            // one that is far above what arrives need not increase
-            let has_use = |limit: f64| begun * 2.0 >= limit;
-            let increased = |limit| if has_use(limit) { limit * (1.0 + increase) } else { limit };
-            self.limit = self.limit.filter(|_| !is_over).map(increased);
+            let (standing, seconds) = std::mem::take(&mut self.standing);
+            if seconds > 0.0 {
+                self.capacity = Some(standing / seconds);
+            }
+            self.limit = self.limit.filter(|_| !is_over).map(|limit| self.increased(limit, begun));
             self.calm += 1;
         }
         self.wait = wait;

@@ -5,6 +5,7 @@
 //! It has an id and a signal as other requests have, and its line in the log is written at the level debug only. Pages
 //! of named origins can read the response, and their preflight requests are not refused.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ use super::surround::{HEADERS, Middleware, Next};
 use crate::domain::context::Context;
 use crate::domain::trace::TraceContext;
 use crate::infrastructure::events::{ApiRequestReceivedEvent, EventBus};
-use crate::infrastructure::exceptions::{Failure, ProblemCode, Technical, TechnicalKind, translated};
+use crate::infrastructure::exceptions::{Failure, ProblemCode, Technical, TechnicalKind};
 
 /// The largest body in bytes that is read of a request that is refused, so that its connection can be used again.
 const SKIPPED: u64 = 4096;
@@ -62,6 +63,9 @@ struct Unavailable {
     logged: Option<(Context, EventBus)>,
 }
 
+/// Returns a problem document with its texts in a language, if there are any.
+type Translate<'a> = &'a dyn Fn(&[u8], &str) -> Option<Vec<u8>>;
+
 /// The response in a language.
 struct Text {
     headers: HeaderMap,
@@ -70,25 +74,27 @@ struct Text {
 
 impl OverloadMiddleware {
     /// Returns the member of the chain, with the response to a request that is refused: with these headers, in these
-    /// languages, and with an id and a signal if requests have them.
+    /// languages and English as far as `translate` has texts, and with an id and a signal if requests have them.
     pub(super) fn member(
         self,
         origins: Option<Arc<NamedOrigins>>,
         headers: &[(HeaderName, HeaderValue)],
         languages: &[&'static str],
+        translate: Translate<'_>,
         logged: Option<(Context, EventBus)>,
     ) -> impl Middleware + use<> {
         let Self { limiter, priority } = self;
-        Overload { limiter, priority, origins, unavailable: Unavailable::new(headers, languages, logged) }
+        let unavailable = Unavailable::new(headers, languages, translate, logged);
+        Overload { limiter, priority, origins, unavailable }
     }
 }
 
 impl Middleware for Overload {
-    async fn respond(&self, request: Request, next: impl Next) -> Response {
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
         let limiter = &self.limiter;
         let route = request.extensions().get().map(MatchedPath::as_str);
         let priority = (self.priority)(request.method(), route);
-        let is_asked = self.origins.as_ref().is_some_and(|origins| origins.is_asked(&request));
+        let is_asked = self.origins.as_ref().is_some_and(|origins| origins.is_asked(request));
         if priority == Priority::Exempt || is_asked {
             return next.run(request).await;
         }
@@ -114,10 +120,11 @@ impl Middleware for Overload {
 }
 
 impl Unavailable {
-    /// Renders the response in each language.
+    /// Renders the response in each language of which there are texts.
     fn new(
         headers: &[(HeaderName, HeaderValue)],
         languages: &[&'static str],
+        translate: Translate<'_>,
         logged: Option<(Context, EventBus)>,
     ) -> Self {
         let failure = Failure::from(Technical::new(TechnicalKind::Unavailable, "overloaded"));
@@ -135,9 +142,10 @@ impl Unavailable {
             Text { headers, document: document.into() }
         };
         let in_language =
-            |language: &&'static str| Some((*language, text(*language, translated(&document, language)?)));
+            |&language: &&'static str| Some((language, text(language, translate(&document, language)?)));
         let others = languages.iter().filter_map(in_language).collect();
-        Self { status: head.status, problem, base: text(ENGLISH, document), others, logged }
+        let base = text(ENGLISH, translate(&document, ENGLISH).unwrap_or(document));
+        Self { status: head.status, problem, base, others, logged }
     }
 
     /// Returns the response in the best language of a client.
@@ -168,11 +176,11 @@ impl Unavailable {
 }
 
 impl Next for &Unavailable {
-    async fn run(self, request: Request) -> Response {
+    async fn run(self, request: &mut Request) -> Response {
         let began = Instant::now();
         let text = self.text(request.headers());
-        let signal = self.logged.as_ref().map(|(context, bus)| (bus, self.signal(context, &request)));
-        skip_body(request).await;
+        let signal = self.logged.as_ref().map(|(context, bus)| (bus, self.signal(context, request)));
+        skip_body(mem::take(request)).await;
         let mut response = Response::new(Body::from(text.document.clone()));
         *response.status_mut() = self.status;
         response.headers_mut().clone_from(&text.headers);

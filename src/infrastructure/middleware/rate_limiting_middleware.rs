@@ -170,8 +170,8 @@ fn policy(RateLimit { name, quota }: RateLimit) -> String {
 
 /// Counts each request, and refuses it if there are too many.
 impl Middleware for Arc<Limits> {
-    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
-        let class = of_route(&self.settings.classes, &request).unwrap_or_default();
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
+        let class = of_route(&self.settings.classes, request).unwrap_or_default();
         let partition = client_address(request.extensions()).map(Partition::Address);
         if partition.is_none() {
             self.warn_of_missing_address(class);

@@ -1,6 +1,7 @@
 //! Refuses requests that no route could read, before any route does: those without exactly one valid `Host`, with a
-//! transfer coding that is not decoded, or with two media types. Refuses what a route does not read, too, and sets the
-//! limit of bodies, also for extractors of axum.
+//! transfer coding that is not decoded, or with two media types. Finds what a route does not read, which the handler of
+//! the route lists with the other faults of the request, and refuses it where the handler does not. Sets the limit of
+//! bodies, also for extractors of axum.
 
 use std::collections::BTreeSet;
 
@@ -15,20 +16,23 @@ use url::form_urlencoded;
 use super::host::is_host;
 use super::request::{ByRoute, of_route};
 use super::surround::{Middleware, Next};
-use crate::infrastructure::exceptions::{Failure, Fault, Location, RejectedRequest, ValidationException};
+use crate::infrastructure::exceptions::{
+    Failure, Fault, Location, RejectedRequest, RequestFaults, ValidationException,
+};
 
 /// The most parameters of which a refusal has the names, and the longest name, in characters.
 const NAMED: usize = 100;
 
-/// Refuses malformed requests and what routes do not read, and sets the limit of bodies.
+/// Refuses malformed requests, finds what routes do not read, and sets the limit of bodies.
 #[derive(Clone, Debug, Default)]
 pub struct RequestValidationMiddleware {
     /// The largest body, in bytes, where a route does not set another limit. It is that of the extractors of axum, too,
     /// such as `axum::Json`.
     ///
     /// A route sets another one within the chain: by an extension [`BodyLimit`], or by a layer [`DefaultBodyLimit`] for
-    /// those extractors. Such a layer around the chain has no effect. The extractors respond to a larger body with
-    /// status 413 and plain text, which is no problem document.
+    /// those extractors. Such a layer around the chain has no effect. The extractors of axum respond to a larger body
+    /// with status 413 and plain text, which is no problem document: `presentation::http::json::Json`, which reads the
+    /// extension, responds with one, as to all that is wrong with a body.
     pub body_limit: BodyLimit,
     /// What routes do not read. One that is not there may read everything.
     pub unread: ByRoute<Unread>,
@@ -42,6 +46,10 @@ pub struct Unread {
     pub query: bool,
     /// The conditions of a change. A request whose method is safe may have any.
     pub conditions: UnreadConditions,
+    /// Whether the handler of the route lists what a request has of this with the other faults, which it finds in the
+    /// extension [`RequestFaults`], once its policy allows the request. The handlers of `Routes` do; a request for any
+    /// other is refused before.
+    pub is_listed_by_handler: bool,
 }
 
 /// The conditions of a change that a route does not compare (RFC 9110 section 13.1): it would make the change although
@@ -73,13 +81,13 @@ impl UnreadConditions {
             .map(|(_, name, header, expected)| (name, RejectedRequest::MalformedHeader { header, expected }))
     }
 
-    /// Checks that a request has none of them.
-    fn check(self, headers: &HeaderMap) -> Result<(), RejectedRequest> {
+    /// Returns the failures of a request with these headers, one for each of them that is not read.
+    fn failures_of(self, headers: &HeaderMap) -> impl Iterator<Item = RejectedRequest> {
         let has_version = headers.contains_key(IF_MATCH);
-        let is_stated =
-            |name: &HeaderName| headers.contains_key(name) && !(has_version && *name == IF_UNMODIFIED_SINCE);
-        let mut stated = self.failures().filter(|(name, _)| is_stated(name));
-        stated.next().map_or(Ok(()), |(_, rejected)| Err(rejected))
+        let is_stated = move |name: &HeaderName| {
+            headers.contains_key(name) && !(has_version && *name == IF_UNMODIFIED_SINCE)
+        };
+        self.failures().filter(move |(name, _)| is_stated(name)).map(|(_, rejected)| rejected)
     }
 }
 
@@ -96,51 +104,67 @@ impl Default for BodyLimit {
 }
 
 impl Middleware for RequestValidationMiddleware {
-    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
-        if let Err(rejected) = check_head(&request) {
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
+        if let Err(rejected) = check_head(request) {
             return Failure::from(rejected).into_response();
         }
-        if let Err(failure) = self.check_unread(&request) {
-            return failure.into_response();
+        match self.check_unread(request) {
+            Err(failure) => return failure.into_response(),
+            Ok(unread) if unread.is_empty() => {}
+            Ok(unread) => {
+                request.extensions_mut().insert(unread);
+            }
         }
         request.extensions_mut().insert(self.body_limit);
-        DefaultBodyLimit::max(self.body_limit.0).apply(&mut request);
+        DefaultBodyLimit::max(self.body_limit.0).apply(request);
         next.run(request).await
     }
 }
 
 impl RequestValidationMiddleware {
-    /// Checks that a request has nothing that its route does not read.
-    fn check_unread(&self, request: &Request) -> Result<(), Failure> {
+    /// Returns the faults of what the route of a request does not read and its handler lists.
+    ///
+    /// # Errors
+    ///
+    /// All these faults, if the handler does not list them.
+    fn check_unread(&self, request: &Request) -> Result<RequestFaults, Failure> {
         let (query, headers) = (request.uri().query().unwrap_or_default(), request.headers());
         let conditions = [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE];
         let is_conditional =
             !request.method().is_safe() && conditions.iter().any(|it| headers.contains_key(it));
+        let mut faults = RequestFaults::default();
         if query.is_empty() && !is_conditional {
-            return Ok(());
+            return Ok(faults);
         }
         let unread = of_route(&self.unread, request).unwrap_or_default();
         if is_conditional {
-            unread.conditions.check(headers)?;
-        }
-        let mut input = ValidationException::none();
-        if unread.query {
-            let parameters = form_urlencoded::parse(query.as_bytes());
-            let names: BTreeSet<String> =
-                parameters.map(|(name, _)| name.chars().take(NAMED).collect()).collect();
-            for name in names.into_iter().take(NAMED) {
-                input.add(Location::Parameter(name), Fault::Unknown);
+            for rejected in unread.conditions.failures_of(headers) {
+                faults.keep::<()>(Err(rejected))?;
             }
         }
-        input.check()
+        if unread.query {
+            faults.keep(check_no_parameter(query))?;
+        }
+        if faults.is_empty() || unread.is_listed_by_handler { Ok(faults) } else { Err(faults.into_failure()) }
     }
+}
+
+/// Checks that a query has no parameter.
+fn check_no_parameter(query: &str) -> Result<(), Failure> {
+    let parameters = form_urlencoded::parse(query.as_bytes());
+    let names: BTreeSet<String> = parameters.map(|(name, _)| name.chars().take(NAMED).collect()).collect();
+    let mut input = ValidationException::none();
+    for name in names.into_iter().take(NAMED) {
+        input.add(Location::Parameter(name), Fault::Unknown);
+    }
+    input.check()
 }
 
 /// Checks what all routes require of a head.
 ///
 /// - A request of HTTP/1.1 has exactly one `Host` (RFC 9112 section 3.2), which is a host.
-/// - The transfer coding of a body is `chunked`, and then there is no `Content-Length` (section 6.1): proxies that read
-///   one or the other would see two different requests.
+/// - The transfer coding of a body is `chunked`, once, and then there is no `Content-Length` (section 6.1): proxies
+///   that read one or the other would see two different requests.
 /// - There is one media type at most, so that all readers of the body take the same.
 fn check_head(request: &Request) -> Result<(), RejectedRequest> {
     let headers = request.headers();
@@ -155,7 +179,8 @@ fn check_head(request: &Request) -> Result<(), RejectedRequest> {
         });
     }
     let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if !headers.get_all(TRANSFER_ENCODING).iter().all(is_chunked) {
+    let codings = || headers.get_all(TRANSFER_ENCODING).iter();
+    if codings().count() > 1 || !codings().all(is_chunked) {
         return Err(RejectedRequest::MalformedHeader { header: "Transfer-Encoding", expected: "chunked" });
     }
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {

@@ -76,7 +76,7 @@ impl SecurityHeadersMiddleware {
 struct Headers(Vec<(HeaderName, HeaderValue)>);
 
 impl Middleware for Headers {
-    async fn respond(&self, request: Request, next: impl Next) -> Response {
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
         let mut response = next.run(request).await;
         add_missing(response.headers_mut(), &self.0);
         response

@@ -14,10 +14,10 @@ pub struct SessionMiddleware {
 }
 
 impl Middleware for SessionMiddleware {
-    async fn respond(&self, mut request: Request, next: impl Next) -> Response {
+    fn respond(&self, request: &mut Request, next: impl Next) -> impl Future<Output = Response> + Send {
         if let Some(cookie) = self.cookie {
             request.extensions_mut().insert(cookie);
         }
-        next.run(request).await
+        next.run(request)
     }
 }

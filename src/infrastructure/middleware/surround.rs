@@ -2,6 +2,7 @@
 //! `axum::middleware::from_fn` a member would allocate several times a request and member.
 
 use std::convert::Infallible;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,8 +18,9 @@ pub(super) const HEADERS: usize = 16;
 
 /// What a member of the chain does with a request.
 pub trait Middleware: Send + Sync + 'static {
-    /// Responds to a request, usually by what is within this member.
-    fn respond(&self, request: Request, next: impl Next) -> impl Future<Output = Response> + Send;
+    /// Responds to a request, usually by what is within this member. A request is lent: one that is moved from member
+    /// to member would be copied at each.
+    fn respond(&self, request: &mut Request, next: impl Next) -> impl Future<Output = Response> + Send;
 
     /// Returns this member around another one.
     fn around<M: Middleware>(self, inner: M) -> (Self, M)
@@ -31,13 +33,13 @@ pub trait Middleware: Send + Sync + 'static {
 
 /// What is within a member: the members after it, and the routes.
 pub trait Next: Clone + Send {
-    /// Responds to a request.
-    fn run(self, request: Request) -> impl Future<Output = Response> + Send;
+    /// Responds to a request, which is taken: an empty one is left in its place.
+    fn run(self, request: &mut Request) -> impl Future<Output = Response> + Send;
 }
 
 /// One member around another.
 impl<A: Middleware, B: Middleware> Middleware for (A, B) {
-    fn respond(&self, request: Request, next: impl Next) -> impl Future<Output = Response> + Send {
+    fn respond(&self, request: &mut Request, next: impl Next) -> impl Future<Output = Response> + Send {
         let (outer, member) = self;
         outer.respond(request, Within { member, next })
     }
@@ -45,7 +47,7 @@ impl<A: Middleware, B: Middleware> Middleware for (A, B) {
 
 /// A member that is there or not.
 impl<M: Middleware> Middleware for Option<M> {
-    async fn respond(&self, request: Request, next: impl Next) -> Response {
+    async fn respond(&self, request: &mut Request, next: impl Next) -> Response {
         match self {
             Some(member) => member.respond(request, next).await,
             None => next.run(request).await,
@@ -66,7 +68,7 @@ impl<M, N: Clone> Clone for Within<'_, M, N> {
 }
 
 impl<M: Middleware, N: Next> Next for Within<'_, M, N> {
-    fn run(self, request: Request) -> impl Future<Output = Response> + Send {
+    fn run(self, request: &mut Request) -> impl Future<Output = Response> + Send {
         self.member.respond(request, self.next)
     }
 }
@@ -76,9 +78,9 @@ impl<M: Middleware, N: Next> Next for Within<'_, M, N> {
 pub(super) fn service<'a>(
     next: impl Next + 'a,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future = Responding<'a>> + Clone {
-    service_fn(move |request| -> Responding<'a> {
+    service_fn(move |mut request| -> Responding<'a> {
         let next = next.clone();
-        Box::pin(async move { Ok(next.run(request).await) })
+        Box::pin(async move { Ok(next.run(&mut request).await) })
     })
 }
 
@@ -90,8 +92,8 @@ type Responding<'a> = Pin<Box<dyn Future<Output = Result<Response, Infallible>> 
 struct Innermost<'a>(&'a Route);
 
 impl Next for Innermost<'_> {
-    async fn run(self, request: Request) -> Response {
-        let Ok(mut response) = self.0.clone().oneshot(request).await;
+    async fn run(self, request: &mut Request) -> Response {
+        let Ok(mut response) = self.0.clone().oneshot(mem::take(request)).await;
         response.headers_mut().reserve(HEADERS);
         response
     }
@@ -125,11 +127,11 @@ impl<M: Middleware> Service<Request> for Surrounded<M> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let surrounded = Arc::clone(&self.0);
         Box::pin(async move {
             let (member, route) = &*surrounded;
-            Ok(member.respond(request, Innermost(route)).await)
+            Ok(member.respond(&mut request, Innermost(route)).await)
         })
     }
 }

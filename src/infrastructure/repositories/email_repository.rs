@@ -27,6 +27,7 @@ table! {
     ended_at,
     token_id,
     trace,
+    limit_key,
 }
 
 /// Which e-mails a list shows.
@@ -83,6 +84,24 @@ impl EmailRepository<'_> {
         self.0.one(sql, &params![user_id, kind, since]).await
     }
 
+    /// Returns the addresses to which e-mails of a kind were written to a user, the first one first, each with whether
+    /// such e-mails to it have a limit.
+    pub async fn recipients(
+        &mut self,
+        user_id: UserId,
+        kind: &str,
+    ) -> Result<Vec<(String, bool)>, DatabaseError> {
+        let sql = "SELECT recipient, limit_key IS NOT NULL FROM emails WHERE user_id = $1 AND kind = $2 \
+                   ORDER BY created_at, id";
+        self.0.all(sql, &params![user_id, kind]).await
+    }
+
+    /// Returns how many e-mails with this key of their limit were written since a time.
+    pub async fn count_limited(&mut self, limit_key: &str, since: Timestamp) -> Result<i64, DatabaseError> {
+        let sql = "SELECT COUNT(*) FROM emails WHERE limit_key = $1 AND created_at > $2";
+        self.0.one(sql, &params![limit_key, since]).await
+    }
+
     /// Returns up to `limit` e-mails that are due at `now`, and since `earliest` at the earliest, the first due first.
     pub async fn due(
         &mut self,
@@ -94,14 +113,19 @@ impl EmailRepository<'_> {
         self.0.all(&sql, &params![earliest, now, limit]).await
     }
 
-    /// Records the outcome of an attempt; returns whether the e-mail was still pending.
+    /// Records the outcome of an attempt; returns whether the e-mail was still pending. One that has ended is removed
+    /// if its user was erased.
     pub async fn record(work: &mut UnitOfWork, attempt: &EmailAttempt) -> Result<bool, DatabaseError> {
         let EmailAttempt { id, status, due_at, error } = attempt;
         let ended_at = due_at.is_none().then(|| work.now());
         let sql = "UPDATE emails SET status = $2, due_at = $3, error = $4, ended_at = $5, attempts = attempts + 1 \
                    WHERE id = $1 AND status = 'pending'";
         let values = params![*id, *status, *due_at, error.as_deref(), ended_at];
-        Ok(work.execute(sql, &values).await? == 1)
+        let is_recorded = work.execute(sql, &values).await? == 1;
+        if is_recorded && ended_at.is_some() {
+            remove_of_erased(work, *id).await?;
+        }
+        Ok(is_recorded)
     }
 
     /// Makes a failed e-mail pending and due now, with all of its attempts; returns whether it had failed.
@@ -112,7 +136,8 @@ impl EmailRepository<'_> {
         Ok(work.execute(sql, &values).await? == 1)
     }
 
-    /// Ends up to `limit` e-mails that were due before a time, as failed with this error; returns them.
+    /// Ends up to `limit` e-mails that were due before a time, as failed with this error; returns them. Those of erased
+    /// users are removed.
     pub async fn expire(
         work: &mut UnitOfWork,
         before: Timestamp,
@@ -125,7 +150,11 @@ impl EmailRepository<'_> {
             column_list::<Email>("")
         );
         let now = work.now();
-        work.all(&sql, &params![before, error, now, limit]).await
+        let expired: Vec<Email> = work.all(&sql, &params![before, error, now, limit]).await?;
+        for email in &expired {
+            remove_of_erased(work, email.id).await?;
+        }
+        Ok(expired)
     }
 
     /// Deletes up to `limit` e-mails that were created before a time and are not pending; returns their number.
@@ -134,4 +163,12 @@ impl EmailRepository<'_> {
                    AND status <> 'pending' ORDER BY created_at LIMIT $2)";
         work.execute(sql, &params![before, limit]).await
     }
+}
+
+/// Removes an e-mail that has ended if its user was erased. Its recipient is personal data, which are kept as long as
+/// it takes to send it.
+async fn remove_of_erased(work: &mut UnitOfWork, id: EmailId) -> Result<(), DatabaseError> {
+    let sql =
+        "DELETE FROM emails WHERE id = $1 AND user_id IN (SELECT id FROM users WHERE erased_at IS NOT NULL)";
+    work.defer(sql, &params![id]).await
 }

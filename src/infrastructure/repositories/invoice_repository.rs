@@ -33,6 +33,13 @@ impl InvoiceRepository<'_> {
         self.0.all(&sql, &params![order_id]).await
     }
 
+    /// Returns whether an order has an invoice of more than nothing, as each has that was paid, also if the money was
+    /// returned later.
+    pub async fn has_paid(&mut self, order_id: OrderId) -> Result<bool, DatabaseError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM invoices WHERE order_id = $1 AND total > 0)";
+        self.0.one(sql, &params![order_id]).await
+    }
+
     /// Returns the next documents of a series, up to 500, whose numbers are greater than `after`; none at the end.
     pub async fn of_series(&mut self, series: &str, after: i64) -> Result<Vec<Invoice>, DatabaseError> {
         let sql = select::<Invoice>("WHERE series = $1 AND number > $2 ORDER BY number LIMIT $3");

@@ -6,10 +6,43 @@
 //! [`UnitOfWork`] instead. Rules that must never be broken are in the database: a conditional update, a unique key, a
 //! CHECK.
 //!
+//! # In another service
+//!
+//! [`Database`], [`Connection`] and [`UnitOfWork`] are for any service; the repositories are those of a store, and
+//! `table!` is a macro that other crates do not see. A service creates its tables beside those of the library, reads
+//! and writes them by SQL, and publishes its events with what it writes; `examples/outbox.rs` is one.
+//!
+//! ```
+//! use undercroft::domain::context::Context;
+//! use undercroft::infrastructure::repositories::{Database, DatabaseError, Setup};
+//!
+//! async fn open(url: &str) -> Result<Database, Box<dyn std::error::Error + Send + Sync>> {
+//!     let database = Database::open(&url.parse()?, Context::system(), Setup::Migrate).await?;
+//!     let table = "CREATE TABLE IF NOT EXISTS depot_parcels (customer TEXT NOT NULL, grams BIGINT NOT NULL)";
+//!     let created: Result<(), DatabaseError> =
+//!         database.write(table, async |work, table| work.script(table).await).await;
+//!     created?;
+//!     Ok(database)
+//! }
+//!
+//! async fn send(database: &Database, customer: String, grams: i64) -> Result<u64, DatabaseError> {
+//!     let write = database.write((customer, grams), async |work, (customer, grams)| {
+//!         let values = [customer.as_str().into(), (*grams).into()];
+//!         work.execute("INSERT INTO depot_parcels (customer, grams) VALUES ($1, $2)", &values).await
+//!     });
+//!     write.await
+//! }
+//!
+//! async fn weights(database: &Database, customer: &str) -> Result<Vec<i64>, DatabaseError> {
+//!     let sql = "SELECT grams FROM depot_parcels WHERE customer = $1 ORDER BY grams";
+//!     database.read().await?.all(sql, &[customer.into()]).await
+//! }
+//! ```
+//!
 //! # Adding one
 //!
 //! 1. Write a migration, and `<name>_repository.rs` with a `table!` and a type that wraps a [`Connection`]; the module
-//!    `adding_one` below is a complete example.
+//!    `adding_one`, at the end of `src/infrastructure/repositories/mod.rs`, is a complete example.
 //! 2. Add its `mod` and `pub use` lines here.
 //! 3. Add a new type of id to `domain/ids.rs`.
 
@@ -64,9 +97,9 @@ pub(crate) use database::new_database;
 pub use database::{
     CacheTag, CommitMark, Conditions, Connection, DEFAULT_LIMIT, Database, DatabaseError, DatabaseLoad,
     DatabaseUrl, Due, EndedWork, Engine, EventRange, Field, ForeignCursor, FromRow, InvalidDatabaseUrl, Json,
-    ListError, ListedByTime, NewEvent, Outbox, Owner, Page, PageRequest, Param, Publishing, ReadFn, Row,
-    SchemaState, Setup, SigningKey, Table, TagEvent, UnitOfWork, Versioned, WorkFn, current_trace, in_trace,
-    is_cache_tag, newest_first, next_number,
+    ListError, ListedByTime, NewEvent, Outbox, Owner, Page, PageRequest, Param, Publishing, QueueWaits,
+    ReadFn, Row, SchemaState, Setup, SigningKey, Table, TagEvent, UnitOfWork, Versioned, WorkFn,
+    current_trace, in_trace, is_cache_tag, newest_first, next_number,
 };
 pub use database::{NotLive, ReplicationState, Role, copy, replication, sqlite_backup, sqlite_side_files};
 pub(crate) use database::{from_row, next_number_ahead, params, read_column, spawn_in_trace};

@@ -57,21 +57,25 @@ impl PersonalDataRepository<'_> {
         self.0.all(sql, &params![user_id]).await
     }
 
-    /// Returns the actions of a user and those on the account that concern security, newest first; of more than 10,000
-    /// the last ones.
+    /// Returns the actions of a user that concern security, and those of others on the account and its API keys, newest
+    /// first; of more than 10,000 the last ones.
     pub async fn security_log(&mut self, user_id: UserId) -> Result<Vec<SecurityEntry>, DatabaseError> {
         let actions: Vec<_> =
             SecurityAction::ALL.iter().map(|action| format!("'{}'", action.name())).collect();
         let actions = actions.join(", ");
-        // two statements, so that each has its index
+        let created = SecurityAction::ApiKeyCreated.name();
+        let by_others = format!(
+            "SELECT number, occurred_at, action, CASE WHEN user_id IS NULL THEN network END, subject_id FROM audit_log \
+             WHERE user_id IS DISTINCT FROM $1 AND action IN ({actions})"
+        );
+        // several statements, so that each has its index; of a key that was revoked, only the log says whose it was
         let sql = format!(
             "SELECT occurred_at, action, network, subject_id FROM (\
              SELECT number, occurred_at, action, network, subject_id FROM audit_log \
              WHERE user_id = $1 AND action IN ({actions}) \
-             UNION ALL \
-             SELECT number, occurred_at, action, CASE WHEN user_id IS NULL THEN network END, subject_id \
-             FROM audit_log \
-             WHERE subject_id = $1 AND user_id IS DISTINCT FROM $1 AND action IN ({actions})\
+             UNION ALL {by_others} AND subject_id = $1 \
+             UNION ALL {by_others} AND subject_id IN \
+             (SELECT subject_id FROM audit_log WHERE user_id = $1 AND action = '{created}')\
              ) AS entries ORDER BY number DESC LIMIT $2"
         );
         self.0.all(&sql, &params![user_id, MOST_ENTRIES]).await

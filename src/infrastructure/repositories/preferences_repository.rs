@@ -1,7 +1,5 @@
 //! The preferences of users: locale, currency and marketing consent.
 
-use jiff::Timestamp;
-
 use super::database::{Connection, DatabaseError, Owner, Table, UnitOfWork, table};
 use crate::domain::ids::UserId;
 use crate::domain::user::Preferences;
@@ -24,15 +22,7 @@ impl PreferencesRepository<'_> {
     /// Returns the preferences of a user; of version 0 and empty if none were saved.
     pub async fn of(&mut self, user_id: UserId) -> Result<Preferences, DatabaseError> {
         let found = self.0.find::<Preferences>(user_id).await?;
-        Ok(found.unwrap_or(Preferences {
-            user_id,
-            locale: None,
-            currency: None,
-            marketing_consent: false,
-            consent_at: None,
-            version: 0,
-            updated_at: Timestamp::UNIX_EPOCH,
-        }))
+        Ok(found.unwrap_or_else(|| Preferences::none(user_id)))
     }
 
     /// Saves preferences and increments their version, unless they changed since they were read.

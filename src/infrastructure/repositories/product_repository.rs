@@ -42,14 +42,26 @@ impl From<DatabaseError> for SaveError {
 }
 
 impl ProductRepository<'_> {
+    /// Returns whether there is a product, active or not.
+    pub async fn has_any(&mut self) -> Result<bool, DatabaseError> {
+        let found: Option<ProductId> = self.0.first("SELECT id FROM products LIMIT 1", &[]).await?;
+        Ok(found.is_some())
+    }
+
     /// Returns the product with this id.
     pub async fn by_id(&mut self, id: ProductId) -> Result<Option<ProductView>, DatabaseError> {
         rows::one(self.0, "p.id = $1", &params![id]).await
     }
 
-    /// Returns the product with this slug.
-    pub async fn by_slug(&mut self, slug: &str) -> Result<Option<ProductView>, DatabaseError> {
-        rows::one(self.0, "p.slug = $1", &params![slug]).await
+    /// Returns the product with this id, if it is active. One that is not takes as long to read as one that does not
+    /// exist.
+    pub async fn active_by_id(&mut self, id: ProductId) -> Result<Option<ProductView>, DatabaseError> {
+        rows::one(self.0, "p.id = $1 AND p.active", &params![id]).await
+    }
+
+    /// Returns the product with this slug, if it is active, as [`ProductRepository::active_by_id`] does.
+    pub async fn active_by_slug(&mut self, slug: &str) -> Result<Option<ProductView>, DatabaseError> {
+        rows::one(self.0, "p.slug = $1 AND p.active", &params![slug]).await
     }
 
     /// Returns the products with these ids, in their order; missing ones are left out.

@@ -24,6 +24,7 @@ table! {
     active,
     failing_since,
     version,
+    created_by,
     created_at,
     updated_at,
 }

@@ -1,20 +1,17 @@
 //! `undercroft admin`: manages administrators.
 
-use std::io::{Read, Write, stdin};
+use std::io::Write;
 
 use clap::{Args, Subcommand};
-use secrecy::{ExposeSecret, SecretString};
+use tokio_util::sync::CancellationToken;
 
-use super::{CliError, open_store::open_or_set_up, terminal::stdout};
+use super::{CliError, open_store::open_or_set_up, password, signals::interruptible, terminal::stdout};
 use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::application::people::common_passwords::check_password;
 use crate::domain::email::is_email;
-use crate::domain::user::{LONGEST_PASSWORD, SHORTEST_PASSWORD, User};
+use crate::domain::user::User;
 use crate::infrastructure::exceptions::{Exception, NotFound};
 use crate::settings::Settings;
-
-/// The most bytes that are read from standard input; no valid password has more.
-const MOST_BYTES: u64 = 4 * LONGEST_PASSWORD as u64 + 2;
 
 /// The arguments of `admin`.
 #[derive(Args, Debug)]
@@ -40,19 +37,26 @@ struct Create {
     /// The name of a role of the staff, whose permissions the administrator has; without it, all
     #[arg(long)]
     role: Option<String>,
-    /// Read the password from standard input: one line
-    #[arg(long, required = true)]
+    /// Read the password from standard input, as one line; without it, it is entered at the terminal
+    #[arg(long)]
     password_stdin: bool,
 }
 
 impl Admin {
     /// Runs the command.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
-        let AdminCommand::Create(Create { email, name, role, password_stdin: _ }) = self.command;
-        let password = password()?;
+        let AdminCommand::Create(create) = self.command;
+        interruptible(async |stop| create.run(&settings, &stop).await).await
+    }
+}
+
+impl Create {
+    async fn run(self, settings: &Settings, stop: &CancellationToken) -> Result<(), CliError> {
+        let Self { email, name, role, password_stdin } = self;
+        let password = password::read(password_stdin, stop).await?;
         check_password(&password, &email, name.as_deref().unwrap_or_default())
             .map_err(|_| CliError::CommonPassword)?;
-        let store = open_or_set_up(&settings, "admin create").await?;
+        let store = open_or_set_up(settings, "admin create").await?;
         let new = CreateUser { email, password, name, birth_date: None, locale: None };
         let created = create_admin(&store, new, role.clone()).await;
         let User { id, email, version, .. } = created.map_err(|failure| match role {
@@ -72,17 +76,4 @@ impl Admin {
 
 fn email(text: &str) -> Result<String, &'static str> {
     if is_email(text) { Ok(text.to_owned()) } else { Err("not an e-mail address") }
-}
-
-/// Reads the password from standard input, without the line break.
-fn password() -> Result<SecretString, CliError> {
-    let mut text = String::new();
-    stdin().take(MOST_BYTES).read_to_string(&mut text).map_err(CliError::Input)?;
-    let password = SecretString::from(text.trim_end_matches(['\r', '\n']));
-    let length = password.expose_secret().chars().count();
-    let is_line = !password.expose_secret().contains(char::is_control);
-    if is_line && (SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
-        return Ok(password);
-    }
-    Err(CliError::Password)
 }

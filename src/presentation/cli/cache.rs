@@ -15,7 +15,7 @@ use crate::application::Store;
 use crate::application::catalogue::caches::{self, Invalidated, WARM_CACHES};
 use crate::application::jobs::job_queue;
 use crate::domain::state::State;
-use crate::infrastructure::cache::{CacheUrl, EntriesInRedis};
+use crate::infrastructure::cache::{CacheUrl, EntriesInRedis, Redis};
 use crate::infrastructure::repositories::Setup;
 use crate::settings::Settings;
 
@@ -28,7 +28,7 @@ pub struct Cache {
 
 #[derive(Debug, Subcommand)]
 enum CacheCommand {
-    /// Show the caches, their entries in Redis, and the invalidations that the database has
+    /// Show the caches, their entries in Redis, the invalidations that the database has, and whether Redis responds
     ///
     /// The entries in Redis are all that have not expired there, also those that were dropped and are not used any
     /// more.
@@ -44,7 +44,7 @@ enum CacheCommand {
 
 #[derive(Args, Debug)]
 struct Look {
-    /// Print a JSON object for each cache, and one for the invalidations
+    /// Print a JSON object for each cache, one for the invalidations, and one for Redis, if there is one
     #[arg(long)]
     json: bool,
 }
@@ -59,8 +59,8 @@ struct Clear {
 
 /// Reads a tag. Its error says which there are.
 fn tag(text: &str) -> Result<String, &'static str> {
-    const FORMS: &str = "not a tag: `products`, `product:ID`, `categories`, `category:ID`, `variant:ID`, `discount:ID` or \
-                         `catalogue`, with an id in small letters";
+    const FORMS: &str = "not a tag: tags are `products`, `product:ID`, `categories`, `category:ID`, `variant:ID`, \
+                         `discount:ID` and `catalogue`, with an id in small letters";
     if caches::is_tag(text) { Ok(text.to_owned()) } else { Err(FORMS) }
 }
 
@@ -73,6 +73,14 @@ struct Kept {
     /// Those that were dropped are there until they expire. `None` without Redis, if it does not respond, or of a cache
     /// whose entries are never in it.
     entries_in_redis: Option<u64>,
+}
+
+/// The Redis of the caches, as it is printed.
+#[derive(Serialize)]
+struct Shared<'a> {
+    /// Its host and port.
+    redis: &'a str,
+    responds: bool,
 }
 
 impl Cache {
@@ -89,7 +97,12 @@ impl Cache {
 impl Look {
     async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let store = open_store(settings, Setup::ReadOnly).await?;
-        let entries = entries_in_redis(settings, &store).await;
+        let redis = redis(&settings.cache).map(|redis| Arc::new(redis.however_slow()));
+        let (responds, entries) = match &redis {
+            // first, since it leaves the connection the time that a command does not have
+            Some(redis) => (redis.check().await.is_ok(), entries_in_redis(redis, &store).await),
+            None => (false, None),
+        };
         for state in caches::states(&store) {
             let of_cache =
                 |entries: &BTreeMap<String, u64>| entries.get(state.cache).copied().unwrap_or_default();
@@ -102,13 +115,16 @@ impl Look {
             print_item(self.json, &kept, &kept.describe())?;
         }
         let invalidated = caches::invalidated(&store).await.map_err(CliError::Store)?;
-        print_item(self.json, &invalidated, &describe(&invalidated))
+        print_item(self.json, &invalidated, &describe(&invalidated))?;
+        let Some(redis) = &redis else { return Ok(()) };
+        let shared = Shared { redis: redis.server(), responds };
+        print_item(self.json, &shared, &shared.describe())
     }
 }
 
-/// Returns the numbers of the store's entries in Redis by cache; `None` without Redis, or if it does not respond.
-async fn entries_in_redis(settings: &Settings, store: &Store) -> Option<BTreeMap<String, u64>> {
-    let entries = EntriesInRedis(Arc::new(redis(&settings.cache)?));
+/// Returns the numbers of the store's entries in Redis by cache; `None` if it does not respond.
+async fn entries_in_redis(redis: &Arc<Redis>, store: &Store) -> Option<BTreeMap<String, u64>> {
+    let entries = EntriesInRedis(Arc::clone(redis));
     let tier = store.infrastructure.shared_tier(entries.clone());
     entries.by_cache(tier.prefix()).await.ok()
 }
@@ -118,10 +134,17 @@ impl Kept {
         let Self { cache, ttl_seconds, limit_bytes, entries_in_redis } = self;
         let entries = entries_in_redis.map(|number| {
             let entries = counted(number, "entry", "entries");
-            format!(", {entries} in Redis, also dropped ones")
+            format!("; in Redis: {entries}, also dropped ones")
         });
         let entries = entries.unwrap_or_default();
         format!("{cache:<18}at most {ttl_seconds} s, {limit_bytes} bytes in each process{entries}")
+    }
+}
+
+impl Shared<'_> {
+    fn describe(&self) -> String {
+        let Self { redis, responds } = self;
+        format!("Redis at {redis}: {}", if *responds { "responds" } else { "does not respond" })
     }
 }
 

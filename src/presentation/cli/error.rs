@@ -69,6 +69,11 @@ pub enum CliError {
     /// The text on standard input is not the URL of a target.
     #[error("standard input is {0}")]
     Target(InvalidDatabaseUrl),
+    /// A password cannot be entered: standard input is not a terminal.
+    #[error(
+        "standard input is no terminal at which the password is entered: add `--password-stdin` to read it from there"
+    )]
+    NoTerminal,
     /// The text on standard input is not a valid password.
     #[error("a password is one line of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")]
     Password,
@@ -189,7 +194,8 @@ impl CliError {
             Self::Copy(error) => copy_exit(error),
             Self::Replication(error) => replication_exit(error),
             Self::Torture(error) => error.exit(),
-            Self::Password
+            Self::NoTerminal
+            | Self::Password
             | Self::CommonPassword
             | Self::UnknownRole(_)
             | Self::Target(_)

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
+use super::log_text::TextFields;
 use super::terminal::escaped;
 
 /// The longest time that a line waits for others.
@@ -153,7 +154,7 @@ impl Write for LineWriter<'_> {
 impl<'w> FormatFields<'w> for UncolouredFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         let mut text = String::new();
-        DefaultFields::new().format_fields(Writer::new(&mut text), fields)?;
+        TextFields.format_fields(Writer::new(&mut text), fields)?;
         writer.write_str(&text.replace(is_escape, "\\u001b"))
     }
 }

@@ -12,6 +12,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{fmt, registry, util::SubscriberInitExt};
 
 use super::log_lines::{LogLines, UncolouredFields};
+use super::log_text::{TextFields, TextLines};
 use crate::infrastructure::events::{EventBus, LogEvent};
 use crate::settings::{LogFormat, LogSettings};
 
@@ -40,7 +41,10 @@ pub fn start(settings: &LogSettings) -> LogLines {
             let lines = lines.with_writer(waiting.coloured_writers()).fmt_fields(UncolouredFields);
             filtered.with(lines).try_init()
         }
-        LogFormat::Text => filtered.with(lines.with_ansi(false)).try_init(),
+        LogFormat::Text => {
+            let lines = lines.with_ansi(false).fmt_fields(TextFields).event_format(TextLines::default());
+            filtered.with(lines).try_init()
+        }
     };
     waiting
 }

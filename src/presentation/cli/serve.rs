@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::service::{MetricsListener, ask_redis, record_end, until_signals};
+use super::service::{MetricsListener, ask_redis, record_end, until_signals, warn_of_check_mode};
 use super::{CliError, open_store::open_store, signals::Signals, terminal::stdout};
 use crate::application::jobs::worker::{accompany, work};
 use crate::application::people::users;
@@ -22,8 +22,8 @@ use crate::presentation::telemetry::{Telemetry, end};
 use crate::settings::{HttpSettings, Sandbox, Settings};
 
 /// What is printed at the start of a store without an administrator.
-const NO_ADMIN: &str = "This store has no administrator: create one with `undercroft admin create --email you@example.com \
-                        --password-stdin`.";
+const NO_ADMIN: &str =
+    "This store has no administrator: create one with `undercroft admin create --email you@example.com`.";
 
 /// The arguments of `serve`.
 #[derive(clap::Args, Debug, Default)]
@@ -40,6 +40,7 @@ impl Serve {
     /// Serves until SIGINT or SIGTERM, and then completes the running requests; a second signal ends it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         check_sandbox(&settings)?;
+        warn_of_check_mode(&settings);
         if let Some(address) = settings.shared_address() {
             return Err(CliError::SharedAddress(address));
         }
@@ -54,10 +55,12 @@ impl Serve {
 
         let store = open_store(&settings, Setup::IfEmpty).await?;
         ask_redis(&store);
-        let is_demo =
-            settings.store.demo && !self.no_demo && demo::is_due(&store).await.map_err(CliError::Store)?;
+        let may_be_demo = settings.store.demo && !self.no_demo;
+        let is_demo = may_be_demo && demo::is_due(&store).await.map_err(CliError::Store)?;
         if is_demo {
             demo::fill(&store).await.map_err(CliError::Demo)?;
+        } else if may_be_demo && demo::is_missed(&store).await.map_err(CliError::Store)? {
+            tracing::info!("no demo catalogue: the database was set up before");
         }
 
         let stop = CancellationToken::new();

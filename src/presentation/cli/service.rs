@@ -1,5 +1,5 @@
-//! What the commands share that run until a signal stops them: the listener of the metrics, the look at Redis, and the
-//! record of the end.
+//! What the commands share that run until a signal stops them: the listener of the metrics, the look at Redis, the
+//! warning of check mode, and the record of the end.
 
 use std::mem;
 use std::sync::OnceLock;
@@ -53,6 +53,13 @@ impl MetricsListener {
 pub(super) fn ask_redis(store: &Store) {
     let connections = store.infrastructure.redis_connections().into_iter();
     tokio::spawn(join_all(connections.map(|redis| async move { redis.ask().await })));
+}
+
+/// Warns of check mode, in which each use of a cache costs a load.
+pub(super) fn warn_of_check_mode(settings: &Settings) {
+    if settings.caches.verify {
+        tracing::warn!("caches.verify: each use of a cache is compared with the database");
+    }
 }
 
 /// Runs a service and then `end`, with the store, the outcome and the reason of the end. The first signal cancels

@@ -7,6 +7,9 @@ use std::io::{self, Stderr, Stdout, Write};
 
 use crate::domain::text::is_of_line;
 
+/// The bytes of a text that are compared at once.
+const PIECE: usize = 64;
+
 /// Standard output or standard error, for texts of several lines: tabs and line breaks stay as they are.
 pub(super) struct Terminal<W>(W);
 
@@ -40,7 +43,9 @@ impl<W: Write> Write for Terminal<W> {
 /// Returns a text in which the characters that no line may have ([`is_of_line`]) are escaped, except those that stay.
 /// JSON remains JSON with the same content.
 pub(super) fn escaped(text: &[u8], stays: fn(char) -> bool) -> Cow<'_, [u8]> {
-    if text.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+    // a whole piece is compared at once
+    let is_plain = |piece: &[u8]| piece.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if text.chunks(PIECE).all(is_plain) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());

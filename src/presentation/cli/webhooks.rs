@@ -111,11 +111,11 @@ async fn list(store: &Store, json: bool) -> Result<(), CliError> {
 
 /// Prints an endpoint, without its secret.
 fn print_endpoint(endpoint: &WebhookEndpoint, json: bool) -> Result<(), CliError> {
-    let WebhookEndpoint { id, url, description, event_types, active, failing_since, created_at, .. } =
-        endpoint;
+    let WebhookEndpoint { id, url, description, event_types, active, failing_since, .. } = endpoint;
+    let (created_by, created_at) = (endpoint.created_by, endpoint.created_at);
     let object = json!({
         "id": id, "url": url, "description": description, "event_types": event_types, "active": active,
-        "failing_since": failing_since, "created_at": created_at,
+        "failing_since": failing_since, "created_by": created_by, "created_at": created_at,
     });
     let state = if *active { "active" } else { "not active" };
     let failing = failing_since.map(|since| format!(", failing since {since}")).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::service::{MetricsListener, ask_redis, record_end, until_signals};
+use super::service::{MetricsListener, ask_redis, record_end, until_signals, warn_of_check_mode};
 use super::{CliError, open_store::open_store, signals::Signals};
 use crate::application::jobs::worker::work;
 use crate::infrastructure::repositories::Setup;
@@ -18,6 +18,7 @@ impl Worker {
     /// it at once.
     pub async fn run(self, settings: Settings) -> Result<(), CliError> {
         let signals = Signals::listen().map_err(CliError::Signals)?;
+        warn_of_check_mode(&settings);
         let metrics = MetricsListener::bind(&settings).await?;
         let store = open_store(&settings, Setup::IfEmpty).await?;
         ask_redis(&store);

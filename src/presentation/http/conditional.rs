@@ -90,7 +90,11 @@ impl IfNoneMatch {
 
 /// Renders a body of a version.
 pub fn form<B: Serialize>(version: i64, body: &B) -> Result<Form, Failure> {
-    let body = serde_json::to_vec(body).map_err(Technical::internal)?;
+    form_of(version, serde_json::to_vec(body).map_err(Technical::internal)?)
+}
+
+/// Returns the form of a body of a version that is rendered already.
+pub(super) fn form_of(version: i64, body: Vec<u8>) -> Result<Form, Failure> {
     let entity_tag = HeaderValue::try_from(entity_tag(version, &body)).map_err(Technical::internal)?;
     Ok(Form { body: body.into(), entity_tag, languages: None })
 }

@@ -1,4 +1,7 @@
 //! Guards as arguments of handlers: a handler that takes [`Guarded`] is not called unless the check succeeds.
+//!
+//! As the first argument it is the policy of the route, which [`Routes`](super::routing::Routes) requires of each.
+//! `And`, `Or` and `Not` combine guards there, too: `Guarded<And<MemberGuard, Not<BlockedGuard>>, ((), ((),))>`.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -10,7 +13,7 @@ use http::request::Parts;
 use super::operation::OperationDescription;
 use super::routing::{Access, Policy};
 use crate::infrastructure::exceptions::{Failure, Kind};
-use crate::infrastructure::guards::{And, Guard, Not, Or};
+use crate::infrastructure::guards::{And, EmailVerifiedGuard, Guard, Not, Or};
 
 /// The proof of a guard, for a handler of any axum service whose state implements [`LoadFacts`] for it. `By` says by
 /// what the facts are found, such as the type of the id in the path.
@@ -29,6 +32,12 @@ impl<G, By> Deref for Guarded<G, By> {
 }
 
 /// Loads the facts of a guard for a request.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not load the facts of the guard `{G}` by `{By}`",
+    label = "the state `{Self}` does not implement `LoadFacts<{G}, {By}>`",
+    note = "implement `LoadFacts` of each single guard for the state of the router",
+    note = "a combination has a tuple: `Guarded<Not<A>, ((),)>`, `Guarded<Or<A, And<B, C>>, ((), ((), ()))>`"
+)]
 pub trait LoadFacts<G: Guard, By = ()>: Send + Sync {
     /// Loads the facts.
     fn load_facts(&self, parts: &mut Parts) -> impl Future<Output = Result<G::Facts, Failure>> + Send;
@@ -106,7 +115,8 @@ where
     }
 }
 
-/// What a guard adds to the API document: the principals that may call the route, and what its facts are loaded from.
+/// What a guard says of the routes whose policy it is: the principals that may call them, and, for the API document,
+/// what its facts are loaded from. The responses of a route are private unless its access is [`Access::Public`].
 pub trait DescribeGuard<By = ()>: Guard {
     /// The principals that may call the route.
     const ACCESS: Access;
@@ -120,9 +130,9 @@ pub trait DescribeGuard<By = ()>: Guard {
     }
 }
 
-/// The principals are those of the first guard.
+/// The principals are those of both guards, so that the responses are private if one of them is not public.
 impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA, ByB)> for And<A, B> {
-    const ACCESS: Access = A::ACCESS;
+    const ACCESS: Access = A::ACCESS.and(B::ACCESS);
 
     fn describe(operation: &mut OperationDescription<'_>) {
         A::describe(operation);
@@ -134,9 +144,18 @@ impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA,
     }
 }
 
-/// The principals are those of the first guard; the second one must be for the same.
+/// The principals are those of both guards. What no route can be for does not compile: administrators, who need the
+/// permission of the route, or others.
+///
+/// ```compile_fail,E0080
+/// use undercroft::infrastructure::guards::{AdminGuard, AuthenticationGuard, Or};
+/// use undercroft::presentation::http::guarded::DescribeGuard;
+/// use undercroft::presentation::http::routing::Access;
+///
+/// const ACCESS: Access = <Or<AuthenticationGuard, AdminGuard> as DescribeGuard<((), ())>>::ACCESS;
+/// ```
 impl<A: DescribeGuard<ByA>, B: DescribeGuard<ByB>, ByA, ByB> DescribeGuard<(ByA, ByB)> for Or<A, B> {
-    const ACCESS: Access = A::ACCESS;
+    const ACCESS: Access = A::ACCESS.or(B::ACCESS);
 
     fn describe(operation: &mut OperationDescription<'_>) {
         A::describe(operation);
@@ -158,6 +177,11 @@ impl<A: DescribeGuard<By>, By> DescribeGuard<(By,)> for Not<A> {
     fn describe(operation: &mut OperationDescription<'_>) {
         A::describe(operation);
     }
+}
+
+/// The use cases of the store ask this guard, and handlers of other services take its proof.
+impl DescribeGuard for EmailVerifiedGuard {
+    const ACCESS: Access = Access::LoggedIn;
 }
 
 impl<G: DescribeGuard<By>, By> Policy for Guarded<G, By> {
@@ -221,6 +245,9 @@ mod tests {
 
     type Either = Or<EvenGuard, EvenGuard>;
     type Guest = Not<AuthenticationGuard>;
+    type GuestFirst = And<Guest, AuthenticationGuard>;
+    type GuestOrUser = Or<Guest, AuthenticationGuard>;
+    type UserOrGuest = Or<AuthenticationGuard, Guest>;
 
     #[tokio::test]
     async fn either_guard_suffices_if_the_facts_of_the_other_are_hidden() {
@@ -249,5 +276,8 @@ mod tests {
         assert_eq!(<Guest as DescribeGuard<((),)>>::ACCESS, Access::Anyone);
         let failures = <Guest as DescribeGuard<((),)>>::failures();
         assert_eq!(failures.iter().map(Failure::code).collect::<Vec<_>>(), ["unauthorized_access"]);
+        assert_eq!(<GuestFirst as DescribeGuard<(((),), ())>>::ACCESS, Access::LoggedIn);
+        assert_eq!(<GuestOrUser as DescribeGuard<(((),), ())>>::ACCESS, Access::Anyone);
+        assert_eq!(<UserOrGuest as DescribeGuard<((), ((),))>>::ACCESS, Access::Anyone);
     }
 }

@@ -17,7 +17,7 @@ use super::operation::OperationDescription;
 use super::routing::Argument;
 use crate::application::idempotency::{Render, Responder};
 use crate::domain::ids::UserId;
-use crate::infrastructure::exceptions::{Failure, Fault, Location, ValidationException};
+use crate::infrastructure::exceptions::{Failure, Fault, Location, RequestFaults, ValidationException};
 use crate::infrastructure::repositories::IdempotencyKey;
 
 /// The name of the header.
@@ -130,7 +130,7 @@ fn describe(operation: &mut OperationDescription<'_>) {
     let description = format!(
         "A name for this request that cannot be guessed, such as a UUID: 1 to {MAX_LENGTH} visible ASCII characters, at \
          least {MIN_LENGTH_OF_GUESTS} in the request of a guest. A repeated request with the same key and body has no second \
-         effect and gets the same response."
+         effect and gets the same response, unless the operation says otherwise."
     );
     let bounds =
         ObjectBuilder::new().min_length(Some(1)).max_length(Some(MAX_LENGTH)).pattern(Some("^[!-~]+$"));
@@ -157,11 +157,16 @@ impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Idemp
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let key = key(request.headers())?;
+        let mut faults = RequestFaults::default();
+        let key = faults.keep(key(request.headers()))?;
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let body = json::read_or_empty(request).await?;
-        let key = key.map(|key| SentKey::new(key, method, &uri, &[&body]));
-        Ok(Self { body: json::parse(&body)?, key })
+        let read = json::read_or_empty(request).await.and_then(|text| Ok((json::parse(&text)?, text)));
+        let (Some(key), Some((body, text))) = (key, faults.keep(read)?) else {
+            return Err(faults.into_failure());
+        };
+
+        let key = key.map(|key| SentKey::new(key, method, &uri, &[&text]));
+        Ok(Self { body, key })
     }
 }
 

@@ -11,7 +11,7 @@ use super::routing::Argument;
 use super::state::AppState;
 use crate::application::people::known_devices::LIFETIME;
 use crate::application::people::log_in_limits::LogInClient;
-use crate::infrastructure::middleware::{Client, Credential, SameSiteCookie, check_same_site, cookie_value};
+use crate::infrastructure::middleware::{Client, Credential, SameSiteCookie, cookie_value};
 
 /// The cookie with the token of a known device.
 const DEVICE_COOKIES: CookieNames =
@@ -30,8 +30,6 @@ impl FromRequestParts<AppState> for LogInClient {
             Credential::Cookie(text) => Some(text.into()),
             Credential::Bearer(_) => None,
         });
-        // no other site logs the browser out
-        let session = session.filter(|_| check_same_site(parts).is_ok());
         Ok(Self { address, device, session })
     }
 }

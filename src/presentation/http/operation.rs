@@ -136,7 +136,8 @@ impl<'a> OperationDescription<'a> {
             if_none_match: is_unread(&IF_NONE_MATCH),
             if_unmodified_since: is_unread(&IF_UNMODIFIED_SINCE),
         };
-        Unread { query: !self.ignores_query && !reads_query, conditions }
+        // an operation is of a `PolicyHandler`
+        Unread { query: !self.ignores_query && !reads_query, conditions, is_listed_by_handler: true }
     }
 
     /// Returns whether a parameter was added for which this is true.

@@ -6,7 +6,9 @@ use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::request::Parts;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
+use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
@@ -18,7 +20,7 @@ use super::state::AppState;
 use crate::application::selling::{orders, queries};
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::placed_order::PlacedOrder;
-use crate::infrastructure::exceptions::{Failure, NotFound};
+use crate::infrastructure::exceptions::{Failure, NotFound, RequestFaults};
 use crate::infrastructure::guards::{OrderFacts, OrderOwnershipGuard};
 use crate::infrastructure::repositories::SigningKey;
 
@@ -75,7 +77,7 @@ impl DescribeGuard<PaymentId> for OrderOwnershipGuard {
 impl LoadFacts<OrderOwnershipGuard, OrderId> for AppState {
     async fn load_facts(&self, parts: &mut Parts) -> Result<OrderFacts, Failure> {
         let asking = Asking::of(parts, self).await?;
-        let Path(id) = Path::from_request_parts(parts, self).await?;
+        let id = id_in_path(parts, self).await?;
         Ok(asking.for_order(self, orders::order(&self.store, id).await?, NotFound::Order))
     }
 }
@@ -83,10 +85,27 @@ impl LoadFacts<OrderOwnershipGuard, OrderId> for AppState {
 impl LoadFacts<OrderOwnershipGuard, PaymentId> for AppState {
     async fn load_facts(&self, parts: &mut Parts) -> Result<OrderFacts, Failure> {
         let asking = Asking::of(parts, self).await?;
-        let Path(id) = Path::from_request_parts(parts, self).await?;
+        let id = id_in_path(parts, self).await?;
         let placed = queries::order_of_payment(&self.store, id).await?;
         Ok(asking.for_order(self, placed, NotFound::Payment))
     }
+}
+
+/// Returns the id in the path. Without one there is no order for any client: the response lists all faults at once.
+async fn id_in_path<T: DeserializeOwned + Send>(parts: &mut Parts, app: &AppState) -> Result<T, Failure> {
+    let read = Path::from_request_parts(parts, app).await;
+    let id = keep_faults(parts, read)?.map(|Path(id)| id);
+    id.ok_or_else(|| RequestFaults::take(&mut parts.extensions).into_failure())
+}
+
+/// Returns what a policy read. Its faults are listed with those of the handler, once the policy allows the request.
+fn keep_faults<T>(parts: &mut Parts, read: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    let mut faults = RequestFaults::take(&mut parts.extensions);
+    let read = faults.keep(read);
+    if !faults.is_empty() {
+        parts.extensions.insert(faults);
+    }
+    read
 }
 
 /// The principal who asks for an order, and the order token of the request.
@@ -105,7 +124,14 @@ impl Asking {
 
     async fn of(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
         let principal = Anyone::from_request_parts(parts, app).await?;
-        let OrderTokenParameter { token } = query::parse(&parts.uri)?;
+        let read = keep_faults(parts, query::parse::<OrderTokenParameter>(&parts.uri))?;
+        let token = if let Some(OrderTokenParameter { token }) = read {
+            token
+        } else {
+            // it decides whether the client sees the faults
+            let mut query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+            query.find(|(name, _)| name == "token").map(|(_, token)| token.into_owned())
+        };
         Ok(Self { principal, token: OrderToken::of(parts, token) })
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::{HeaderValue, request::Parts};
 use secrecy::SecretString;
 
@@ -221,7 +221,9 @@ impl VerifyCredential for AppState {
 impl LoadFacts<AdminGuard> for AppState {
     async fn load_facts(&self, parts: &mut Parts) -> Result<AdminFacts, Failure> {
         let Some(&RequiredPermission(required)) = parts.extensions.get() else {
-            return Err(Technical::internal("the route requires no permission").into());
+            let route =
+                parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), MatchedPath::as_str);
+            return Err(Technical::internal(format!("the route {route} states no permission")).into());
         };
         let credentials = LoadFacts::<AuthenticationGuard>::load_facts(self, parts).await;
         refusals::note(parts, self);

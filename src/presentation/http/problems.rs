@@ -20,7 +20,7 @@ const UNEXPECTED: &str = "UnexpectedProblem";
 const FAULT: &str = "Fault";
 
 /// The members that problem documents of one code, or faults of one code, have beside those of all.
-const FACTS: [(&str, &str); 34] = [
+const FACTS: [(&str, &str); 36] = [
     ("allowed", "The allowed values, for the code `not_allowed`."),
     ("available", "The number of pieces that can be bought."),
     ("category", "The id or slug of the category."),
@@ -33,6 +33,7 @@ const FACTS: [(&str, &str); 34] = [
     ("discount_code", "The discount code."),
     ("ended_at", "The time at which the subscription ended."),
     ("ends_at", "The time at which the first of the holds ends at the latest."),
+    ("example", "A value with the required format, for the code `format`."),
     ("expected", "What was expected instead."),
     ("field", "The member whose value exists already."),
     ("format", "The required format, for the code `format`."),
@@ -46,6 +47,10 @@ const FACTS: [(&str, &str); 34] = [
     ("min_items", "The least number of items, for the code `too_few`."),
     ("min_length", "The least number of characters, for the code `too_short`."),
     ("minimum", "The least value."),
+    (
+        "minimum_age",
+        "The age in years that the buyer must have, for the reasons `age_restricted` and `birth_date_required`.",
+    ),
     ("options", "The number of options of the product, for the code `option_values`."),
     ("permission", "The permission that the administrator does not have, for the reason `not_allowed`."),
     ("products", "The number of products of the category."),
@@ -109,7 +114,7 @@ fn problem() -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some("A failure (RFC 9457). Each code has further members."))
-        .property("type", text("A URI reference that identifies the code: `/problems/` and the code."))
+        .property("type", text("A URI reference that identifies the code: `/problems/` and the code, with its texts and statuses."))
         .property("title", text("A short text for people, the same for all failures with the code."))
         .property("status", object(Type::Integer, "The HTTP status."))
         .property("detail", text("A text for people about this failure."))

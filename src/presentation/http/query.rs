@@ -1,7 +1,7 @@
 //! Parameters of the query and the path. A fault names its parameter.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use axum::extract::{
@@ -21,7 +21,7 @@ use utoipa::{
 };
 
 use super::{operation::OperationDescription, routing::Argument};
-use crate::application::schema::{MAX_NAME, Schema};
+use crate::application::schema::{MAX_FAULTS, MAX_NAME, Schema};
 use crate::domain::text::is_line;
 use crate::infrastructure::exceptions::{Failure, Fault, Location, Technical, ValidationException};
 
@@ -35,7 +35,8 @@ pub struct Query<T>(pub T);
 #[derive(Debug, Clone, Copy)]
 pub struct AnyQuery;
 
-/// The parameters of the path.
+/// The parameters of the path. One argument fails with the first of them that does not have its type: a handler with an
+/// argument for each, whose type is a struct with that parameter alone, lists the faults of all.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 
@@ -58,7 +59,7 @@ impl<T> Argument for Path<T> {
     }
 }
 
-/// Parses and validates a query; fails with all its faults.
+/// Parses and validates a query; fails with all its faults, at most 100.
 pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T, Failure> {
     if uri.query().is_none_or(str::is_empty)
         && let Ok(none) = T::deserialize(Value::Object(Map::new()))
@@ -67,10 +68,13 @@ pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T,
         return Ok(none);
     }
     let schema = Schema::of_parameters::<T>();
+    let (value, found) = collect(schema, uri);
+    let of_schema = schema.faults(&value).into_iter().map(|(pointer, fault)| (parameter(&pointer), fault));
+    // what could not be read is not missing
+    let of_schema: Vec<_> = of_schema.filter(|(name, _)| found.get(name) != Some(&Fault::Invalid)).collect();
     let mut input = ValidationException::none();
-    let value = collect(schema, uri, &mut input)?;
-    for (pointer, fault) in schema.faults(&value) {
-        input.add(parameter(&pointer), fault);
+    for (name, fault) in found.into_iter().chain(of_schema).take(MAX_FAULTS) {
+        input.add(Location::Parameter(name), fault);
     }
     input.check()?;
     serde_path_to_error::deserialize(value).map_err(|error| {
@@ -79,20 +83,18 @@ pub fn parse<T: DeserializeOwned + IntoParams + 'static>(uri: &Uri) -> Result<T,
     })
 }
 
-/// Collects the parameters in an object. Each text is converted to the type in its schema if possible. Fails with the
-/// first one that is not UTF-8.
-fn collect(
-    schema: &Schema,
-    uri: &Uri,
-    input: &mut ValidationException,
-) -> Result<Value, ValidationException> {
+/// Collects the parameters in an object. Each text is converted to the type in its schema if possible. Returns also the
+/// faults of those that are not UTF-8 or repeated, by name.
+fn collect(schema: &Schema, uri: &Uri) -> (Value, BTreeMap<String, Fault>) {
     let mut members = Map::new();
-    let mut repeated = BTreeSet::new();
+    let mut faults = BTreeMap::new();
     let parts = uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty());
     for (name, text) in parts.map(|part| part.split_once('=').unwrap_or((part, ""))) {
         let (Some(name), Some(text)) = (decoded(name), decoded(text)) else {
-            let name = percent_decode_str(name).decode_utf8_lossy().chars().take(MAX_NAME).collect();
-            return Err(ValidationException::one(Location::Parameter(name), Fault::Invalid));
+            let spaced = name.replace('+', " ");
+            let name = percent_decode_str(&spaced).decode_utf8_lossy().chars().take(MAX_NAME).collect();
+            faults.insert(name, Fault::Invalid);
+            continue;
         };
         match schema.property(&name) {
             Some(Node::Array(array)) => {
@@ -106,13 +108,13 @@ fn collect(
             }
             node => {
                 let value = node.map_or_else(|| Value::Null, |node| scalar(node, text));
-                if members.insert(name.clone(), value).is_some() && repeated.insert(name.clone()) {
-                    input.add(Location::Parameter(name), Fault::Duplicate);
+                if members.insert(name.clone(), value).is_some() {
+                    faults.entry(name).or_insert(Fault::Duplicate);
                 }
             }
         }
     }
-    Ok(Value::Object(members))
+    (Value::Object(members), faults)
 }
 
 /// Decodes a name or a value (`application/x-www-form-urlencoded`); `None` if it is not UTF-8.
@@ -151,10 +153,10 @@ fn scalar(node: &Node, text: String) -> Value {
     converted.unwrap_or(Value::String(text))
 }
 
-/// Returns the parameter to which a pointer into the object of parameters refers.
-fn parameter(pointer: &str) -> Location {
+/// Returns the name of the parameter to which a pointer into the object of parameters refers.
+fn parameter(pointer: &str) -> String {
     let name = pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
-    Location::Parameter(name.replace("~1", "/").replace("~0", "~"))
+    name.replace("~1", "/").replace("~0", "~")
 }
 
 impl<S: Sync, T: DeserializeOwned + IntoParams + 'static> FromRequestParts<S> for Query<T> {
@@ -187,14 +189,13 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                 input.add(Location::Parameter(name.to_owned()), Fault::Character);
             }
         }
-        input.check()?;
         match AxumPath::from_request_parts(parts, state).await {
-            Ok(AxumPath(value)) => Ok(Self(value)),
+            Ok(AxumPath(value)) => input.check().map(|()| Self(value)),
             Err(PathRejection::FailedToDeserializePathParams(error)) => {
                 let (name, fault) = match error.into_kind() {
                     // of a text, only the ids are parsed
                     ErrorKind::DeserializeError { key, .. } => {
-                        (key, Fault::Format { format: "uuid".to_owned() })
+                        (key, Fault::Format { format: "uuid".to_owned(), example: Fault::UUID_EXAMPLE })
                     }
                     ErrorKind::ParseErrorAtKey { key, .. } | ErrorKind::InvalidUtf8InPathParam { key } => {
                         (key, Fault::Invalid)
@@ -205,7 +206,12 @@ impl<S: Sync + Send, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                     ErrorKind::ParseError { .. } => (nth(parts, state, 0).await, Fault::Invalid),
                     error => return Err(Technical::internal(error.to_string()).into()),
                 };
-                Err(ValidationException::one(Location::Parameter(name), fault).into())
+                let name = Location::Parameter(name);
+                // a control character is why it is not of the type, too
+                if input.faults().iter().all(|(known, _)| *known != name) {
+                    input.add(name, fault);
+                }
+                Err(input.into())
             }
             Err(error) => Err(Technical::internal(error).into()),
         }

@@ -11,7 +11,7 @@ use crate::settings::RateLimitSettings;
 pub(super) const LOG_IN: RateClass = RateClass::Named("log_in");
 /// The class of registrations.
 pub(super) const SIGN_UP: RateClass = RateClass::Named("sign_up");
-/// The class of requests that check the password of the user.
+/// The class of requests that check the password of the user or create what is as powerful.
 pub(super) const PASSWORD: RateClass = RateClass::Named("password");
 /// The class of requests with a discount code, which could be guessed.
 pub(super) const DISCOUNT_CODE: RateClass = RateClass::Named("discount_code");

@@ -3,6 +3,7 @@
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
+use super::conditional::{NO_VERSION, form_of};
 use super::middleware::chain;
 use super::state::AppState;
 use super::{openapi, routes};
@@ -24,7 +25,8 @@ impl Api {
     pub fn new(store: &Store, settings: &Settings, stop: CancellationToken) -> Self {
         let routes = routes::all();
         let chain = chain(store, settings, &routes);
-        let state = AppState::new(store.clone(), settings, stop, routes.permissions(), openapi::document);
+        let document = || form_of(NO_VERSION, openapi::document());
+        let state = AppState::new(store.clone(), settings, stop, routes.permissions(), document);
         Self { router: routes.into_router().with_state(state), chain }
     }
 }

@@ -1,14 +1,60 @@
 //! Routes that state their policy and document themselves.
 //!
+//! The first argument of a handler is its policy: [`Public`], [`Anyone`], [`CredentialHolder`], or the proof of a
+//! guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`]. [`Routes`] takes no handler that begins with anything else
+//! ([`PolicyHandler`]). The other arguments are [`Argument`]s, which add to the API document what they read and how
+//! they fail. They are read once the policy allows the request, and the faults of all of them are one response.
+//!
+//! # In another service
+//!
+//! A service of its own adds its handlers by [`Routes::route`], without an API document. Its state implements
+//! [`ServiceState`], by which handlers take it, and its extractors implement [`Argument`]. Its policies are [`Public`]
+//! and [`Guarded`] with [guards](crate::infrastructure::guards#in-another-service); `examples/edge.rs` has some of
+//! them.
+//!
+//! ```
+//! use axum::Router;
+//! use http::Method;
+//! use serde::Deserialize;
+//! use undercroft::presentation::http::json::Json;
+//! use undercroft::presentation::http::principal::Public;
+//! use undercroft::presentation::http::query::Path;
+//! use undercroft::presentation::http::routing::Routes;
+//! use undercroft::presentation::http::state::{ServiceState, State};
+//! use utoipa::ToSchema;
+//!
+//! #[derive(Clone)]
+//! struct Depot {
+//!     city: &'static str,
+//! }
+//!
+//! impl ServiceState for Depot {}
+//!
+//! #[derive(Deserialize, ToSchema)]
+//! struct Parcel {
+//!     #[schema(minimum = 1)]
+//!     grams: i64,
+//! }
+//!
+//! /// An id that is no number and a parcel without a weight are two faults of one response.
+//! async fn send(_: Public, State(depot): State<Depot>, Path(id): Path<u32>, Json(parcel): Json<Parcel>) -> String {
+//!     format!("parcel {id} of {} g, from {}", parcel.grams, depot.city)
+//! }
+//!
+//! let routes = Routes::default().route(Method::PUT, "/parcels/{id}", send);
+//! let router: Router = routes.into_router().with_state(Depot { city: "Bremen" });
+//! ```
+//!
+//! All else is for the store, whose state is [`AppState`]: the policies but those two, the functions of
+//! `Routes<AppState>`, which follow from the API document, and the macro `routes!`, which other crates do not see.
+//!
 //! # Adding one
 //!
-//! A handler is documented by `#[utoipa::path]`, and its first argument is its policy: [`Public`], [`Anyone`],
-//! [`CredentialHolder`], or the proof of a guard: [`Guarded`], such as [`LoggedIn`] and [`Admin`].
-//! [`routes!`] takes no handler that begins with anything else. The other arguments are [`Argument`]s, which add to the
-//! API document what they read and how they fail; the failures of the handler itself are listed in [`routes!`].
-//! Parameters of the query are refused if the document has none, unless [`AnyQuery`] is among the arguments. The rate
-//! of requests to a route is limited as that of all others, unless [`Routes::limited`] states another class. The module
-//! `adding_one` is a complete example. The file's `routes` is then listed in `routes/mod.rs`.
+//! A handler of the store is documented by `#[utoipa::path]`, and listed with its own failures in `routes!`. Parameters
+//! of the query are refused if the document has none, unless [`AnyQuery`] is among the arguments. The rate of requests
+//! to a route is limited as that of all others, unless [`Routes::limited`] states another class. The module
+//! `adding_one`, in `src/presentation/http/routing/adding_one.rs`, is a complete example. The file's `routes` is then
+//! listed in `routes/mod.rs`.
 //!
 //! [`Public`]: super::principal::Public
 //! [`Anyone`]: super::principal::Anyone
@@ -17,9 +63,11 @@
 //! [`Guarded`]: super::guarded::Guarded
 //! [`CredentialHolder`]: super::principal::CredentialHolder
 //! [`AnyQuery`]: super::query::AnyQuery
+//! [`ServiceState`]: super::state::ServiceState
 
 mod access;
 mod paths;
+mod policy;
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -27,20 +75,21 @@ use std::future::ready;
 use axum::Extension;
 use axum::Router;
 use axum::extract::Request;
-use axum::handler::Handler;
 use axum::middleware::{from_fn, map_request, map_response};
 use axum::response::Response;
 use axum::routing::MethodRouter;
-use http::header::{CACHE_CONTROL, VARY};
-use http::{HeaderValue, Method};
+use http::Method;
 use utoipa::openapi::{OpenApi, path::Operation};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 pub use self::access::Access;
 use self::paths::{operation_id, operations};
+use self::policy::route;
+pub use self::policy::{Argument, Policy, PolicyHandler, Signature};
 use super::actor::AdministrationId;
 use super::operation::OperationDescription;
 use super::permissions;
+use super::recorded_reads;
 use super::refusals;
 use super::state::{AppState, State};
 use crate::domain::permission::Permission;
@@ -54,132 +103,74 @@ pub(super) const BEARER: &str = "session_token";
 /// The name of the scheme in the API document by which a browser sends the token of its session in a cookie.
 pub(super) const COOKIE: &str = "session_cookie";
 
-/// An extractor which proves that the principal may call the route.
-pub trait Policy {
-    /// The principals that may call the route.
-    const ACCESS: Access;
-
-    /// Adds to the description of an operation what the policy reads, and how it fails.
-    fn describe(operation: &mut OperationDescription<'_>) {
-        Self::ACCESS.describe(operation);
-    }
-}
-
-/// An argument of a handler, which adds to the API document what it reads and how it fails.
-pub trait Argument {
-    /// Adds to the description of an operation.
-    fn describe(_: &mut OperationDescription<'_>) {}
-}
-
-impl Argument for State<AppState> {}
-
-/// The arguments of a handler that begin with a [`Policy`].
-pub trait BeginsWithPolicy {
-    /// The policy and what the arguments read.
-    const SIGNATURE: Signature;
-}
-
-/// The policy of a handler, and what its arguments read.
-#[derive(Debug, Clone, Copy)]
-pub struct Signature {
-    access: Access,
-    describe: fn(&mut OperationDescription<'_>),
-}
-
-impl Signature {
-    /// Returns what the handler of an operation does not read.
-    fn unread(self, operation: &Operation, is_safe: bool) -> Unread {
-        let mut operation = operation.clone();
-        let mut description = OperationDescription::new(&mut operation, is_safe);
-        (self.describe)(&mut description);
-        description.unread()
-    }
-}
-
-macro_rules! begins_with_policy {
-    ($($argument:ident)*) => {
-        impl<M, P: Policy, $($argument: Argument),*> BeginsWithPolicy for (M, P, $($argument,)*) {
-            const SIGNATURE: Signature = Signature {
-                access: P::ACCESS,
-                describe: |description| { P::describe(description); $($argument::describe(description);)* },
-            };
-        }
-    };
-}
-
-begins_with_policy!();
-begins_with_policy!(A);
-begins_with_policy!(A B);
-begins_with_policy!(A B C);
-begins_with_policy!(A B C D);
-begins_with_policy!(A B C D E);
-begins_with_policy!(A B C D E F);
-begins_with_policy!(A B C D E F G);
-
-/// Returns the policy of `handler`, and what its arguments read.
-///
-/// ```
-/// use undercroft::presentation::http::principal::Public;
-/// use undercroft::presentation::http::routing::signature;
-/// use undercroft::presentation::http::state::{AppState, State};
-///
-/// async fn get_name(_: Public) {}
-/// async fn get_address(_: Public, State(_): State<AppState>) {}
-///
-/// signature(&get_name);
-/// signature(&get_address);
-/// ```
-///
-/// A handler that does not begin with a policy does not compile:
-///
-/// ```compile_fail,E0277
-/// use undercroft::presentation::http::routing::signature;
-/// use undercroft::presentation::http::state::{AppState, State};
-///
-/// async fn get_address(State(_): State<AppState>) {}
-///
-/// signature(&get_address);
-/// ```
-///
-/// Nor does one that takes the state by the extractor of axum, which knows no actor for the audit log:
-///
-/// ```compile_fail,E0277
-/// use axum::extract::State;
-/// use undercroft::presentation::http::principal::Public;
-/// use undercroft::presentation::http::routing::signature;
-/// use undercroft::presentation::http::state::AppState;
-///
-/// async fn get_address(_: Public, State(_): State<AppState>) {}
-///
-/// signature(&get_address);
-/// ```
-pub fn signature<H, T>(_: &H) -> Signature
-where
-    H: Handler<T, AppState>,
-    T: BeginsWithPolicy,
-{
-    T::SIGNATURE
-}
+impl<S> Argument for State<S> {}
 
 /// The routes of these handlers, each with the failures that neither its policy nor its arguments imply:
 /// `routes![list_orders, get_order: [NotFound::Order]]`.
 macro_rules! routes {
     ($($handler:ident $(: [$($failure:expr),* $(,)?])?),+ $(,)?) => {
-        $crate::presentation::http::routing::Routes::default()$(.operation(
+        <$crate::presentation::http::routing::Routes>::default()$(.operation(
             ::utoipa_axum::routes!($handler),
-            $crate::presentation::http::routing::signature(&$handler),
+            $handler,
             || vec![$($($crate::infrastructure::exceptions::Failure::from($failure)),*)?],
         ))+
     };
 }
 pub(crate) use routes;
 
-/// Routes with their documentation.
-#[derive(Default)]
-pub struct Routes {
-    router: OpenApiRouter<AppState>,
+/// Routes, the handler of each of which begins with a policy: those of the store with their documentation, or those of
+/// a service of its own.
+///
+/// ```
+/// use axum::Router;
+/// use http::Method;
+/// use undercroft::presentation::http::principal::Public;
+/// use undercroft::presentation::http::query::Path;
+/// use undercroft::presentation::http::routing::Routes;
+///
+/// async fn get_health(_: Public) -> &'static str {
+///     "up"
+/// }
+/// async fn get_name(_: Public, Path(name): Path<String>) -> String {
+///     name
+/// }
+///
+/// let routes = Routes::default().route(Method::GET, "/health", get_health).route(Method::GET, "/{name}", get_name);
+/// let router: Router = routes.into_router();
+/// ```
+///
+/// A handler that does not begin with a policy does not compile:
+///
+/// ```compile_fail,E0277
+/// use axum::Router;
+/// use http::Method;
+/// use undercroft::presentation::http::query::Path;
+/// use undercroft::presentation::http::routing::Routes;
+///
+/// async fn get_name(Path(name): Path<String>) -> String {
+///     name
+/// }
+///
+/// let router: Router = Routes::default().route(Method::GET, "/{name}", get_name).into_router();
+/// ```
+///
+/// Nor does one that takes the state by the extractor of axum, which knows no actor for the audit log:
+///
+/// ```compile_fail,E0277
+/// use axum::extract::State;
+/// use http::Method;
+/// use undercroft::presentation::http::principal::Public;
+/// use undercroft::presentation::http::routing::Routes;
+/// use undercroft::presentation::http::state::AppState;
+///
+/// async fn get_address(_: Public, State(_): State<AppState>) {}
+///
+/// let routes: Routes = Routes::default().route(Method::GET, "/address", get_address);
+/// ```
+pub struct Routes<S = AppState> {
+    router: OpenApiRouter<S>,
     described: Vec<Described>,
-    pages: Vec<String>,
+    undocumented: Vec<String>,
 }
 
 /// What is known of an operation beside what `#[utoipa::path]` says.
@@ -195,19 +186,59 @@ struct Described {
     unread: Unread,
 }
 
-impl Routes {
-    /// Adds an operation of the API. Use [`routes!`].
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self { router: OpenApiRouter::default(), described: Vec::new(), undocumented: Vec::new() }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// Adds a route that is not in the API document. In the store these are the pages for browsers, of which a test of
+    /// the access matrix lists all.
+    ///
+    /// # Panics
+    ///
+    /// If there is a route with the method and the path already, or `method` is none of HTTP.
     #[must_use]
-    pub fn operation(
+    pub fn route<H, T>(mut self, method: Method, path: &str, handler: H) -> Self
+    where
+        H: PolicyHandler<T, S>,
+        T: 'static,
+    {
+        self.undocumented.push(path.to_owned());
+        Self { router: self.router.route(path, route(method, handler)), ..self }
+    }
+
+    /// Adds other routes.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.described.extend(other.described);
+        self.undocumented.extend(other.undocumented);
+        Self { router: self.router.merge(other.router), ..self }
+    }
+
+    /// The router.
+    pub fn into_router(self) -> Router<S> {
+        self.router.split_for_parts().0
+    }
+}
+
+impl Routes {
+    /// Adds an operation of the API of the store, which lists its own by the macro `routes!` of this crate.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a handler is a function, as in `route`")]
+    pub fn operation<H, T>(
         mut self,
-        (schemas, mut paths, router): UtoipaMethodRouter<AppState>,
-        signature: Signature,
+        (schemas, mut paths, _): UtoipaMethodRouter<AppState>,
+        handler: H,
         failures: fn() -> Vec<Failure>,
-    ) -> Self {
-        let mut router = match signature.access {
-            Access::Public => router,
-            Access::Anyone | Access::LoggedIn | Access::Admin => router.layer(map_response(private)),
-        };
+    ) -> Self
+    where
+        H: PolicyHandler<T, AppState>,
+        T: 'static,
+    {
+        let signature = H::SIGNATURE;
+        let mut router = MethodRouter::new();
         for (path, item) in &mut paths.paths {
             for (method, operation) in operations(item) {
                 let function = operation.operation_id.take().unwrap_or_default();
@@ -217,11 +248,16 @@ impl Routes {
                     Access::Admin => Some(permissions::required(&method, path)),
                     Access::Public | Access::Anyone | Access::LoggedIn => None,
                 };
+                let mut added: MethodRouter<AppState> = route(method.clone(), handler.clone());
                 if let Some(permission) = permission {
-                    router = router.layer(Extension(AdministrationId(operation_id.as_str().into())));
-                    router = AuthorizationMiddleware { permission }.apply(router);
-                    router = router.layer(from_fn(refusals::record));
+                    added = added.layer(Extension(AdministrationId(operation_id.as_str().into())));
+                    added = AuthorizationMiddleware { permission }.apply(added);
+                    if permissions::reads_people(permission) {
+                        added = added.layer(from_fn(recorded_reads::record));
+                    }
+                    added = added.layer(from_fn(refusals::record));
                 }
+                router = router.merge(added);
                 let unread = signature.unread(operation, method.is_safe());
                 let (path, class) = (path.clone(), RateClass::General);
                 let described =
@@ -283,25 +319,9 @@ impl Routes {
         Self { router: self.router.layer(map_response(mark)), ..self }
     }
 
-    /// Adds a page for browsers, which is public and not part of the API: it has no policy. A test of the access matrix
-    /// lists all of them.
-    #[must_use]
-    pub fn page(mut self, path: &str, page: MethodRouter<AppState>) -> Self {
-        self.pages.push(path.to_owned());
-        Self { router: self.router.route(path, page), ..self }
-    }
-
-    /// Adds other routes.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.described.extend(other.described);
-        self.pages.extend(other.pages);
-        Self { router: self.router.merge(other.router), ..self }
-    }
-
-    /// The paths of the pages.
-    pub fn pages(&self) -> &[String] {
-        &self.pages
+    /// The paths of the routes that are not in the API document.
+    pub fn undocumented(&self) -> &[String] {
+        &self.undocumented
     }
 
     /// The operations that require a permission, each with its id and the permission, in the order of their paths.
@@ -313,11 +333,6 @@ impl Routes {
             .collect();
         required.sort_by_key(|(path, ..)| *path);
         required.into_iter().map(|(_, permission, id)| (permission, id.clone())).collect()
-    }
-
-    /// The router.
-    pub fn into_router(self) -> Router<AppState> {
-        self.router.split_for_parts().0
     }
 
     /// The documentation.
@@ -334,14 +349,6 @@ impl Routes {
         }
         document
     }
-}
-
-/// Keeps caches from storing a response that depends on the principal (RFC 9111 section 5.2.2).
-async fn private(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.append(VARY, HeaderValue::from_static("authorization, cookie"));
-    response
 }
 
 impl Described {

@@ -32,7 +32,9 @@ use crate::settings::HttpSettings;
 
 /// The pause in accepting connections after the operating system had no file descriptor or memory for one.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
-/// The connections accepted beyond the limit while idle ones are being closed.
+/// The pause between two searches for connections that can be closed, while there is no room for a further one.
+const PAUSE_WHEN_FULL: Duration = Duration::from_millis(100);
+/// The connections accepted beyond the limit while others are being closed.
 const SPARE: usize = 16;
 
 /// The outcome of a server that was stopped.
@@ -85,7 +87,7 @@ pub async fn serve(
 }
 
 /// Accepts connections until `stop` is ready, up to the greatest number that may be open at once. Beyond that,
-/// each new connection closes the longest idle ones; while all have requests, new ones wait.
+/// each new connection closes others, as `Registry::make_room` chooses them; while none can be closed, new ones wait.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
@@ -102,19 +104,23 @@ async fn accept(
             accepted = listener.accept(), if tasks.len() < limit + SPARE => match accepted {
                 Ok((stream, peer)) => {
                     if tasks.len() >= limit {
-                        connections.close_idle();
+                        connections.make_room();
                     }
                     spawn(stream, peer, connections, tasks);
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    let closed = connections.close_idle();
-                    tracing::warn!(%error, closed, "no connection can be accepted; idle ones are closed");
+                    let closed = connections.make_room();
+                    tracing::warn!(%error, closed, "no connection can be accepted; others are closed");
                     if timeout(PAUSE_AFTER_ERROR, &mut stop).await.is_ok() {
                         return;
                     }
                 }
             },
+            // meanwhile requests that had a handler may wait for their clients
+            () = sleep(PAUSE_WHEN_FULL), if tasks.len() >= limit + SPARE => {
+                connections.make_room();
+            }
         }
     }
 }

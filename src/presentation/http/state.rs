@@ -5,7 +5,6 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
-use bytes::Bytes;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
@@ -14,17 +13,28 @@ use super::open_streams::OpenStreams;
 use crate::application::Store;
 use crate::application::readiness::Readiness;
 use crate::domain::permission::Permission;
+use crate::infrastructure::cache::Form;
 use crate::infrastructure::events::EventFeed;
+use crate::infrastructure::exceptions::Failure;
 use crate::settings::{CookieAttributes, HttpSettings, LoggedAddress, Sandbox, Settings};
 
 /// The state of every handler: `State(app): State<AppState>`, then `&app.store`. Clones share everything.
 #[derive(Clone)]
 pub struct AppState(Arc<App>);
 
-/// The extractor of the state. The transactions of its store record the actor of the request in the audit log; a
-/// handler cannot take axum's extractor, which knows no actor.
+/// The extractor of the state. The transactions of the store in [`AppState`] record the actor of the request in the
+/// audit log; a handler cannot take axum's extractor, which knows no actor.
 #[derive(Clone)]
 pub struct State<S>(pub S);
+
+/// The state of a service whose handlers take it by [`State`].
+pub trait ServiceState: Clone + Send + Sync {
+    /// Returns the state for the handler of a request.
+    #[must_use]
+    fn for_request(&self, _: &Parts) -> Self {
+        self.clone()
+    }
+}
 
 /// The store as an actor uses it, with what all requests share.
 pub struct App {
@@ -52,8 +62,8 @@ pub struct Shared {
     /// The events that the streams send.
     pub(super) feed: EventFeed,
     permissions: Vec<(Permission, String)>,
-    generate_document: fn() -> Vec<u8>,
-    document: OnceLock<Bytes>,
+    generate_document: fn() -> Result<Form, Failure>,
+    document: OnceLock<Result<Form, Failure>>,
 }
 
 impl Shared {
@@ -62,9 +72,9 @@ impl Shared {
         &self.permissions
     }
 
-    /// Returns the OpenAPI document, which the first request for it generates.
-    pub(super) fn openapi_document(&self) -> Bytes {
-        self.document.get_or_init(|| (self.generate_document)().into()).clone()
+    /// Returns the OpenAPI document as it is served, which the first request for it generates.
+    pub(super) fn openapi_document(&self) -> Result<Form, Failure> {
+        self.document.get_or_init(self.generate_document).clone()
     }
 }
 
@@ -76,7 +86,7 @@ impl AppState {
         settings: &Settings,
         stop: CancellationToken,
         permissions: Vec<(Permission, String)>,
-        generate_document: fn() -> Vec<u8>,
+        generate_document: fn() -> Result<Form, Failure>,
     ) -> Self {
         let shared = Shared {
             feed: EventFeed::new(store.database().clone()),
@@ -95,13 +105,20 @@ impl AppState {
     }
 }
 
-impl FromRequestParts<AppState> for State<AppState> {
+/// The transactions of its store record the actor of the request.
+impl ServiceState for AppState {
+    fn for_request(&self, parts: &Parts) -> Self {
+        let Some(actor) = actor_of(parts, self.client_address) else { return self.clone() };
+        let (store, shared) = (self.store.acting(Arc::new(actor)), Arc::clone(&self.shared));
+        Self(Arc::new(App { store, shared }))
+    }
+}
+
+impl<S: ServiceState> FromRequestParts<S> for State<S> {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
-        let Some(actor) = actor_of(parts, app.client_address) else { return Ok(Self(app.clone())) };
-        let (store, shared) = (app.store.acting(Arc::new(actor)), Arc::clone(&app.shared));
-        Ok(Self(AppState(Arc::new(App { store, shared }))))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(state.for_request(parts)))
     }
 }
 

@@ -15,7 +15,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
@@ -29,8 +31,9 @@ pub(super) use self::signal_metrics::method_label;
 use self::state_metrics::StateMetrics;
 pub(super) use self::telemetry_metrics::LostTelemetry;
 use crate::application::Store;
+use crate::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
 use crate::infrastructure::middleware::Chain;
-use crate::presentation::http::server;
+use crate::presentation::http::{own_host::is_to_this_machine, server};
 use crate::settings::HttpSettings;
 
 /// The media type of the text format of `OpenMetrics`.
@@ -59,7 +62,8 @@ impl Metrics {
         Self { lost, ..self }
     }
 
-    /// Responds to `GET /metrics` on `listener` until `stop` is cancelled.
+    /// Responds to `GET /metrics` on `listener` until `stop` is cancelled. At an address that only this machine
+    /// reaches, requests have to be sent to a name of it.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let most = HttpSettings::default().max_connections;
         let http = HttpSettings {
@@ -68,7 +72,9 @@ impl Metrics {
         };
         let context = self.store.database().context().clone();
         let metrics = Arc::new(self);
-        let router = Router::new().route("/metrics", get(respond)).with_state(Arc::clone(&metrics));
+        let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        let route = if is_local { get(respond).layer(from_fn(only_to_this_machine)) } else { get(respond) };
+        let router = Router::new().route("/metrics", route).with_state(Arc::clone(&metrics));
         // these requests are not logged, and their signals are no metrics of the store
         let serving = server::serve(listener, router, Chain::default(), &http, context, stop);
         tokio::select! {
@@ -108,6 +114,16 @@ impl Metrics {
 
 async fn respond(State(metrics): State<Arc<Metrics>>) -> ([(http::HeaderName, &'static str); 1], String) {
     ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text().await)
+}
+
+/// Refuses a request that was sent to another name than those of this machine: with one that leads to this machine, a
+/// page of another site would read the metrics in a browser here.
+async fn only_to_this_machine(request: Request, next: Next) -> Response {
+    if is_to_this_machine(request.headers()) {
+        next.run(request).await
+    } else {
+        Failure::from(UnauthorizedAccessException::ForeignOrigin).into_response()
+    }
 }
 
 /// Returns an empty registry, in which every metric has the prefix `undercroft`.

@@ -1,14 +1,13 @@
 //! The audit log: what is recorded, and how a changed log is found.
 
+mod bounds;
+
 use http::Method;
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use undercroft::application::audit::{NotedEntry, export, verify};
 use undercroft::domain::audit::{BrokenChain, ChainCheck, SecurityAction, hex};
 use undercroft::domain::ids::UserId;
-use undercroft::infrastructure::middleware::TrustedProxies;
 use undercroft::infrastructure::repositories::{DatabaseError, Engine, FromRow};
-use undercroft::settings::HttpSettings;
 use uuid::Uuid;
 
 use super::people::newcomer;
@@ -102,17 +101,19 @@ async fn credentials_that_end_with_a_password_or_a_role_are_recorded(shop: &Shop
     let bob = newcomer(server, "bob@example.org").await;
     let id = |body: Value| Some(UserId(body["id"].as_str().unwrap().parse().unwrap()));
     let (of_ann, of_bob) = (id(ann.get("/v1/me").await.expect(200)), id(bob.get("/v1/me").await.expect(200)));
-    let new_key = async |client: &TestClient| {
-        id(client.post("/v1/me/api-keys", json!({"name": "x"})).await.expect(201))
+    let new_key = async |client: &TestClient, password: &str| {
+        let new = json!({"name": "x", "current_password": password});
+        id(client.post("/v1/me/api-keys", new).await.expect(201))
     };
     let link = &["INSERT INTO user_identities (provider, subject, user_id, created_at) \
                   SELECT 'https://id.example', email, id, created_at FROM users WHERE role = 'customer'"];
     execute(&shop.database, link).await;
 
-    let first = new_key(&ann).await;
+    let first = new_key(&ann, PASSWORD).await;
     let change = json!({"password": "battery staple", "current_password": PASSWORD});
     let token = ann.patch("/v1/me", change).await.header("session-token").to_owned();
-    let second = new_key(&server.guest().with("authorization", &format!("Bearer {token}"))).await;
+    let changed = server.guest().with("authorization", &format!("Bearer {token}"));
+    let second = new_key(&changed, "battery staple").await;
     server.guest().post("/v1/password-resets", json!({"email": ANN})).await.expect(202);
     let token = awaited("the e-mail of the reset", async || {
         let emails = emails_to(server, ANN).await;
@@ -120,7 +121,7 @@ async fn credentials_that_end_with_a_password_or_a_role_are_recorded(shop: &Shop
     });
     let reset = json!({"token": token.await, "password": "another staple"});
     server.guest().post("/v1/password-resets/confirm", reset).await.expect(204);
-    let third = new_key(&bob).await;
+    let third = new_key(&bob, PASSWORD).await;
     execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
     let path = format!("/admin/v1/users/{}", of_bob.unwrap().0);
     admin.patch(&path, json!({"role": "admin"})).await.expect(200);
@@ -207,41 +208,6 @@ async fn what_an_administrator_may_not_do_is_recorded_when_it_is_refused(shop: &
     assert_eq!(verified(shop, None).await.1, None);
 }
 
-on_both_engines!(a_flood_of_refused_requests_has_few_entries, ShopOptions::at("2026-01-01T00:00:00Z"));
-async fn a_flood_of_refused_requests_has_few_entries(shop: &Shop) {
-    let server = shop.server().await;
-    let count = async || value::<i64>(&shop.database, REFUSED, &[]).await;
-    let [ann, bob] = [server.customer().await, server.customer().await];
-    for _ in 0..30 {
-        ann.get("/admin/v1/orders").await.expect(403);
-    }
-    assert_eq!(count().await, 20);
-    bob.get("/admin/v1/orders").await.expect(403);
-    assert_eq!(count().await, 21, "of another user");
-    shop.clock().advance(SignedDuration::from_mins(4));
-    for _ in 0..2 {
-        ann.get("/admin/v1/orders").await.expect(403);
-    }
-    assert_eq!(count().await, 22, "one in three minutes");
-}
-
-on_both_engines!(a_stranger_with_many_addresses_fills_no_audit_log, ShopOptions::at("2026-01-01T00:00:00Z"));
-async fn a_stranger_with_many_addresses_fills_no_audit_log(shop: &Shop) {
-    let trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
-    let http = HttpSettings { trusted_proxies, ..HttpSettings::default() };
-    let server = TestServer::start_with(shop.store.clone(), http).await;
-    let forged = server.guest().with("cookie", "undercroft_session=x").with("origin", "https://evil.example");
-    for number in 0..30 {
-        let from = forged.with("x-forwarded-for", &format!("192.0.2.{number}"));
-        from.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(403);
-    }
-    let sql = "SELECT COUNT(*) FROM audit_log WHERE action = 'adminCreateCategory.refused'";
-    assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 20);
-}
-
-/// The number of refused requests that are recorded.
-const REFUSED: &str = "SELECT COUNT(*) FROM audit_log WHERE action = 'adminListOrders.refused'";
-
 on_both_engines!(who_reads_the_data_of_a_person_is_recorded, with_emails());
 async fn who_reads_the_data_of_a_person_is_recorded(shop: &Shop) {
     let server = shop.server().await;
@@ -266,10 +232,15 @@ async fn who_reads_the_data_of_a_person_is_recorded(shop: &Shop) {
     let entries: Vec<(String, Option<UserId>)> = rows(shop, sql).await;
     let reads: Vec<_> = entries.iter().map(|(action, subject)| (action.as_str(), *subject)).collect();
     let user = |id: &str| Some(UserId(id.parse().unwrap()));
-    let mut expected = vec![("adminGetUser", user(&id)), ("adminGetEmail", user(email))];
+    let mut expected = vec![
+        ("adminListUsers", None),
+        ("adminGetUser", user(&id)),
+        ("adminListEmails", None),
+        ("adminGetEmail", user(email)),
+    ];
     expected.extend(std::iter::repeat_n(("user.exported", user(&id)), 5));
-    assert_eq!(reads[reads.len() - 7..], expected, "{reads:?}");
-    assert_eq!(actions(shop).await.len(), before + 7);
+    assert_eq!(reads[reads.len() - 9..], expected, "{reads:?}");
+    assert_eq!(actions(shop).await.len(), before + 9);
 }
 
 on_both_engines!(an_action_that_fails_or_belongs_to_a_shopper_is_not_recorded);
@@ -342,7 +313,12 @@ async fn concurrent_actions_are_one_chain(shop: &Shop) {
 on_both_engines!(entries_are_never_changed_or_deleted);
 async fn entries_are_never_changed_or_deleted(shop: &Shop) {
     record(shop, 1).await;
-    for sql in ["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log"] {
+    let mut changes = vec!["UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log"];
+    if shop.database.engine() == Engine::Postgres {
+        // nor are invoices truncated, which never change either
+        changes.extend(["TRUNCATE audit_log", "TRUNCATE audit_log CASCADE", "TRUNCATE invoices"]);
+    }
+    for sql in changes {
         let write = shop.database.write(sql, async |work, sql| work.execute(sql, &[]).await);
         assert!(matches!(write.await.unwrap_err(), DatabaseError::CheckFailed { .. }), "{sql}");
     }

@@ -1,7 +1,6 @@
 //! E-mails are written with their events, and handed to a mail server until it accepts or refuses them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -15,40 +14,17 @@ use undercroft::application::jobs::job_queue;
 use undercroft::application::jobs::worker::work;
 use undercroft::application::payments::gateway_calls::refresh;
 use undercroft::application::people::email_addresses::{VerifyEmail, send_verification, verify};
+use undercroft::application::selling::checkout::Checkout;
 use undercroft::domain::email::{Email, EmailStatus};
-use undercroft::domain::ids::{EmailId, UserId};
+use undercroft::domain::ids::{EmailId, UserId, VariantId};
 use undercroft::domain::user::Role;
-use undercroft::infrastructure::adapters::Mail;
 use undercroft::infrastructure::repositories::{DatabaseError, EmailFilter};
 
 use crate::support::builders::user;
-use crate::support::orders::{Sale, check_out};
+use crate::support::emails::{with_mail, work_until_none};
+use crate::support::orders::{Sale, check_out, checkout_request, submit};
 use crate::support::store::{cart, confirm_payment, execute, value};
 use crate::support::{Shop, ShopOptions};
-
-/// A store that sends e-mails by the mailer of this URL.
-fn with_mail(shop: &Shop, url: &str) -> Store {
-    let mut store = shop.store.clone();
-    let sender = "Shop <shop@example.com>".parse().unwrap();
-    let mail = Mail::new(&url.parse().unwrap(), &sender).unwrap();
-    store.infrastructure.mail = Some(mail);
-    store
-}
-
-/// Works until a statement returns 0.
-async fn work_until_none(store: &Store, count: &str) {
-    let stop = CancellationToken::new();
-    let working = tokio::spawn(work(store.clone(), stop.clone()));
-    for _ in 0..1200 {
-        if value::<i64>(store.database(), count, &[]).await == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    stop.cancel();
-    working.await.unwrap();
-    assert_eq!(value::<i64>(store.database(), count, &[]).await, 0, "{count}");
-}
 
 /// Writes an e-mail that is due; returns its id.
 async fn pending(store: &Store, recipient: &str, user_id: Option<UserId>) -> EmailId {
@@ -80,6 +56,7 @@ async fn pending_for(
             ended_at: None,
             token_id: None,
             trace: None,
+            limit_key: None,
         };
         work.insert(&email).await?;
         Ok(email.id)
@@ -122,6 +99,50 @@ async fn a_customer_gets_e_mails_about_orders_since_the_store_sends_them(shop: &
     assert!(replayed > 0);
     work_until_none(&store, "SELECT COUNT(*) FROM postponed_events WHERE subscriber = 'emails'").await;
     assert_eq!(value::<i64>(&shop.database, "SELECT COUNT(*) FROM emails", &[]).await, 2);
+}
+
+/// Checks out one piece with an e-mail address, and cancels the order.
+async fn order_and_cancel(store: &Store, variant: VariantId, by: (Option<UserId>, &str), token: &str) {
+    let (user_id, email) = (by.0, Some(by.1.to_owned()));
+    let cart_id = cart(store, user_id, &[(variant, 1)]).await;
+    let request = Checkout { user_id, email, ..checkout_request(cart_id, token) };
+    let (status, body) = submit(store, request, None).await;
+    assert_eq!(status, 201, "{body}");
+    let id = body.split(' ').next().unwrap().parse().unwrap();
+    Sale { store: store.clone(), variant, id }.cancel().await;
+}
+
+on_both_engines!(
+    an_address_gets_few_e_mails_about_orders_that_strangers_place_and_do_not_pay,
+    ShopOptions::at("2026-01-01T00:00:00Z")
+);
+async fn an_address_gets_few_e_mails_about_orders_that_strangers_place_and_do_not_pay(shop: &Shop) {
+    const LIMITED: &str = "SELECT COUNT(*) FROM emails WHERE limit_key IS NOT NULL";
+    let store = with_mail(shop, "local:");
+    work_until_none(&store, "SELECT 1 - COUNT(*) FROM store_settings WHERE key = 'emails_since'").await;
+    let (customer, variant) = (shop.customer().await, shop.product().stock(20).create().await);
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
+    let email: String =
+        value(&shop.database, "SELECT email FROM users WHERE id = $1", &[customer.into()]).await;
+
+    for number in 0..7 {
+        let spelling = if number % 2 == 0 { email.clone() } else { email.to_uppercase() };
+        Box::pin(order_and_cancel(&store, variant, (None, &spelling), "tok_requires_action")).await;
+    }
+    Box::pin(order_and_cancel(&store, variant, (None, &email), "tok_ok")).await;
+    Box::pin(order_and_cancel(&store, variant, (Some(customer), &email), "tok_requires_action")).await;
+    let own = "SELECT 1 - COUNT(*) FROM emails WHERE kind = 'order_cancelled' AND user_id IS NOT NULL";
+    work_until_none(&store, own).await;
+    assert_eq!(value::<i64>(&shop.database, LIMITED, &[]).await, 5);
+    let others = "SELECT COUNT(*) FROM emails WHERE kind = 'order_cancelled' AND limit_key IS NULL";
+    assert_eq!(value::<i64>(&shop.database, others, &[]).await, 2, "of the one that was paid, and the own");
+
+    // of the owner at an address that is not the own one, an hour later
+    shop.clock().advance(SignedDuration::from_mins(61));
+    Box::pin(order_and_cancel(&store, variant, (Some(customer), "bob@example.com"), "tok_requires_action"))
+        .await;
+    Box::pin(order_and_cancel(&store, variant, (None, &email), "tok_requires_action")).await;
+    work_until_none(&store, "SELECT 7 - COUNT(*) FROM emails WHERE limit_key IS NOT NULL").await;
 }
 
 on_both_engines!(

@@ -1,4 +1,5 @@
-//! `docs/ASVS.md` has each requirement of OWASP ASVS 5.0 of the levels 1 and 2, with tests that exist or a reason.
+//! `docs/ASVS.md` has each requirement of OWASP ASVS 5.0 of the levels 1 and 2, with tests that exist or a reason, and
+//! some of level 3 with tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,15 @@ const REQUIREMENTS: &str = "\
     15.3.1* 15.3.2 15.3.3 15.3.4 15.3.5 15.3.6 15.3.7 16.1.1 16.2.1 16.2.2 16.2.3 16.2.4 16.2.5 16.3.1 16.3.2 \
     16.3.3 16.3.4 16.4.1 16.4.2 16.4.3 16.5.1 16.5.2 16.5.3 17.1.1 17.2.1 17.2.2 17.2.3 17.2.4 17.3.1 17.3.2";
 
+/// The requirements of level 3, of which the map has those that are met.
+const OF_LEVEL_3: &str = "\
+    1.2.10 1.3.12 1.5.3 2.3.5 2.4.2 3.1.1 3.2.3 3.3.5 3.4.7 3.4.8 3.5.6 3.5.7 3.5.8 3.6.1 3.7.3 3.7.4 3.7.5 \
+    4.1.4 4.1.5 4.2.2 4.2.3 4.2.4 4.2.5 5.2.4 5.2.5 5.2.6 5.3.3 6.3.5 6.3.6 6.3.7 6.3.8 6.4.5 6.4.6 6.5.6 6.5.7 \
+    6.5.8 6.6.4 6.7.1 6.7.2 7.5.3 8.1.3 8.1.4 8.2.4 8.3.2 8.3.3 8.4.2 10.2.3 10.3.5 10.4.12 10.4.13 10.4.14 \
+    10.4.15 10.4.16 11.1.3 11.1.4 11.2.4 11.2.5 11.3.4 11.3.5 11.5.2 11.6.2 11.7.1 11.7.2 12.1.4 12.1.5 12.3.5 \
+    13.1.2 13.1.3 13.1.4 13.2.6 13.3.3 13.3.4 13.4.6 13.4.7 14.2.5 14.2.6 14.2.7 14.2.8 15.1.4 15.1.5 15.2.4 \
+    15.2.5 15.4.1 15.4.2 15.4.3 15.4.4 16.5.4 17.1.2 17.2.5 17.2.6 17.2.7 17.2.8";
+
 /// The verdicts, and whether each needs tests; the others need a reason.
 const VERDICTS: [(&str, bool); 5] =
     [("tested", true), ("by design", false), ("operator", false), ("not applicable", false), ("gap", false)];
@@ -36,6 +46,7 @@ fn faults(map: &str, tests: &BTreeSet<&str>) -> Vec<String> {
             None => (format!("V{id}"), "2"),
         })
         .collect();
+    let mut of_level_3: BTreeSet<_> = OF_LEVEL_3.split_whitespace().map(|id| format!("V{id}")).collect();
     let mut faults = Vec::new();
     let mut numbers = [0; VERDICTS.len()];
     for line in map.lines().filter(|line| line.starts_with("| V")) {
@@ -44,7 +55,8 @@ fn faults(map: &str, tests: &BTreeSet<&str>) -> Vec<String> {
             faults.push(format!("{line}: four cells"));
             continue;
         };
-        if missing.remove(id) != Some(level) {
+        let is_of_level_3 = level == "3" && of_level_3.remove(id);
+        if !is_of_level_3 && missing.remove(id) != Some(level) {
             faults.push(format!("{id}: unknown, there twice, or of another level"));
         }
         let named: Vec<_> = evidence.split('`').skip(1).step_by(2).filter(|name| is_test(name)).collect();
@@ -52,7 +64,10 @@ fn faults(map: &str, tests: &BTreeSet<&str>) -> Vec<String> {
             named.iter().filter(|name| !tests.contains(*name)).map(|name| format!("{id}: no test {name}")),
         );
         let position = VERDICTS.iter().position(|(name, _)| *name == verdict);
-        if let Some(position) = position {
+        if is_of_level_3 && verdict != "tested" {
+            faults.push(format!("{id}: of level 3, the map has what is tested"));
+        }
+        if let Some(position) = position.filter(|_| !is_of_level_3) {
             numbers[position] += 1;
         }
         match position.map(|position| VERDICTS[position]) {
@@ -123,4 +138,17 @@ fn a_gap_of_the_map_is_found() {
     assert_eq!(faults("| V1.1.1 | 2 | fine | yes |"), ["V1.1.1: no verdict"]);
     assert_eq!(faults("| V1.1.1 | 1 | gap | yes |").len(), 1);
     assert_eq!(faults("| V99.1.1 | 1 | gap | yes |").len(), 2);
+    let of_level_3 = |line: &str| -> usize {
+        self::faults(line, &tests).iter().filter(|fault| fault.starts_with("V1.5.3:")).count()
+    };
+    let met = "| V1.5.3 | 3 | tested | `a_test_that_is_here` |";
+    assert_eq!((of_level_3(""), of_level_3(met)), (0, 0));
+    for wrong in [
+        "| V1.5.3 | 3 | tested | `a_test_that_is_gone` |",
+        "| V1.5.3 | 3 | by design | why |",
+        "| V1.5.3 | 2 | tested | `a_test_that_is_here` |",
+        &format!("{met}\n{met}"),
+    ] {
+        assert_eq!(of_level_3(wrong), 1, "{wrong}");
+    }
 }

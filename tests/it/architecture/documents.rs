@@ -1,4 +1,4 @@
-//! The paths of files that documents and comments name.
+//! The paths of files that documents and comments name, and the table of contents of docs/OPERATIONS.md.
 
 use super::{Source, has_ending};
 
@@ -43,6 +43,26 @@ mod tests {
     fn faults(path: &str, text: &str) -> usize {
         let source = Source { path: path.to_owned(), text: text.to_owned() };
         missing_files(&[source], &["src/domain/money.rs".to_owned()]).len()
+    }
+
+    /// Returns the links to the headings of a page, as its table of contents has them.
+    fn headings(page: &str) -> Vec<String> {
+        let titles = page.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
+        let link = |title: &str| {
+            let kept = title.chars().filter(|&c| c.is_alphanumeric() || c == '-' || c == ' ');
+            let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect();
+            format!("[{title}](#{anchor})")
+        };
+        titles.map(link).collect()
+    }
+
+    #[test]
+    fn the_contents_of_operations_have_every_heading_in_its_order() {
+        let page = include_str!("../../../docs/OPERATIONS.md");
+        let (contents, rest) = page.split_at(page.find("\n## ").unwrap());
+        let parts = contents.split_inclusive(')');
+        let links = parts.filter_map(|part| part.find('[').map(|at| part[at..].to_owned()));
+        assert_eq!(links.collect::<Vec<_>>(), headings(rest));
     }
 
     #[test]

@@ -164,6 +164,17 @@ fn a_discount_of_everything_leaves_the_shipping() {
 }
 
 #[test]
+fn free_shipping_has_no_rate_of_its_own() {
+    let (goods, paid) = ((700, 467, 33), (1_900, 100, 19));
+    for (amount, expected) in [(0, vec![goods]), (119, vec![goods, paid])] {
+        let shipping = Some(ShippingInput { amount: eur(amount), tax: inclusive(1_900) });
+        let priced = price(&PricingInput { shipping, ..cart(&[line(1, 1, 500, inclusive(700))]) }).unwrap();
+        assert_eq!(rates(&priced), expected);
+        assert_eq!(priced.shipping_total, eur(amount));
+    }
+}
+
+#[test]
 fn an_empty_cart_costs_nothing_with_any_discount() {
     for discount in [percent(1_000), fixed(eur(500))] {
         let priced = price(&PricingInput { discount: Some(&discount), ..cart(&[]) }).unwrap();

@@ -40,6 +40,7 @@ async fn a_server_with_a_certificate_of_a_private_authority_is_reached_if_that_i
             at: Timestamp::UNIX_EPOCH,
             media_type: "application/json",
             body: "{}",
+            trace: None,
         };
         let webhooks = Infrastructure::new(shop.database.clone(), adapters).webhooks;
         let sent = webhooks.send(&message, std::iter::empty()).await;

@@ -1,6 +1,38 @@
-//! E-mails, as the sandbox shows them.
+//! E-mails, as the sandbox shows them, and stores that send them.
 
-use super::{TestServer, awaited};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use undercroft::application::Store;
+use undercroft::application::jobs::worker::work;
+use undercroft::infrastructure::adapters::Mail;
+
+use super::store::value;
+use super::{Shop, TestServer, awaited};
+
+/// A store that sends e-mails by the mailer of this URL.
+pub fn with_mail(shop: &Shop, url: &str) -> Store {
+    let mut store = shop.store.clone();
+    let sender = "Shop <shop@example.com>".parse().unwrap();
+    let mail = Mail::new(&url.parse().unwrap(), &sender).unwrap();
+    store.infrastructure.mail = Some(mail);
+    store
+}
+
+/// Works until a statement returns 0.
+pub async fn work_until_none(store: &Store, count: &str) {
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(work(store.clone(), stop.clone()));
+    for _ in 0..1200 {
+        if value::<i64>(store.database(), count, &[]).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    working.await.unwrap();
+    assert_eq!(value::<i64>(store.database(), count, &[]).await, 0, "{count}");
+}
 
 /// The last e-mails to an address, newest first: the kind and the text of each.
 pub async fn emails_to(server: &TestServer, address: &str) -> Vec<(String, String)> {

@@ -187,6 +187,8 @@ impl Forger {
             ("sub", json!("\u{0}")),
             ("sub", json!("s".repeat(300))),
             ("sub", Value::Null),
+            ("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}})),
+            ("events", json!({})),
         ] {
             let shown = value.to_string();
             let name = format!("{name} {}", shown.get(..40).unwrap_or(&shown));

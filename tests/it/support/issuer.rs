@@ -26,6 +26,8 @@ pub struct Issuer {
     pub signer: TokenSigner,
     /// The keys that it publishes; it responds with 503 if there are none.
     pub published: Arc<Mutex<Option<Vec<Value>>>>,
+    /// While it is locked, responses with keys wait, which are those of the request.
+    pub held: Arc<tokio::sync::Mutex<()>>,
     fetched: Arc<AtomicUsize>,
 }
 
@@ -44,21 +46,22 @@ impl Issuer {
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let signer = TokenSigner::new("k1".into(), &[1; 32]).unwrap();
         let published = Arc::new(Mutex::new(Some(vec![signer.jwk()])));
-        let fetched = Arc::new(AtomicUsize::new(0));
+        let (held, fetched) = (Arc::new(tokio::sync::Mutex::new(())), Arc::new(AtomicUsize::new(0)));
         let configuration = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
-        let (keys, count) = (Arc::clone(&published), Arc::clone(&fetched));
+        let (keys, hold, count) = (Arc::clone(&published), Arc::clone(&held), Arc::clone(&fetched));
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(async move || Json(configuration)))
             .route(
                 "/keys",
                 get(async move || {
-                    count.fetch_add(1, Ordering::SeqCst);
                     let keys = keys.lock().unwrap().clone();
+                    count.fetch_add(1, Ordering::SeqCst);
+                    drop(hold.lock().await);
                     keys.map(|keys| Json(json!({"keys": keys}))).ok_or(StatusCode::SERVICE_UNAVAILABLE)
                 }),
             );
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, signer, published, fetched }
+        Self { url, signer, published, held, fetched }
     }
 
     /// The issuer, as a store trusts it.

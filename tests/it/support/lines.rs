@@ -3,8 +3,8 @@
 use std::fs::read_to_string;
 
 use tempfile::NamedTempFile;
-use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
+use tracing::{Dispatch, Level};
 
 /// Lines that are logged on the thread of a test.
 pub struct Lines {
@@ -15,10 +15,16 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Begins to record lines.
+    /// Begins to record lines, without those of `debug`.
     pub fn begin() -> Self {
+        Self::begin_at(Level::INFO)
+    }
+
+    /// Begins to record lines of this level and above.
+    pub fn begin_at(level: Level) -> Self {
         let (file, second) = (NamedTempFile::new().unwrap(), Dispatch::new(NoSubscriber::default()));
-        let lines = tracing_subscriber::fmt().with_writer(file.reopen().unwrap()).with_ansi(false);
+        let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(file.reopen().unwrap());
+        let lines = lines.with_ansi(false);
         Self { file, _logging: set_default(lines.finish()), _second: second }
     }
 

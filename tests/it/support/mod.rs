@@ -22,6 +22,7 @@ pub mod http;
 pub mod import;
 pub mod issuer;
 pub mod orders;
+pub mod passwords;
 pub mod redis;
 pub mod slow_gateway;
 pub mod store;

@@ -1,8 +1,11 @@
 //! The Redis of the tests.
 
+use std::time::Duration;
+
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use tokio::net::TcpStream;
+use undercroft::infrastructure::cache::{Patience, Redis};
 
 use super::{TestClient, report_skipped, required};
 
@@ -22,6 +25,12 @@ pub async fn redis_url() -> Option<String> {
             None
         }
     }
+}
+
+/// A Redis that is waited for also while the machine runs other tests, for tests of what it has.
+pub fn patient(url: &str) -> Redis {
+    let patience = Patience { response: Duration::from_secs(20), slow: None, ..Patience::default() };
+    Redis::with_patience(url, patience).unwrap()
 }
 
 /// What Redis has of the sessions of a shop.

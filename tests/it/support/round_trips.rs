@@ -64,15 +64,16 @@ async fn forward(
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if direction == FROM_SERVER {
+            // as on a network: messages that are sent together arrive before the response to the first
+            tokio::time::sleep(LATENCY).await;
+        }
+        // only now can the client send what depends on the response
         let before = last.swap(direction, Ordering::SeqCst);
         // wake-ups of other processes are sent in the background: no response waits for them
         let is_wake_up = buffer[..length].windows(9).any(|bytes| bytes == b"pg_notify");
         if direction == FROM_CLIENT && before == FROM_SERVER && !is_wake_up {
             total.fetch_add(1, Ordering::SeqCst);
-        }
-        if direction == FROM_SERVER {
-            // as on a network: messages that are sent together arrive before the response to the first
-            tokio::time::sleep(LATENCY).await;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             break;

@@ -261,7 +261,7 @@ impl TestResponse {
         assert_eq!(self.problem(422), "validation", "{self}");
         let body = self.json();
         let fault = |fault: &Value| {
-            let location = fault.get("pointer").or(fault.get("parameter")).unwrap();
+            let location = fault.get("pointer").or(fault.get("parameter")).or(fault.get("header")).unwrap();
             [location, &fault["code"]].map(|text| text.as_str().unwrap().to_owned()).into()
         };
         let mut faults: Vec<_> = body["errors"].as_array().unwrap().iter().map(fault).collect();

@@ -11,11 +11,12 @@ use undercroft::domain::context::{Clock, Context, IdSource, ManualClock, SystemI
 use undercroft::domain::discount::Discount;
 use undercroft::domain::ids::UserId;
 use undercroft::domain::user::Role;
-use undercroft::infrastructure::middleware::{SessionStore, SessionsUrl};
+use undercroft::infrastructure::middleware::SessionStore;
 use undercroft::infrastructure::repositories::Database;
 
 use super::builders::{ProductBuilder, discount, user};
 use super::orders::{recover_payments, violations};
+use super::redis::patient;
 use super::store::{files, stale_hits, store, terms};
 use super::{TestDatabase, TestServer};
 
@@ -100,13 +101,14 @@ pub struct ShopOptions {
     now: Option<Timestamp>,
     ids: Option<Arc<dyn IdSource>>,
     terms: Terms,
-    sessions: SessionsUrl,
+    /// The URL of the Redis with the sessions, if they are in one.
+    sessions: Option<String>,
     checked: bool,
 }
 
 impl Default for ShopOptions {
     fn default() -> Self {
-        Self { now: None, ids: None, terms: terms(), sessions: SessionsUrl::Database, checked: true }
+        Self { now: None, ids: None, terms: terms(), sessions: None, checked: true }
     }
 }
 
@@ -133,10 +135,10 @@ impl ShopOptions {
         Self { terms, ..self }
     }
 
-    /// The same options with the sessions at this URL.
+    /// The same options with the sessions in the Redis at this URL, which is waited for however slow the machine is.
     #[must_use]
     pub fn sessions(self, url: &str) -> Self {
-        Self { sessions: url.parse().unwrap(), ..self }
+        Self { sessions: Some(url.to_owned()), ..self }
     }
 
     /// The same options without the check at the end, for a reason that the reader needs.
@@ -204,8 +206,9 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let mut store = store(&test.database, options.terms);
         store.infrastructure.files = files(folder.path());
-        store.infrastructure.sessions =
-            SessionStore::open(&options.sessions, store.database().clone()).unwrap();
+        if let Some(url) = &options.sessions {
+            store.infrastructure.sessions = SessionStore::in_redis(patient(url), store.database().clone());
+        }
         // it publishes what public pages show
         let database = store.database().clone();
         Self(Arc::new(Parts {

@@ -269,9 +269,14 @@ async fn lock_and_write(
 /// Waits on PostgreSQL until a transaction of this database waits for a lock. On SQLite, transactions run one after
 /// the other.
 pub async fn wait_for_lock(database: &Database) {
+    wait_for_locks(database, 1).await;
+}
+
+/// Waits on PostgreSQL until so many transactions of this database wait for a lock.
+pub async fn wait_for_locks(database: &Database, number: i64) {
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
                    AND application_name = current_setting('application_name')";
     let waits =
-        async || database.engine() == Engine::Sqlite || value::<i64>(database, waiting, &[]).await > 0;
-    eventually("a transaction that waits for a lock", waits).await;
+        async || database.engine() == Engine::Sqlite || value::<i64>(database, waiting, &[]).await >= number;
+    eventually("transactions that wait for a lock", waits).await;
 }

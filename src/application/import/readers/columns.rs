@@ -1,5 +1,7 @@
 //! The columns of a CSV file, found by their names.
 
+use std::collections::{HashMap, HashSet};
+
 use super::error::Fault;
 use crate::application::import::line::{Fields, SourceLine};
 
@@ -29,8 +31,10 @@ impl Column {
 /// Finds columns in a header, and collects what is wrong with it.
 pub(super) struct Columns<'a> {
     header: &'a Fields,
+    /// The positions of the columns with each name, in lower case.
+    positions: HashMap<String, Vec<usize>>,
     /// The positions of the columns that were found.
-    known: Vec<usize>,
+    known: HashSet<usize>,
     missing: Vec<&'static str>,
     repeated: Option<String>,
 }
@@ -45,21 +49,26 @@ pub(super) struct Coverage {
 
 impl<'a> Columns<'a> {
     pub(super) fn of(header: &'a Fields) -> Self {
-        Self { header, known: Vec::new(), missing: Vec::new(), repeated: None }
+        let mut positions: HashMap<_, Vec<_>> = HashMap::new();
+        for (index, column) in header.iter().enumerate() {
+            positions.entry(column.trim().to_ascii_lowercase()).or_default().push(index);
+        }
+        Self { header, positions, known: HashSet::new(), missing: Vec::new(), repeated: None }
     }
 
     /// Finds a column that may be absent, by any of its names.
     pub(super) fn optional(&mut self, names: &[&str]) -> Column {
         for name in names {
-            let mut found =
-                self.header.iter().enumerate().filter(|(_, column)| column.trim().eq_ignore_ascii_case(name));
-            if let Some((index, _)) = found.next() {
-                if found.next().is_some() {
-                    self.repeated = Some((*name).to_owned());
-                }
-                self.known.push(index);
-                return Column(Some(index));
+            let Some([index, others @ ..]) =
+                self.positions.get(&name.to_ascii_lowercase()).map(Vec::as_slice)
+            else {
+                continue;
+            };
+            if !others.is_empty() {
+                self.repeated = Some((*name).to_owned());
             }
+            self.known.insert(*index);
+            return Column(Some(*index));
         }
         Column(None)
     }

@@ -1,6 +1,6 @@
 //! The columns that the store does not use itself: their values are kept as metadata, or named in the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
@@ -28,11 +28,13 @@ impl KeptColumns {
     /// Names the columns of a header. One without a name gets its number, a repeated one a suffix.
     pub(super) fn of(header: &Fields) -> Self {
         let mut names: Vec<String> = Vec::with_capacity(header.len());
+        let mut known: HashSet<String> = HashSet::with_capacity(header.len());
         for (index, column) in header.iter().enumerate() {
             let name = column.split_whitespace().collect::<Vec<_>>().join(" ");
             let name = if name.is_empty() { format!("column {}", index + 1) } else { name };
-            let count = names.iter().filter(|other| **other == name).count();
-            names.push(if count == 0 { name } else { format!("{name} (column {})", index + 1) });
+            let name = if known.contains(&name) { format!("{name} (column {})", index + 1) } else { name };
+            known.insert(name.clone());
+            names.push(name);
         }
         Self { names, values: UnusedValues::default() }
     }

@@ -8,10 +8,19 @@ use crate::application::import::line::Reason;
 
 /// The SKUs of the variants so far.
 pub(super) struct Skus {
-    /// The number of the line of each.
-    lines: HashMap<String, u64>,
+    /// The line of each.
+    lines: HashMap<String, Use>,
     /// Whether a SKU that another variant has gets a suffix.
     adds_suffix: bool,
+}
+
+/// Where a SKU is used.
+#[derive(Clone, Copy)]
+struct Use {
+    /// The number of the line.
+    line: u64,
+    /// The number of the next suffix that may be free.
+    next_suffix: u64,
 }
 
 impl Skus {
@@ -24,20 +33,26 @@ impl Skus {
     /// Adds the SKU of a variant on a line, and returns it; with the first free suffix (`-2`, `-3`, …) if another
     /// variant has it.
     pub(super) fn add(&mut self, sku: String, line: u64) -> Result<String, LineError> {
+        let new = Use { line, next_suffix: 2 };
         let first = match self.lines.entry(sku.clone()) {
             Entry::Vacant(slot) => {
-                slot.insert(line);
+                slot.insert(new);
                 return Ok(sku);
             }
             Entry::Occupied(slot) => *slot.get(),
         };
         if !self.adds_suffix {
-            return Err((Reason::DuplicateSku, format!("{}, see line {first}", quoted(&sku))));
+            return Err((Reason::DuplicateSku, format!("{}, see line {}", quoted(&sku), first.line)));
         }
 
-        let free = (2_u64..).map(|number| format!("{sku}-{number}"));
-        let free = free.into_iter().find(|sku| !self.lines.contains_key(sku)).unwrap_or(sku);
-        self.lines.insert(free.clone(), line);
+        let mut number = first.next_suffix;
+        let mut free = format!("{sku}-{number}");
+        while self.lines.contains_key(&free) {
+            number += 1;
+            free = format!("{sku}-{number}");
+        }
+        self.lines.insert(sku, Use { next_suffix: number + 1, ..first });
+        self.lines.insert(free.clone(), new);
         Ok(free)
     }
 }
@@ -54,7 +69,7 @@ mod tests {
 
         let mut skus = Skus::new(true);
         let added: Vec<_> =
-            ["A", "A-2", "A", "A", "B"].iter().map(|sku| skus.add((*sku).to_owned(), 2).unwrap()).collect();
-        assert_eq!(added, ["A", "A-2", "A-3", "A-4", "B"]);
+            ["A", "A-2", "A", "A-4", "A", "A-2", "B"].map(|sku| skus.add(sku.to_owned(), 2).unwrap()).into();
+        assert_eq!(added, ["A", "A-2", "A-3", "A-4", "A-5", "A-2-2", "B"]);
     }
 }

@@ -28,6 +28,7 @@ pub use self::signature::new_secret;
 use self::signature::sign;
 use super::certificate_authorities::CertificateAuthorities;
 use super::connection::{ConnectError, Connector, Endpoint};
+use crate::domain::trace::TraceContext;
 use crate::domain::webhook::WebhookSecret;
 
 /// The longest time from the resolution of the host to the head of the response.
@@ -55,6 +56,8 @@ pub struct WebhookMessage<'a> {
     pub media_type: &'static str,
     /// The body.
     pub body: &'a str,
+    /// The trace in which it is sent.
+    pub trace: Option<TraceContext>,
 }
 
 /// The response of an endpoint.
@@ -147,14 +150,17 @@ impl WebhookClient {
         let endpoint = self.parse(message.url)?;
         let mut sender = self.connector.connect(&endpoint, |address| self.allows(address)).await?;
 
-        let request = endpoint
+        let mut request = endpoint
             .request(Method::POST, &endpoint.path_and_query)
             .header(CONTENT_TYPE, message.media_type)
             .header("webhook-id", message.id.to_string())
             .header("webhook-timestamp", message.at.as_second())
-            .header("webhook-signature", signatures)
-            .body(Full::new(Bytes::copy_from_slice(message.body.as_bytes())))
-            .map_err(|_| InvalidEndpoint::Url)?;
+            .header("webhook-signature", signatures);
+        if let Some(trace) = message.trace {
+            request = request.header("traceparent", trace.to_string());
+        }
+        let body = Full::new(Bytes::copy_from_slice(message.body.as_bytes()));
+        let request = request.body(body).map_err(|_| InvalidEndpoint::Url)?;
         // the body of the response is not read: its status says whether the message is acknowledged
         let response = sender.send_request(request).await.map_err(WebhookError::Http)?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -281,6 +287,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             media_type: "application/json",
             body: "{}",
+            trace: None,
         };
         let sent = client_with(false).send(&message, std::iter::empty()).await;
         assert!(matches!(sent, Err(WebhookError::Endpoint(InvalidEndpoint::Private))), "{sent:?}");

@@ -95,6 +95,7 @@ where
         Self(Arc::new(Inner {
             entries,
             loads: Arc::default(),
+            loads_of_several: Arc::default(),
             load: Arc::new(move |key| Box::pin(load(key))),
             is_latest: Arc::new(move |key| Box::pin(is_latest(key))),
             counters,
@@ -125,7 +126,7 @@ fn count_removed(policy: &Policy, counters: &Counters, logged: &Once, bytes: u32
         counters.evictions.add(1);
         return;
     }
-    counters.rejected.add(1);
+    counters.too_large.add(1);
     logged.call_once(|| {
         tracing::warn!(
             cache = name,

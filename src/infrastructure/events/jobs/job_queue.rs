@@ -224,7 +224,7 @@ impl<C: Clone + Send + Sync + 'static> JobType<C> {
             members.retain(|_, value| !value.is_null());
         }
         let fault = if !self.accepts(&arguments) {
-            Fault::Format { format: format!("arguments of {}", self.name()) }
+            Fault::Format { format: format!("arguments of {}", self.name()), example: "{}" }
         } else if arguments.to_string().len() > MAX_ARGUMENTS {
             Fault::TooLong { max_length: MAX_ARGUMENTS }
         } else if arguments.to_string().contains("\\u0000") {

@@ -4,6 +4,43 @@
 //! forward and cancels jobs; [`JobRunner`] runs those that are due. A job ends by success, after its last attempt, or
 //! when it is cancelled, and its row is kept for [`HISTORY`]. A process that dies leaves a lease that is not renewed,
 //! and another process runs the job again. Each attempt has a trace of its own, which what it publishes belongs to.
+//!
+//! # In another service
+//!
+//! The types of its jobs are over a context of its own, such as the database:
+//!
+//! ```
+//! use jiff::SignedDuration;
+//! use serde::Deserialize;
+//! use serde_json::json;
+//! use tokio_util::sync::CancellationToken;
+//! use undercroft::infrastructure::events::jobs::{JobQueue, JobRun, JobRunner, JobType, Schedule};
+//! use undercroft::infrastructure::exceptions::Failure;
+//! use undercroft::infrastructure::repositories::{Database, DatabaseError};
+//!
+//! #[derive(Deserialize)]
+//! struct Age {
+//!     hours: i64,
+//! }
+//!
+//! /// Returns the number of removed rows: the job is complete once it is 0.
+//! async fn remove_old(database: Database, run: JobRun<Age>) -> Result<usize, Failure> {
+//!     let before = run.started_at - SignedDuration::from_hours(run.arguments.hours);
+//!     let write = database.write(before, async |work, before| {
+//!         work.execute("DELETE FROM depot_parcels WHERE sent_at < $1", &[(*before).into()]).await
+//!     });
+//!     let removed: Result<u64, DatabaseError> = write.await;
+//!     Ok(usize::try_from(removed?).unwrap_or(usize::MAX))
+//! }
+//!
+//! /// Runs the jobs that are due until `stop` is cancelled.
+//! async fn work(database: Database, stop: CancellationToken) {
+//!     let daily = Schedule::Every(SignedDuration::from_hours(24));
+//!     let types = [JobType::new("remove_old", remove_old).scheduled(daily, json!({"hours": 720}))];
+//!     let queue = JobQueue::new(database.clone(), types);
+//!     JobRunner::new(queue, database).run(&stop).await;
+//! }
+//! ```
 
 mod attempt;
 mod attempted_job;

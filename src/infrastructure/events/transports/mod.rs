@@ -33,6 +33,7 @@ pub use self::url::KafkaUrl;
 pub use self::url::{EventsUrl, InvalidEventsUrl};
 
 /// The bytes that a protocol adds to a message: names of headers, the media type, the id.
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]
 const OVERHEAD: usize = 512;
 /// The largest message that is published, and that is read: the usual limit of NATS and of Kafka, in bytes.
 pub const MAX_MESSAGE: usize = 1 << 20;
@@ -104,6 +105,7 @@ pub struct Message {
     pub body: Bytes,
 }
 
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]
 impl Message {
     /// Checks the size of the message against the limit of the broker.
     fn check_size(&self, limit: usize) -> Result<(), TransportError> {
@@ -205,6 +207,10 @@ impl TransportError {
 
 /// Returns the broker at a URL, `None` for the database itself. `name` begins the names of all that the store has
 /// there. It is connected to when it is used.
+#[cfg_attr(
+    not(any(feature = "kafka", feature = "nats", feature = "rabbitmq")),
+    expect(unused_variables, reason = "no broker has a name without the features")
+)]
 pub fn open(url: &EventsUrl, name: &str) -> Option<Arc<dyn Transport>> {
     match url {
         EventsUrl::Database => None,
@@ -219,6 +225,7 @@ pub fn open(url: &EventsUrl, name: &str) -> Option<Arc<dyn Transport>> {
 
 /// Returns the name of a group as brokers allow it: letters, digits, `-` and `_`; other bytes as `=` and two
 /// hexadecimal digits.
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]
 fn group_name(group: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
@@ -253,6 +260,7 @@ fn rejected_body(body: &Bytes, headers: usize, limit: usize) -> Bytes {
 }
 
 /// Waits for the response of a broker, at most [`TIMEOUT`].
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]
 async fn in_time<T, E: std::fmt::Display>(
     response: impl Future<Output = Result<T, E>>,
 ) -> Result<T, TransportError> {
@@ -262,7 +270,7 @@ async fn in_time<T, E: std::fmt::Display>(
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "kafka", feature = "nats", feature = "rabbitmq")))]
 mod tests {
     use super::*;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Claims, Expected, InvalidToken, KeySet, verify};
 use crate::domain::time::later;
@@ -61,16 +61,17 @@ impl TrustedIssuer {
     }
 
     /// Verifies a token at a time. If its key is not known, waits for keys that are requested from now on: for two
-    /// seconds and the response, since there is one request in that time, however many such tokens strangers send.
+    /// seconds and the response, since there is one request in that time, however many such tokens strangers send. If
+    /// one is in progress, the next begins when it has ended, also if that takes longer.
     ///
     /// # Errors
     ///
     /// [`InvalidToken::UnknownKey`] also if the keys cannot be fetched.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, InvalidToken> {
-        let requests = self.with_known(|known| known.requests);
+        let (requests, came) = (self.with_known(|known| known.requests), Instant::now());
         self.refresh(now).await;
         match self.verify_now(token, now) {
-            Err(InvalidToken::UnknownKey) => self.verify_by_new_keys(token, requests, now).await,
+            Err(InvalidToken::UnknownKey) => self.verify_by_new_keys(token, requests, (now, came)).await,
             verified => verified,
         }
     }
@@ -80,14 +81,17 @@ impl TrustedIssuer {
         verify(token, &self.keys(now), &self.expected, now)
     }
 
-    /// Verifies a token, whose key was not known, by keys that are requested after this number of requests.
+    /// Verifies a token, whose key was not known when it came at a time, by keys that are requested after this number
+    /// of requests.
     async fn verify_by_new_keys(
         &self,
         token: &str,
         requests: u64,
-        now: Timestamp,
+        (at, came): (Timestamp, Instant),
     ) -> Result<Claims, InvalidToken> {
         let fetching = Arc::clone(&self.fetching).lock_owned().await;
+        // the time of a request that was in progress is part of the pause after it
+        let now = later(at, SignedDuration::try_from(came.elapsed()).unwrap_or(SignedDuration::MAX));
         // another request may have fetched the key meanwhile
         let verified = self.verify_now(token, now);
         let is_unknown = verified == Err(InvalidToken::UnknownKey);
@@ -115,9 +119,12 @@ impl TrustedIssuer {
         self.with_known(|known| {
             let Some(requested_at) = known.requested_at else { return SignedDuration::ZERO };
             let least = if known.fetched_at == known.requested_at { INTERVAL } else { RETRY };
-            // a clock may be set back
-            let since = now.duration_since(requested_at).max(SignedDuration::ZERO);
-            least.saturating_sub(since).max(SignedDuration::ZERO)
+            let since = now.duration_since(requested_at);
+            // one that arrived before the request waited for it, but not for so long: the clock was set back
+            if since < -RETRY {
+                return SignedDuration::ZERO;
+            }
+            least.saturating_sub(since.max(SignedDuration::ZERO)).max(SignedDuration::ZERO)
         })
     }
 

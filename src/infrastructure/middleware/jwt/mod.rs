@@ -3,7 +3,7 @@
 //! What a token says of itself decides nothing: its `alg` must be one that the service allows and that the key is for,
 //! its `kid` only selects one of the keys that are known already, and a token that brings a key or the URL of one is
 //! refused. So is one that has a member twice, is encoded in another way than the one canonical one, or requires an
-//! extension (`crit`): none is known.
+//! extension (`crit`): none is known. A token about events, such as that a user has logged out, is no credential.
 
 mod issuer_keys;
 mod keys;
@@ -81,7 +81,7 @@ pub enum InvalidToken {
     /// Its header has a member that is refused, or one of another type.
     #[error("the header has a member that is refused")]
     Header,
-    /// It is of another type.
+    /// It is of another type, or about events.
     #[error("another type of token")]
     Type,
     /// Its algorithm is not allowed, or the key is for another one.
@@ -202,6 +202,10 @@ fn check_claims(
 ) -> Result<(), InvalidToken> {
     if text(claims, "iss") != Some(expected.issuer.as_str()) {
         return Err(InvalidToken::Issuer);
+    }
+    // a security event (RFC 8417), such as a logout token of OpenID Connect, whose `typ` may be that of any token
+    if claims.contains_key("events") {
+        return Err(InvalidToken::Type);
     }
     let is_expected = |audience: &Value| audience.as_str() == Some(expected.audience.as_str());
     let is_for_us = match claims.get("aud") {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ::redis::RedisError;
 use futures_util::future::BoxFuture;
 use http::HeaderName;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use self::gcra::Decision;
@@ -97,8 +98,9 @@ impl RateLimiter {
         Self::new(Arc::new(MemoryStore::default()), clock)
     }
 
-    /// Returns the limiter that counts where a URL says; `service` is the name of [`RedisStore::new`]. Call it on a
-    /// runtime of Tokio. Redis need not be there yet.
+    /// Returns the limiter that counts where a URL says; `service` is the name of [`RedisStore::new`]. With the clock
+    /// of the operating system, the time at Redis is that of Redis. Call it on a runtime of Tokio. Redis need not be
+    /// there yet.
     ///
     /// # Errors
     ///
@@ -112,8 +114,9 @@ impl RateLimiter {
             CacheUrl::Memory => Ok(Self::in_process(clock)),
             CacheUrl::Redis(url) => {
                 let redis = Arc::new(Redis::new(url)?.named("cache", "rate limits"));
-                let store = Arc::new(RedisStore::new(Arc::clone(&redis), service));
-                Ok(Self { redis: Some(redis), ..Self::new(store, clock) })
+                let store = RedisStore::new(Arc::clone(&redis), service);
+                let store = if clock.is_system() { store.timed_by_redis() } else { store };
+                Ok(Self { redis: Some(redis), ..Self::new(Arc::new(store), clock) })
             }
         }
     }
@@ -166,6 +169,15 @@ impl fmt::Display for RateKey {
 }
 
 impl Partition {
+    /// Returns the partition of texts, whose content is not kept.
+    #[must_use]
+    pub fn digest(parts: &[&[u8]]) -> Self {
+        let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
+        let mut beginning = [0; 16];
+        beginning.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+        Self::Digest(beginning)
+    }
+
     /// Returns the partition with one address for each network of IPv6.
     #[must_use]
     pub fn canonical(self) -> Self {

@@ -13,25 +13,9 @@ use super::{RateKey, RateLimitStore};
 use crate::infrastructure::cache::{Redis, RedisUnavailable};
 
 /// The functions of `gcra.rs`. The numbers of Lua are exact up to 2^53, which are microseconds until the year 2255.
-/// `%.0f` writes all digits, which the usual conversion does not. The last argument is 1 to count, and -1 to remove one
-/// that was counted.
-const SCRIPT: &str = "
-local now, interval, full, step = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local kept = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
-local until_ = math.min(math.max(kept, now), now + full)
-local next = until_ + step * interval
-local allowed = 1
-if next - now > full then
-    allowed = 0
-    next = until_
-end
-if next <= now then
-    redis.call('DEL', KEYS[1])
-elseif next ~= kept then
-    redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', string.format('%.0f', math.ceil((next - now) / 1000)))
-end
-return {allowed, next - now}
-";
+/// `%.0f` writes all digits, which the usual conversion does not. The first argument is the time, empty for that of
+/// Redis; the last one is 1 to count, and -1 to remove one that was counted.
+const SCRIPT: &str = include_str!("count.lua");
 
 /// The keys of all processes.
 #[derive(Debug)]
@@ -40,6 +24,8 @@ pub struct RedisStore {
     /// What the keys begin with.
     prefix: String,
     script: Script,
+    /// Whether the time is that of Redis.
+    is_timed_by_redis: bool,
     /// The keys of this process while Redis is away.
     own: MemoryStore,
 }
@@ -49,7 +35,15 @@ impl RedisStore {
     /// share a Redis count apart if their names differ.
     pub fn new(redis: impl Into<Arc<Redis>>, service: &str) -> Self {
         let prefix = format!("undercroft:limit:{service}:");
-        Self { redis: redis.into(), prefix, script: Script::new(SCRIPT), own: MemoryStore::default() }
+        let (script, own) = (Script::new(SCRIPT), MemoryStore::default());
+        Self { redis: redis.into(), prefix, script, is_timed_by_redis: false, own }
+    }
+
+    /// Decides at the time of Redis, so that processes whose clocks differ decide as one; while Redis is away, at that
+    /// of the process. Otherwise the time is always that of the limiter.
+    #[must_use]
+    pub fn timed_by_redis(self) -> Self {
+        Self { is_timed_by_redis: true, ..self }
     }
 
     async fn run(
@@ -60,7 +54,12 @@ impl RedisStore {
         step: i64,
     ) -> Result<Decision, RedisUnavailable> {
         let mut script = self.script.key(format!("{}{key}", self.prefix));
-        script.arg(now).arg(quota.interval()).arg(quota.full()).arg(step);
+        if self.is_timed_by_redis {
+            script.arg("");
+        } else {
+            script.arg(now);
+        }
+        script.arg(quota.interval()).arg(quota.full()).arg(step);
         let (is_allowed, pending): (bool, i64) = self.redis.run(&script).await?;
         Ok(Decision { is_allowed, pending })
     }

@@ -20,7 +20,7 @@ use ::redis::RedisError;
 use jiff::Timestamp;
 
 pub use self::redis_store::Eviction;
-use self::redis_store::SessionsInRedis;
+use self::redis_store::{PATIENCE, SessionsInRedis};
 use self::sealed_session::KnownSession;
 pub use self::url::{InvalidSessionsUrl, SessionsUrl};
 use crate::domain::ids::{SessionId, UserId};
@@ -68,6 +68,12 @@ impl SessionStore {
         Self { database, redis: None }
     }
 
+    /// Keeps sessions in a Redis. Requests wait for it as long as its patience says, and fail after that.
+    pub fn in_redis(redis: impl Into<Arc<Redis>>, database: Database) -> Self {
+        let sessions = SessionsInRedis::new(redis.into(), database.signing_key().clone());
+        Self { database, redis: Some(Arc::new(sessions)) }
+    }
+
     /// Keeps sessions where a URL says. Redis need not be there yet. Call it on a runtime of Tokio.
     ///
     /// # Errors
@@ -78,13 +84,13 @@ impl SessionStore {
     ///
     /// With a URL of Redis, outside of a runtime of Tokio.
     pub fn open(url: &SessionsUrl, database: Database) -> Result<Self, RedisError> {
-        let redis = match url {
-            SessionsUrl::Database => None,
+        Ok(match url {
+            SessionsUrl::Database => Self::in_database(database),
             SessionsUrl::Redis(url) => {
-                Some(Arc::new(SessionsInRedis::new(url, database.signing_key().clone())?))
+                let redis = Redis::with_patience(url, PATIENCE)?.named("sessions", "sessions");
+                Self::in_redis(redis, database)
             }
-        };
-        Ok(Self { database, redis })
+        })
     }
 
     /// Returns what Redis does when its memory is full; `None` if the sessions are in the database.
@@ -121,7 +127,7 @@ impl SessionStore {
             let mut connection = self.database.read().await?;
             return Ok(SessionRepository(&mut connection).by_token_hash(token_hash).await?);
         };
-        self.in_redis(redis, session_id(token_hash)).await
+        self.find_in_redis(redis, session_id(token_hash)).await
     }
 
     /// Returns a session of a user by its id, unless it was ended, with the version of the user's data.
@@ -131,11 +137,11 @@ impl SessionStore {
             let sessions = SessionRepository(&mut connection).of_user_with_version(user_id).await?;
             return Ok(sessions.into_iter().find(|(session, _)| session.id() == id));
         };
-        let found = self.in_redis(redis, id).await?.filter(|(session, _)| session.user_id == user_id);
+        let found = self.find_in_redis(redis, id).await?.filter(|(session, _)| session.user_id == user_id);
         Ok(found.map(|(session, ((_, version), _))| (session, version)))
     }
 
-    async fn in_redis(
+    async fn find_in_redis(
         &self,
         redis: &SessionsInRedis,
         id: SessionId,

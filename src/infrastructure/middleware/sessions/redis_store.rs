@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{Cmd, RedisError, Script, cmd};
+use ::redis::{Cmd, Script, cmd};
 use jiff::Timestamp;
 
 use super::MAX_SESSIONS;
@@ -19,8 +19,15 @@ use crate::infrastructure::cache::{Patience, Redis, RedisCheckError, RedisUnavai
 use crate::infrastructure::repositories::SigningKey;
 
 /// A request that waits for longer fails. Each command may be run twice.
-const PATIENCE: Patience =
-    Patience { response: Duration::from_millis(500), pause: Duration::from_millis(250), sends_again: true };
+pub(super) const PATIENCE: Patience = Patience {
+    response: Duration::from_millis(500),
+    slow: None,
+    pause: PAUSE,
+    longest_pause: PAUSE,
+    sends_again: true,
+};
+/// The wait before a Redis that had no response is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Keeps a session, and ends the oldest ones of the user if there are too many. The keys are those of the session and
 /// of the sessions of the user; the arguments the bytes, the time to live in milliseconds, the id, the time of the
@@ -83,17 +90,17 @@ pub enum Eviction {
 }
 
 impl SessionsInRedis {
-    /// Returns the sessions of the store with this secret in the Redis at a URL.
-    pub(super) fn new(url: &str, key: SigningKey) -> Result<Self, RedisError> {
+    /// Returns the sessions of the store with this secret in a Redis.
+    pub(super) fn new(redis: Arc<Redis>, key: SigningKey) -> Self {
         let number = first_u64(&key.sign("the keys of sessions", &[]));
-        Ok(Self {
-            redis: Arc::new(Redis::with_patience(url, PATIENCE)?.named("sessions", "sessions")),
+        Self {
+            redis,
             key,
             prefix: format!("undercroft:session:{number:016x}:"),
             put: Script::new(PUT),
             replace: Script::new(REPLACE),
             remove_all: Script::new(REMOVE_ALL),
-        })
+        }
     }
 
     pub(super) fn redis(&self) -> Arc<Redis> {

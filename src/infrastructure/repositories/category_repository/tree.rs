@@ -1,12 +1,14 @@
 //! The category tree: ancestors, subtrees, and moves that never create a cycle.
 
+use std::collections::HashMap;
+
 use thiserror::Error;
 
 use super::CategoryRepository;
 use crate::domain::category::{Category, MAX_LEVELS};
 use crate::domain::ids::CategoryId;
 use crate::domain::tax::TaxClass;
-use crate::infrastructure::repositories::database::{CacheTag, DatabaseError, UnitOfWork, params};
+use crate::infrastructure::repositories::database::{CacheTag, DatabaseError, UnitOfWork, key_lists, params};
 
 /// Why a category was not added to the tree, or not moved in it.
 #[derive(Debug, Error)]
@@ -55,14 +57,25 @@ impl CategoryRepository<'_> {
         self.0.all(sql, &params![id]).await
     }
 
-    /// Returns the tax class of a category: its own, or that of the nearest ancestor with one.
-    pub async fn tax_class(&mut self, id: CategoryId) -> Result<Option<TaxClass>, DatabaseError> {
-        let sql = "WITH RECURSIVE above (id, parent_id, tax_class, steps) AS ( \
-                   SELECT id, parent_id, tax_class, 0 FROM categories WHERE id = $1 UNION ALL \
-                   SELECT c.id, c.parent_id, c.tax_class, steps + 1 FROM categories c \
-                   JOIN above a ON c.id = a.parent_id) \
-                   SELECT tax_class FROM above WHERE tax_class IS NOT NULL ORDER BY steps LIMIT 1";
-        self.0.first(sql, &params![id]).await
+    /// Returns the tax classes of categories: of each its own, or that of the nearest ancestor with one. Categories
+    /// without either are left out.
+    pub async fn tax_classes(
+        &mut self,
+        ids: &[CategoryId],
+    ) -> Result<HashMap<CategoryId, TaxClass>, DatabaseError> {
+        let mut classes = HashMap::with_capacity(ids.len());
+        for (keys, list) in key_lists(ids) {
+            // it ends at the first class above each category
+            let sql = format!(
+                "WITH RECURSIVE above (id, parent_id, tax_class) AS ( \
+                 SELECT id, parent_id, tax_class FROM categories WHERE id IN ({list}) UNION ALL \
+                 SELECT a.id, c.parent_id, c.tax_class FROM above a JOIN categories c ON c.id = a.parent_id \
+                 WHERE a.tax_class IS NULL) \
+                 SELECT id, tax_class FROM above WHERE tax_class IS NOT NULL"
+            );
+            classes.extend(self.0.all::<(CategoryId, TaxClass)>(&sql, &keys).await?);
+        }
+        Ok(classes)
     }
 
     /// Returns the subtree of a category, itself included.

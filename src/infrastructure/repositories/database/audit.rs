@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Database;
 use super::counters::{next_number, next_number_ahead};
 use super::error::DatabaseError;
-use super::param::Param;
+use super::param::{Param, params};
 use super::records::key_params;
 use super::statements::key_condition;
 use super::table::{Table, Versioned, table};
@@ -20,6 +20,14 @@ use crate::domain::ids::{ApiKeyId, UserId};
 
 /// The counter of the entries.
 pub(crate) const SERIES: &str = "audit";
+/// The counter of the actions that have no entry.
+const UNRECORDED: &str = "audit_unrecorded";
+/// Locks the counter of the entries, as the next number does, and leaves it as it is.
+const LOCK: &str = "INSERT INTO counters (name, value) VALUES ($1, 0) \
+                    ON CONFLICT (name) DO UPDATE SET value = counters.value RETURNING value";
+/// Counts an action that has no entry.
+const COUNT_UNRECORDED: &str = "INSERT INTO counters (name, value) VALUES ($1, 1) \
+                                ON CONFLICT (name) DO UPDATE SET value = counters.value + 1";
 /// The hash of the last entry.
 const LAST_HASH: &str = "SELECT hash FROM audit_log ORDER BY number DESC LIMIT 1";
 /// The columns that every change of a row changes.
@@ -60,6 +68,13 @@ impl UnitOfWork {
     /// Records an action on an API key, in an entry of the audit log.
     pub fn record_api_key(&mut self, action: SecurityAction, id: ApiKeyId) {
         self.audit.act(action, Some(id.0));
+    }
+
+    /// Counts an action that concerns the security of an account and is not recorded, since there are too many. The
+    /// unit of work waits for what an entry waits for, and writes and commits: its time does not say whether there is
+    /// one.
+    pub fn count_unrecorded(&mut self) {
+        self.audit.leave_out();
     }
 
     /// Returns whether the rows that are written are recorded.
@@ -143,6 +158,13 @@ impl UnitOfWork {
             };
             entry.hash = entry.computed_hash().to_vec();
             self.insert(&entry).await?;
+        }
+        for _ in 0..audit.unrecorded() {
+            self.send_ahead(LOCK, &params![SERIES]);
+            self.send_ahead(LAST_HASH, &[]);
+            self.one::<i64>(LOCK, &params![SERIES]).await?;
+            self.first::<Vec<u8>>(LAST_HASH, &[]).await?;
+            self.defer(COUNT_UNRECORDED, &params![UNRECORDED]).await?;
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ pub(super) struct AuditRecord {
     actor: Option<Arc<Actor>>,
     actions: Vec<(SecurityAction, Option<Uuid>)>,
     changes: Vec<AuditChange>,
+    /// The number of actions that have no entry.
+    unrecorded: usize,
 }
 
 /// A state of a record to return to.
@@ -24,6 +26,7 @@ pub(super) struct AuditRecord {
 pub(super) struct AuditMark {
     actions: usize,
     changes: usize,
+    unrecorded: usize,
 }
 
 impl AuditRecord {
@@ -32,12 +35,14 @@ impl AuditRecord {
     }
 
     pub(super) fn mark(&self) -> AuditMark {
-        AuditMark { actions: self.actions.len(), changes: self.changes.len() }
+        let Self { actions, changes, unrecorded, .. } = self;
+        AuditMark { actions: actions.len(), changes: changes.len(), unrecorded: *unrecorded }
     }
 
     pub(super) fn return_to(&mut self, mark: AuditMark) {
         self.actions.truncate(mark.actions);
         self.changes.truncate(mark.changes);
+        self.unrecorded = mark.unrecorded;
     }
 
     /// Returns who acts, if it is known.
@@ -70,6 +75,16 @@ impl AuditRecord {
     /// Records an action.
     pub(super) fn act(&mut self, action: SecurityAction, subject_id: Option<Uuid>) {
         self.actions.push((action, subject_id));
+    }
+
+    /// Counts an action that has no entry.
+    pub(super) fn leave_out(&mut self) {
+        self.unrecorded += 1;
+    }
+
+    /// Returns the number of actions that have no entry.
+    pub(super) fn unrecorded(&self) -> usize {
+        self.unrecorded
     }
 
     /// Records a written row.

@@ -158,7 +158,7 @@ pub(crate) fn trigger_names(engine: Engine) -> &'static str {
         Engine::Sqlite => "SELECT name FROM sqlite_schema WHERE type = 'trigger'",
         Engine::Postgres => {
             "SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
-             WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal"
+             WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal"
         }
     }
 }
@@ -176,6 +176,12 @@ pub(crate) fn lock_rows(engine: Engine) -> &'static str {
 pub(crate) const LOCK_EXCLUSIVE: &str = "SELECT pg_advisory_xact_lock($1)";
 /// Locks a number until the transaction ends, shared with other transactions that use this statement (PostgreSQL).
 pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1)";
+
+/// Analyzes the tables of the schema (PostgreSQL).
+pub(crate) const ANALYZE: &str = "DO $$ DECLARE name regclass; BEGIN \
+    FOR name IN SELECT oid FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace \
+    AND relkind IN ('r', 'p') ORDER BY oid LOOP \
+    EXECUTE format('ANALYZE %s', name); END LOOP; END $$";
 
 /// Returns the query for the position up to which a later statement sees every event that will ever be there.
 pub(crate) fn events_readable_until(engine: Engine) -> &'static str {

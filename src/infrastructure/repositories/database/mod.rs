@@ -50,7 +50,6 @@ mod unit_of_work;
 mod url;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -87,6 +86,7 @@ pub use self::{
     owner::Owner,
     page::{DEFAULT_LIMIT, ForeignCursor, ListError, ListedByTime, Page, PageRequest, newest_first},
     param::Param,
+    queue_wait::QueueWaits,
     role::{ReplicationState, Role},
     row::{Field, FromRow, Json, Row},
     signing_key::SigningKey,
@@ -178,12 +178,12 @@ impl Database {
         }
     }
 
-    /// Returns the least wait for a connection or for the writer since the last call, of the queue in which it is
-    /// longest; `None` if nothing was done.
-    pub fn take_least_wait(&self) -> Option<Duration> {
+    /// Returns the waits for a connection or for the writer since the last call, the longer ones of both queues; `None`
+    /// if next to nothing was done.
+    pub fn take_waits(&self) -> Option<QueueWaits> {
         match &*self.backend {
-            Backend::Sqlite(sqlite) => sqlite.take_least_wait(),
-            Backend::Postgres(postgres) => postgres.take_least_wait(),
+            Backend::Sqlite(sqlite) => sqlite.take_waits(),
+            Backend::Postgres(postgres) => postgres.take_waits(),
         }
     }
 

@@ -368,7 +368,9 @@ impl From<tokio_postgres::Error> for DatabaseError {
             &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE => {
                 Self::Retryable(message)
             }
-            &SqlState::INVALID_CATALOG_NAME => Self::Missing(message),
+            &SqlState::INVALID_CATALOG_NAME => {
+                Self::Missing(format!("{message}; create it with `CREATE DATABASE`"))
+            }
             &SqlState::DISK_FULL => Self::Full(message),
             &SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly(message),
             &SqlState::LOCK_NOT_AVAILABLE => Self::Unavailable(message),

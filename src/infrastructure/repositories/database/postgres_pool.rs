@@ -22,7 +22,7 @@ use super::load::DatabaseLoad;
 use super::postgres::PostgresConnection;
 use super::postgres_server::PostgresServer;
 use super::postgres_silence::{HOST_WAIT, Silence, connection_wait, no_response};
-use super::queue_wait::QueueWait;
+use super::queue_wait::{QueueWait, QueueWaits};
 use crate::domain::host::is_this_machine;
 
 /// The most connections.
@@ -131,10 +131,10 @@ impl PostgresDatabase {
         connection
     }
 
-    /// Returns the least wait for a connection since the last call, the longer one of those that write and read.
-    pub(crate) fn take_least_wait(&self) -> Option<Duration> {
+    /// Returns the waits for a connection since the last call, the longer ones of those that write and read.
+    pub(crate) fn take_waits(&self) -> Option<QueueWaits> {
         let [writing, reading] = &self.waits;
-        writing.take().max(reading.take())
+        QueueWaits::longer(writing.take(), reading.take())
     }
 
     /// Returns the connections of the pool, and what waits for one.

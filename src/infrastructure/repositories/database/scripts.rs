@@ -109,4 +109,19 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "read_only_api_keys",
         script: include_str!("../../../../migrations/0022_read_only_api_keys.sql"),
     },
+    Migration {
+        version: 23,
+        name: "limited_emails",
+        script: include_str!("../../../../migrations/0023_limited_emails.sql"),
+    },
+    Migration {
+        version: 24,
+        name: "webhook_creators",
+        script: include_str!("../../../../migrations/0024_webhook_creators.sql"),
+    },
+    Migration {
+        version: 25,
+        name: "never_truncated",
+        script: include_str!("../../../../migrations/0025_never_truncated.sql"),
+    },
 ];

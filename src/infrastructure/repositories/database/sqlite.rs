@@ -19,6 +19,7 @@ use super::dialect::{self, Engine};
 use super::error::DatabaseError;
 use super::load::DatabaseLoad;
 use super::param::Param;
+use super::queue_wait::QueueWaits;
 use super::row::Row;
 use super::sqlite_commits::{CommitHeader, CommitMark};
 use super::sqlite_file::{self, OpenFile};
@@ -100,10 +101,10 @@ impl SqliteDatabase {
         DatabaseLoad { connections_in_use, connections_idle, waiting }
     }
 
-    /// Returns the least wait of a unit or a reader since the last call, the longer one of both.
-    pub(crate) fn take_least_wait(&self) -> Option<Duration> {
-        let writer = self.writer.as_ref().and_then(|writer| writer.take_least_wait());
-        writer.max(self.readers.take_least_wait())
+    /// Returns the waits of units or of readers since the last call, the longer ones of both.
+    pub(crate) fn take_waits(&self) -> Option<QueueWaits> {
+        let writer = self.writer.as_ref().and_then(|writer| writer.take_waits());
+        QueueWaits::longer(writer, self.readers.take_waits())
     }
 
     /// Returns what the next commit of any process changes; `None` if that is not known without a read.
@@ -194,6 +195,7 @@ fn write_loop(mut connection: SqliteConnection, file: &OpenFile, Stop(units): &S
             Ok(()) => {
                 let ran;
                 (connection, ran) = run_group(connection, first, units, &mut group);
+                units.end_group();
                 ran.and_then(|()| connection.script("COMMIT").map_err(DatabaseError::of_commit))
             }
             Err(error) => {

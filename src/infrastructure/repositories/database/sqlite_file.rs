@@ -159,6 +159,8 @@ pub(super) fn begin_instance(connection: &Connection, path: &Path, number: u32) 
         return Ok(());
     }
 
+    // a process that ends before both numbers are written leaves none to compare
+    write_record(&mut file, "").map_err(|error| failed(&error))?;
     // the pragma takes a signed number
     connection.pragma_update(None, "user_version", number.cast_signed())?;
     let is_in_file = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {

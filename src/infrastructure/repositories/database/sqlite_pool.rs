@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::error::DatabaseError;
-use super::queue_wait::QueueWait;
+use super::queue_wait::{QueueWait, QueueWaits};
 use super::sqlite_commits::CommitHeader;
 use super::sqlite_file;
 
@@ -79,8 +79,8 @@ impl Readers {
         (READERS.saturating_sub(self.permits.available_permits()), self.idle().len())
     }
 
-    /// Returns the least wait for a connection since the last call.
-    pub(super) fn take_least_wait(&self) -> Option<Duration> {
+    /// Returns the waits for a connection since the last call.
+    pub(super) fn take_waits(&self) -> Option<QueueWaits> {
         self.waits.take()
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::DatabaseError;
-use super::queue_wait::QueueWait;
+use super::queue_wait::{QueueWait, QueueWaits};
 use super::sqlite_pool::unavailable;
 
 /// The most units in the queue; further ones wait until there is room.
@@ -25,7 +25,7 @@ pub(super) struct WriterQueue<U> {
     waiting: Mutex<Waiting<U>>,
     /// A unit was added, or the queue was closed.
     changed: Condvar,
-    /// The waits of the units that begin something.
+    /// The waits of the units that begin something and were left in the queue by a group.
     waits: QueueWait,
 }
 
@@ -88,9 +88,7 @@ impl<U> WriterQueue<U> {
         let unit = if let Some(unit) = waiting.continuing.pop_front() {
             unit
         } else {
-            let (unit, since) = waiting.beginning.pop_front()?;
-            self.waits.end(since);
-            unit
+            waiting.beginning.pop_front()?.0
         };
         drop(waiting);
         self.room.add_permits(1);
@@ -102,8 +100,16 @@ impl<U> WriterQueue<U> {
         self.waiting().len()
     }
 
-    /// Returns the least wait of a unit since the last call, of those that begin something.
-    pub(super) fn take_least_wait(&self) -> Option<Duration> {
+    /// Notes that a group has taken what it may: a unit that it left waits for what it could not hold, and the others
+    /// only for the commit before.
+    pub(super) fn end_group(&self) {
+        let left = self.waiting().beginning.front().map(|(_, since)| *since);
+        left.map_or_else(|| self.waits.none(), |since| self.waits.end(since));
+    }
+
+    /// Returns the waits since the last call of the first unit that each group left in the queue, of those that begin
+    /// something.
+    pub(super) fn take_waits(&self) -> Option<QueueWaits> {
         self.waits.take()
     }
 

@@ -170,10 +170,13 @@ impl UnitOfWork {
 
     /// Lets PostgreSQL plan its statements anew for the rows that the tables have now. After many rows were inserted,
     /// it would go on to read whole tables that had a few rows before. SQLite plans by the indexes alone.
+    ///
+    /// Only the tables of the schema are analyzed: each is locked until the end of the transaction, in which those of
+    /// other schemas, of other stores or programs, would be in a deadlock with their migrations.
     pub async fn refresh_statistics(&mut self) -> Result<(), DatabaseError> {
         match self.engine() {
             Engine::Sqlite => Ok(()),
-            Engine::Postgres => self.script("ANALYZE").await,
+            Engine::Postgres => self.script(dialect::ANALYZE).await,
         }
     }
 

@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::UserRepository;
 use crate::domain::address::Address;
 use crate::domain::country::Country;
+use crate::domain::email::SecurityNotice;
 use crate::domain::ids::{SubscriptionId, UserId};
+use crate::domain::state::State;
 use crate::infrastructure::repositories::database::{DatabaseError, Owner, Param, UnitOfWork, params};
 
 /// Why a user was not erased.
@@ -26,7 +28,7 @@ pub enum EraseError {
 }
 
 /// Removes what belongs to the user alone, and the payment method tokens, so that nothing more is charged.
-const STATEMENTS: [&str; 14] = [
+const STATEMENTS: [&str; 12] = [
     "DELETE FROM api_keys WHERE user_id = $1",
     "DELETE FROM sessions WHERE user_id = $1",
     "DELETE FROM user_tokens WHERE user_id = $1",
@@ -35,11 +37,9 @@ const STATEMENTS: [&str; 14] = [
     "DELETE FROM user_preferences WHERE user_id = $1",
     "DELETE FROM user_identities WHERE user_id = $1",
     "DELETE FROM notifications WHERE user_id = $1",
-    "DELETE FROM emails WHERE user_id = $1",
     // the response to the registration, whose key belongs to a guest
     "DELETE FROM idempotency_keys WHERE subject = $1",
     "DELETE FROM carts WHERE user_id = $1 AND status = 'open'",
-    "UPDATE carts SET delivery = '{}', version = version + 1 WHERE user_id = $1",
     "UPDATE subscriptions SET token = '', version = version + 1 WHERE user_id = $1",
     "UPDATE payments SET token = '', version = version + 1 \
      WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)",
@@ -64,6 +64,7 @@ impl UserRepository<'_> {
     /// - Sessions, API keys, tokens, one-time passwords, preferences, identities, notifications, e-mails, open
     ///   carts, the delivery details of other carts, the responses stored with idempotency keys and the payment
     ///   method tokens are removed. Subscriptions are cancelled.
+    /// - Notices about the security of the account that are to be sent are kept until they are sent or have failed.
     /// - Orders keep their lines and amounts, and of their addresses the country, which determined the tax. Their
     ///   tracking codes are removed, since a carrier shows by them who received a parcel.
     /// - Invoices and credit notes are kept unchanged, with their addresses, because the law requires it (article 17,
@@ -94,6 +95,11 @@ impl UserRepository<'_> {
         for sql in STATEMENTS {
             work.defer(sql, &params![user_id]).await?;
         }
+        remove_emails(work, user_id).await?;
+        // caches know a cart by both
+        let sql =
+            "UPDATE carts SET delivery = '{}', version = version + 1, updated_at = $2 WHERE user_id = $1";
+        work.defer(sql, &params![user_id, now]).await?;
         let sql = "DELETE FROM idempotency_keys WHERE scope >= $1 AND scope < $2";
         work.defer(sql, &scopes_of(user_id)).await?;
         empty_responses_to_administrators(work, user_id).await?;
@@ -103,6 +109,20 @@ impl UserRepository<'_> {
         erase_addresses(work, user_id).await?;
         Ok(cancelled)
     }
+}
+
+/// Removes the e-mails of a user, except for notices about the security of the account that are to be sent.
+async fn remove_emails(work: &mut UnitOfWork, user_id: UserId) -> Result<(), DatabaseError> {
+    // nothing more counts them; it also waits for a worker that records the outcome of one, which is removed then
+    let sql = "UPDATE emails SET limit_key = NULL WHERE user_id = $1 AND status = 'pending'";
+    work.defer(sql, &params![user_id]).await?;
+
+    let kinds: Vec<_> = SecurityNotice::ALL.iter().map(|kind| format!("'{}'", kind.name())).collect();
+    let sql = format!(
+        "DELETE FROM emails WHERE user_id = $1 AND (status <> 'pending' OR kind NOT IN ({}))",
+        kinds.join(", ")
+    );
+    work.defer(&sql, &params![user_id]).await
 }
 
 /// Replaces the addresses of a user's orders and subscriptions, except for their countries.

@@ -9,7 +9,7 @@ use rustix::fs::{Access, access, statvfs};
 use tokio::net::TcpListener;
 
 use super::super::{Exit, counted, exit::database_exit, open_store};
-use super::{Finding, Status, deliveries, outside, replication, taxes};
+use super::{Finding, Status, caches, deliveries, mail, outside, replication, taxes};
 use crate::application::files::{FileCheck, check as check_files};
 use crate::application::people::users;
 use crate::application::{Store, audit, consistency as checker};
@@ -23,6 +23,9 @@ use crate::settings::{Sandbox, Settings};
 
 /// The free bytes below which a disk is reported.
 const LOW_SPACE: u64 = 1 << 30;
+/// The finding in place of those that need the tables of a store.
+const NOT_CHECKED: &str = "not checked until the database is set up: clock, sessions, payments, mail, storage, events, \
+                           webhooks, admin, audit, taxes";
 /// The accepted difference between two clocks.
 const MAX_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
@@ -32,11 +35,17 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     findings.extend(metrics(settings).await);
     findings.extend([files(settings), sandbox(settings)]);
     findings.extend(disk(settings));
-    findings.extend(cache(settings).await);
+    findings.extend(mail::pages(settings));
+    findings.extend(caches::redis(settings).await);
+    findings.extend(caches::check_mode(settings));
     findings.extend(outside::issuer(settings).await);
     findings.extend(outside::collector(settings).await);
     let (finding, is_usable) = database(settings).await;
+    let is_set_up = is_usable || finding.status != Status::Ok;
     findings.push(finding);
+    if !is_set_up {
+        findings.push(Finding::ok("others", NOT_CHECKED));
+    }
     if !is_usable {
         return findings;
     }
@@ -46,11 +55,12 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
             findings.extend(replication::replication(&store).await);
             findings.extend(sessions(&store).await);
             findings.extend(gateways(&store).await);
-            findings.extend(mail(&store).await);
+            findings.extend(mail::server(settings, &store).await);
             findings.push(stored_files(&store).await);
             findings.extend(deliveries::events(&store).await);
             findings.extend(deliveries::broker(&store).await);
             findings.extend(deliveries::webhooks(&store).await);
+            findings.extend(deliveries::private_webhooks(&store).await);
             findings.push(administrator(&store).await);
             findings.push(audit_log(&store).await);
             findings.extend(taxes::taxes(&store).await);
@@ -111,20 +121,6 @@ fn files(settings: &Settings) -> Finding {
         return Finding::warning("files", found, advice);
     }
     Finding::ok("files", found)
-}
-
-/// Checks whether the Redis of the settings responds. Without one there is no finding.
-async fn cache(settings: &Settings) -> Option<Finding> {
-    let redis = open_store::redis(&settings.cache)?;
-    Some(match redis.check().await {
-        Ok(()) => Finding::ok("cache", "Redis responds"),
-        Err(error) => Finding::warning(
-            "cache",
-            error.to_string(),
-            "start it, or correct `cache` in the settings; until then each server keeps entries and counts limits \
-             for itself",
-        ),
-    })
 }
 
 /// Checks whether the file of the database is writable and the disk has free space.
@@ -211,7 +207,7 @@ fn unusable(error: &DatabaseError) -> Finding {
         ),
         DatabaseError::Missing(reason) => Finding::unusable(
             reason.clone(),
-            "create the database (`CREATE DATABASE`), or correct `database` in the settings",
+            "create the database, or correct `database` in the settings",
             exit,
         ),
         _ => Finding::unusable(
@@ -252,19 +248,6 @@ async fn sessions(store: &Store) -> Option<Finding> {
             "sessions",
             error.to_string(),
             "start Redis, or correct `sessions` in the settings; until then users who are logged in get 503",
-        ),
-    })
-}
-
-/// Checks whether the mail server responds and accepts the credentials.
-async fn mail(store: &Store) -> Option<Finding> {
-    let mail = store.infrastructure.mail.as_ref()?;
-    Some(match mail.mailer().check().await {
-        Ok(()) => Finding::ok("mail", format!("{} responds", mail.shown())),
-        Err(error) => Finding::problem(
-            "mail",
-            format!("{}: {error}", mail.shown()),
-            "start the mail server, or correct `mail.url` in the settings; e-mails wait for a day",
         ),
     })
 }
@@ -342,7 +325,7 @@ async fn administrator(store: &Store) -> Finding {
         Ok(false) => Finding::warning(
             "admin",
             "there is no administrator",
-            "create one: `undercroft admin create --email you@example.com --password-stdin`",
+            "create one: `undercroft admin create --email you@example.com`",
         ),
         Err(failure) => Finding::problem("admin", failure.report().to_string(), "check the database"),
     }

@@ -90,3 +90,20 @@ pub(super) async fn webhooks(store: &Store) -> Option<Finding> {
         }
     }
 }
+
+/// Checks that the settings allow messages to the URLs of the active webhook endpoints.
+pub(super) async fn private_webhooks(store: &Store) -> Option<Finding> {
+    let refused = match endpoints::private(store).await {
+        Ok(refused) => refused,
+        Err(failure) => {
+            return Some(Finding::problem("webhooks", failure.report().to_string(), "check the database"));
+        }
+    };
+    let first = refused.first()?;
+    let count = counted(refused.len() as u64, "active endpoint has", "active endpoints have");
+    Some(Finding::warning(
+        "webhooks",
+        format!("{count} a URL that is not public, such as {}: nothing is sent there", first.id.0),
+        "change it (`PATCH /admin/v1/webhook-endpoints/{id}`), or set `webhooks.allow_private`, for development",
+    ))
+}

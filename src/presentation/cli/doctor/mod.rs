@@ -1,7 +1,9 @@
 //! `undercroft doctor`: checks what a store depends on, and advises how to fix problems.
 
+mod caches;
 mod checks;
 mod deliveries;
+mod mail;
 mod outside;
 mod replication;
 mod taxes;

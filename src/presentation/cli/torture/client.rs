@@ -58,7 +58,7 @@ impl Client {
         body: Option<&Value>,
         key: Option<&str>,
     ) -> Result<Response, NoResponse> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "store");
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -73,10 +73,7 @@ pub enum TortureError {
         /// The first ones.
         first: String,
     },
-    /// Pages were slow, or there were none, for longer than a second while Redis had a fault.
-    #[error("the 99th percentile of pages more than doubled, or there were none, in microseconds: {0}")]
-    SlowPages(String),
-    /// A server with slow clients or too many requests was worse than it may be.
+    /// A server with slow clients, too many requests or a Redis that has a fault was worse than it may be.
     #[error("the server was worse than it may be: {0}")]
     BoundsExceeded(String),
     /// Entries of caches were old.
@@ -109,7 +106,6 @@ impl TortureError {
             | Self::FailedRequests { .. }
             | Self::Stuck(_)
             | Self::OldReads { .. }
-            | Self::SlowPages(_)
             | Self::BoundsExceeded(_)
             | Self::StaleHits(_)
             | Self::NoCapacity

@@ -36,6 +36,7 @@ use super::{CliError, counted, signals::interruptible, unquoted::Unquoted};
 use crate::application::consistency::{Violation, check, check_rules};
 use crate::infrastructure::adapters::SANDBOX_RULES;
 use crate::infrastructure::repositories::DatabaseUrl;
+use crate::presentation::http::server::raise_file_limit;
 
 /// The arguments of `torture`.
 #[derive(Args, Debug)]
@@ -76,7 +77,7 @@ enum Test {
     Restarts(restarts::Restarts),
     /// Change what readers see on several servers, kill them, and cut them off from Redis
     Caches(caches::Caches),
-    /// Let a server read pages while its Redis is away, slow, full, empty or responds with garbage
+    /// Let servers read pages while their Redis is away, slow, full, empty or responds with garbage
     CacheStore(caches::StoreFaults),
     /// Let shoppers look at what was bought in an imported store, with caches and without
     Mix(mix::Mix),
@@ -104,8 +105,11 @@ impl Torture {
         {
             return Err(TortureError::NoPostgres.into());
         }
+        // some tests have thousands of connections, more than the usual limit of 1024 open files allows
+        raise_file_limit();
         let watching = match &test {
             Test::Caches(caches) if !caches.unchecked => Watching::Checks,
+            Test::CacheStore(faults) if !faults.unchecked => Watching::Checks,
             _ if verify_caches => Watching::Pages,
             Test::Caches(_) | Test::CacheStore(_) | Test::Mix(_) => Watching::Counts,
             _ => Watching::No,

@@ -42,8 +42,9 @@ struct AuditQuery {
 
 /// List the audit log
 ///
-/// Returns the actions of administrators and commands, and those that concern the security of accounts; the last
-/// come first. Entries are never changed or removed: each contains the hash of the one before it.
+/// Returns the actions of administrators and commands, requests for such actions that were refused, reads of a person's
+/// data by administrators, and what concerns the security of accounts; the last come first. Entries are never changed
+/// or removed: each contains the hash of the one before it.
 #[utoipa::path(get, path = "/admin/v1/audit-log", tag = "admin-audit-log",
     responses((status = 200, body = List<AuditEntryBody>)))]
 async fn list_audit_log(

@@ -53,9 +53,10 @@ struct CacheBody {
     /// The loads whose entry was in Redis.
     shared: u64,
     /// The loads that found an entry in Redis and did not use it, because it was dropped, had ended, was that which is
-    /// loaded again before its end, or was damaged, and read the database; with the entries that are larger than
-    /// `limit_bytes`, which are not kept.
+    /// loaded again before its end, or was damaged, and read the database.
     rejected: u64,
+    /// The entries that are larger than `limit_bytes`, which are not kept.
+    too_large: u64,
     /// The loads that failed.
     failures: u64,
     /// The entries that were removed to make room for others.
@@ -84,6 +85,7 @@ impl CacheBody {
             hit_ratio: counts.hit_ratio(),
             shared: counts.shared,
             rejected: counts.rejected,
+            too_large: counts.too_large,
             failures: counts.failures,
             evictions: counts.evictions,
             checks: counts.checks,

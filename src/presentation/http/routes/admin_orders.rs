@@ -78,8 +78,8 @@ struct RefundPayment {
     /// The reason. The buyer sees it: the credit note states it.
     #[schema(max_length = 500)]
     reason: Option<String>,
-    /// Whether the pieces of the order are added to the stock. Only allowed with the refund of all that is captured and
-    /// not refunded, and not while more of it is being captured.
+    /// Whether all pieces of the order are added to the stock. Only allowed with the refund of all that is captured and
+    /// not refunded, and not while more of it is being captured. Set the stock of single variants that came back.
     #[serde(default)]
     #[schema(default = false)]
     restock: bool,
@@ -96,7 +96,7 @@ struct FulfilOrder {
 
 /// List orders
 ///
-/// Newest orders come first.
+/// Newest orders come first. The audit log records who read which list, with the user of `user_id`.
 #[utoipa::path(get, path = "/admin/v1/orders", tag = "admin-orders",
     responses((status = 200, body = List<OrderBody>)))]
 async fn list_orders(
@@ -112,7 +112,7 @@ async fn list_orders(
 
 /// Get an order
 ///
-/// Returns an order with the operations of its payment.
+/// Returns an order with the operations of its payment. The audit log records who read it.
 #[utoipa::path(get, path = "/admin/v1/orders/{id}", tag = "admin-orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = AdminOrderBody)))]
 async fn get_order(
@@ -129,7 +129,7 @@ async fn get_order(
 
 /// Get the invoice of an order
 ///
-/// Returns the invoice of a paid order with its credit notes.
+/// Returns the invoice of a paid order with its credit notes. The audit log records who read it.
 #[utoipa::path(get, path = "/admin/v1/orders/{id}/invoice", tag = "admin-orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = InvoiceBody)))]
 async fn get_order_invoice(

@@ -76,7 +76,7 @@ enum SubscriptionAction {
 
 /// List subscriptions
 ///
-/// Newest subscriptions come first.
+/// Newest subscriptions come first. The audit log records who read which list, with the user of `user_id`.
 #[utoipa::path(get, path = "/admin/v1/subscriptions", tag = "admin-subscriptions",
     responses((status = 200, body = List<SubscriptionBody>)))]
 async fn list_subscriptions(
@@ -92,7 +92,7 @@ async fn list_subscriptions(
 
 /// Get a subscription
 ///
-/// Returns a subscription with its periods.
+/// Returns a subscription with its periods. The audit log records who read it.
 #[utoipa::path(get, path = "/admin/v1/subscriptions/{id}", tag = "admin-subscriptions", params(("id" = Uuid, Path)),
     responses((status = 200, body = SubscriptionBody)))]
 async fn get_subscription(

@@ -5,7 +5,6 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::sessions::EndSessionsQuery;
-use crate::application::audit;
 use crate::application::people::birth_dates::{self, ReplaceBirthDate};
 use crate::application::people::granting::Granter;
 use crate::application::people::one_time_passwords;
@@ -21,7 +20,6 @@ use crate::presentation::http::list::{List, ListQuery};
 use crate::presentation::http::operation::any;
 use crate::presentation::http::principal::{Admin, AdminWithSession};
 use crate::presentation::http::query::{Path, Query};
-use crate::presentation::http::recorded_store::RecordedStore;
 use crate::presentation::http::response::{HandlerResult, StoredResponse};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -53,7 +51,7 @@ struct UserQuery {
 
 /// List users
 ///
-/// Newest users come first.
+/// Newest users come first. The audit log records who read which list.
 #[utoipa::path(get, path = "/admin/v1/users", tag = "admin-users",
     responses((status = 200, body = List<UserBody>)))]
 async fn list_users(
@@ -73,12 +71,11 @@ async fn list_users(
     responses((status = 200, body = UserBody)))]
 async fn get_user(
     _: Admin,
-    RecordedStore(store): RecordedStore,
+    State(app): State<AppState>,
     Path(id): Path<UserId>,
     if_none_match: IfNoneMatch,
 ) -> HandlerResult {
-    let user = users::user(&store, id).await?;
-    audit::record_read(&store).await;
+    let user = users::user(&app.store, id).await?;
     Ok(if_none_match.respond(user.version, &UserBody::of(&user)))
 }
 
@@ -161,7 +158,7 @@ async fn end_user_sessions(
 /// Removes the personal data of a user; this cannot be reverted. Orders and invoices keep what accounting needs. The
 /// request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled, with `last_admin`
 /// for the last administrator who may do everything, and with `unauthorized_access` for an administrator who has a
-/// permission that the caller does not have.
+/// permission that the caller does not have. If the store sends e-mails, a last one tells the user.
 #[utoipa::path(delete, path = "/admin/v1/users/{id}", tag = "admin-users", params(("id" = Uuid, Path)),
     responses((status = 204)))]
 async fn erase_user(

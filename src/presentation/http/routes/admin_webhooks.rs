@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::application::webhooks::deliveries;
 use crate::application::webhooks::endpoints::{self, CreateWebhookEndpoint, UpdateWebhookEndpoint};
-use crate::domain::ids::{WebhookDeliveryId, WebhookEndpointId};
+use crate::domain::ids::{UserId, WebhookDeliveryId, WebhookEndpointId};
 use crate::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, WebhookEndpoint};
 use crate::infrastructure::exceptions::{Conflict, NotFound};
 use crate::infrastructure::repositories::WebhookDeliveryFilter;
@@ -54,6 +54,9 @@ struct EndpointBody {
     active: bool,
     /// The time of the first failed attempt since the last successful one; `null` if the last one succeeded.
     failing_since: Option<Timestamp>,
+    /// The administrator who created the endpoint, who may have lost the permission to read its events; `null` if an
+    /// earlier version of the store created it.
+    created_by: Option<UserId>,
     /// The time at which the endpoint was created.
     created_at: Timestamp,
     /// The time of the last change.
@@ -127,6 +130,7 @@ impl EndpointBody {
             event_types: endpoint.event_types.clone(),
             active: endpoint.active,
             failing_since: endpoint.failing_since,
+            created_by: endpoint.created_by,
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
         }
@@ -209,7 +213,7 @@ async fn create_webhook_endpoint(
     let location = |endpoint: &WebhookEndpoint| format!("/admin/v1/webhook-endpoints/{}", endpoint.id);
     let (new, responder) =
         request.into_parts(Some(admin.user_id()), created(location, EndpointWithSecretBody::response))?;
-    endpoints::create(&app.store, admin.permissions, new, responder).await
+    endpoints::create(&app.store, (admin.user_id(), admin.permissions), new, responder).await
 }
 
 /// Update a webhook endpoint
@@ -249,14 +253,18 @@ async fn delete_webhook_endpoint(
 ///
 /// Returns the endpoint with a new secret. For 24 hours, messages are signed with the previous secret too; after a
 /// further rotation within that time, with the first of them.
+///
+/// It requires the permissions to read the events that "Create a webhook endpoint" names: with the secret, one can send
+/// the receiver messages as if they were the store's.
 #[utoipa::path(post, path = "/admin/v1/webhook-endpoints/{id}/rotate-secret", tag = "admin-webhooks",
     params(("id" = Uuid, Path)), responses((status = 200, body = EndpointWithSecretBody)))]
 async fn rotate_webhook_secret(
-    _: Admin,
+    admin: Admin,
     State(app): State<AppState>,
     Path(id): Path<WebhookEndpointId>,
 ) -> HandlerResult<StoredResponse> {
-    Ok(EndpointWithSecretBody::response(&endpoints::rotate_secret(&app.store, id).await?))
+    let endpoint = endpoints::rotate_secret(&app.store, admin.permissions, id).await?;
+    Ok(EndpointWithSecretBody::response(&endpoint))
 }
 
 /// Test a webhook endpoint

@@ -16,17 +16,15 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::principal::WithSession;
 use crate::presentation::http::query::Path;
+use crate::presentation::http::rate_classes::PASSWORD;
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
 
 pub(super) fn routes() -> Routes {
-    routes![
-        list_api_keys,
-        create_api_key: [Conflict::TooManyApiKeys, Conflict::Stale],
-        get_api_key: [NotFound::ApiKey],
-        delete_api_key: [NotFound::ApiKey],
-    ]
+    let new_key = routes![create_api_key: [Conflict::TooManyApiKeys, Conflict::Stale]];
+    let others = routes![list_api_keys, get_api_key: [NotFound::ApiKey], delete_api_key: [NotFound::ApiKey]];
+    others.and(new_key.limited(PASSWORD))
 }
 
 /// An API key, without its text.
@@ -82,10 +80,14 @@ async fn list_api_keys(
 /// HEAD is refused with the reason `read_only_key`, also one of what a customer may do. The key begins with `uck_` and
 /// ends with a checksum, so that programs that search for leaked secrets find it.
 ///
+/// The operation requires a session and the current password.
+///
 /// The key is valid until it is revoked or expires, and at most until the password of the user is changed or reset, the
 /// user becomes or ceases to be an administrator, or the user is erased. It stays valid when the user logs out
 /// everywhere (unless `revoke_api_keys` is `true`), changes the e-mail address, or enrols or ends one-time passwords.
 /// `last_used_at` in the list shows which keys are in use.
+///
+/// A user has at most 100 keys, and creates 20 at once and one in three minutes after that.
 ///
 /// The operation takes no idempotency key, since the key would have to be stored with it: a repeated request creates a
 /// second key.

@@ -10,7 +10,8 @@ use crate::domain::cart::{CartLine, Delivery};
 use crate::domain::ids::{CartId, VariantId};
 use crate::domain::money::Currency;
 use crate::infrastructure::exceptions::{
-    InvalidDiscountCodeException, NotFound, OrderProcessingException, UnauthorizedAccessException,
+    AgeRestriction, InvalidDiscountCodeException, NotFound, OrderProcessingException,
+    UnauthorizedAccessException,
 };
 use crate::presentation::http::bodies::CartBody;
 use crate::presentation::http::conditional::{IfMatch, IfNoneMatch};
@@ -24,6 +25,10 @@ use crate::presentation::http::response::{HandlerResult, StoredResponse, changed
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
 
+/// The failure of a user who is younger than a product allows.
+const TOO_YOUNG: UnauthorizedAccessException =
+    UnauthorizedAccessException::AgeRestricted(AgeRestriction::EXAMPLE);
+
 pub(super) fn routes() -> Routes {
     let discount_code = routes![
         set_cart_discount: [NotFound::Cart, any::<InvalidDiscountCodeException>(), any::<OrderProcessingException>()],
@@ -32,13 +37,25 @@ pub(super) fn routes() -> Routes {
     let others = routes![
         get_cart: [NotFound::Cart],
         get_own_cart: [NotFound::Cart],
-        add_cart_item: [NotFound::Cart, UnauthorizedAccessException::AgeRestricted, any::<OrderProcessingException>()],
-        set_cart_item: [NotFound::Cart, UnauthorizedAccessException::AgeRestricted, any::<OrderProcessingException>()],
+        add_cart_item: [NotFound::Cart, TOO_YOUNG, any::<OrderProcessingException>()],
+        set_cart_item: [NotFound::Cart, TOO_YOUNG, any::<OrderProcessingException>()],
         remove_cart_item: [NotFound::Cart, NotFound::Variant, any::<OrderProcessingException>()],
         remove_cart_discount: [NotFound::Cart, any::<OrderProcessingException>()],
         set_cart_delivery: [NotFound::Cart, any::<OrderProcessingException>()],
     ];
     others.and(new_cart.limited(NEW_CART)).and(discount_code.limited(DISCOUNT_CODE))
+}
+
+/// The cart in a path.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct OfCart {
+    id: CartId,
+}
+
+/// The variant in a path. It is an argument beside that of the cart, so that the faults of both are listed.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct OfVariant {
+    variant_id: VariantId,
 }
 
 /// The cart to create.
@@ -152,7 +169,8 @@ async fn add_cart_item(
 async fn set_cart_item(
     principal: Anyone,
     State(app): State<AppState>,
-    Path((id, variant_id)): Path<(CartId, VariantId)>,
+    Path(OfCart { id }): Path<OfCart>,
+    Path(OfVariant { variant_id }): Path<OfVariant>,
     IfMatch(version): IfMatch,
     Json(SetCartItem { quantity }): Json<SetCartItem>,
 ) -> HandlerResult<StoredResponse> {
@@ -169,7 +187,8 @@ async fn set_cart_item(
 async fn remove_cart_item(
     principal: Anyone,
     State(app): State<AppState>,
-    Path((id, variant_id)): Path<(CartId, VariantId)>,
+    Path(OfCart { id }): Path<OfCart>,
+    Path(OfVariant { variant_id }): Path<OfVariant>,
     IfMatch(version): IfMatch,
 ) -> HandlerResult<StoredResponse> {
     let selector = CartSelector { id, user_id: principal.user_id(), version };

@@ -9,7 +9,7 @@ use crate::domain::ids::CartId;
 use crate::domain::money::Money;
 use crate::domain::placed_order::PlacedOrder;
 use crate::infrastructure::exceptions::{
-    HoldLimitException, InvalidDiscountCodeException, NotFound, OrderProcessingException,
+    AgeRestriction, HoldLimitException, InvalidDiscountCodeException, NotFound, OrderProcessingException,
     PaymentFailedException, ProductOutOfStockException, TotalChangedException, UnauthorizedAccessException,
 };
 use crate::presentation::http::bodies::OrderBody;
@@ -35,7 +35,8 @@ pub(super) fn routes() -> Routes {
             any::<PaymentFailedException>(),
             any::<OrderProcessingException>(),
             any::<HoldLimitException>(),
-            UnauthorizedAccessException::AgeRestricted,
+            UnauthorizedAccessException::AgeRestricted(AgeRestriction::EXAMPLE),
+            UnauthorizedAccessException::BirthDateRequired(AgeRestriction::EXAMPLE),
         ],
     ];
     checkout.limited(CHECKOUT)
@@ -49,8 +50,8 @@ struct CheckoutCart {
     /// required if neither has one.
     #[schema(format = "email", max_length = 254)]
     email: Option<String>,
-    /// The address to which the order is delivered. If omitted, it is that of the cart; it is required if the cart has
-    /// none.
+    /// The address to which the order is delivered, whose country decides the tax, also of digital products. If
+    /// omitted, it is that of the cart; it is required if the cart has none.
     shipping_address: Option<Address>,
     /// The address on the invoice. If omitted, it is the shipping address.
     billing_address: Option<Address>,

@@ -12,6 +12,7 @@ use crate::domain::money::Money;
 use crate::domain::notification::Notification;
 use crate::infrastructure::cache::{Inbox, NewestNotifications};
 use crate::infrastructure::exceptions::NotFound;
+use crate::presentation::http::cache_status::OwnFromCache;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::ListQuery;
 use crate::presentation::http::principal::LoggedIn;
@@ -84,11 +85,13 @@ async fn list_notifications(
     principal: LoggedIn,
     State(app): State<AppState>,
     Query(query): Query<ListQuery<NotificationQuery>>,
-) -> HandlerResult<Json<InboxBody>> {
+    from_cache: OwnFromCache,
+) -> HandlerResult {
     let ListQuery { filter: NotificationQuery { unread }, limit, cursor } = query;
     let newest = NewestNotifications { unread };
-    let inbox = notifications::inbox(&app.store, principal.data(), newest, limit, cursor.as_deref()).await?;
-    Ok(Json(InboxBody::of(&inbox)))
+    let (inbox, status) =
+        notifications::inbox(&app.store, principal.data(), newest, limit, cursor.as_deref()).await?;
+    Ok(from_cache.respond(Json(InboxBody::of(&inbox)), status))
 }
 
 /// Mark a notification as read

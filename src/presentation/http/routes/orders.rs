@@ -11,6 +11,7 @@ use crate::domain::order::OrderStatus;
 use crate::infrastructure::cache::NewestOrders;
 use crate::infrastructure::exceptions::{NotFound, OrderProcessingException};
 use crate::presentation::http::bodies::{ContentBody, InvoiceBody, OrderBody, PaymentBody};
+use crate::presentation::http::cache_status::OwnFromCache;
 use crate::presentation::http::conditional::IfNoneMatch;
 use crate::presentation::http::idempotency_key::Idempotent;
 use crate::presentation::http::json::{EmptyBody, Json};
@@ -51,10 +52,13 @@ async fn list_orders(
     principal: LoggedIn,
     State(app): State<AppState>,
     Query(ListQuery { filter, limit, cursor }): Query<ListQuery<OrderQuery>>,
-) -> HandlerResult<Json<List<OrderBody>>> {
+    from_cache: OwnFromCache,
+) -> HandlerResult {
     let newest = NewestOrders { status: filter.status };
-    let page = queries::own_orders(&app.store, principal.data(), newest, limit, cursor.as_deref()).await?;
-    Ok(Json(List { items: page.items.iter().map(OrderBody::of).collect(), next_cursor: page.next.clone() }))
+    let (page, status) =
+        queries::own_orders(&app.store, principal.data(), newest, limit, cursor.as_deref()).await?;
+    let items = page.items.iter().map(OrderBody::of).collect();
+    Ok(from_cache.respond(Json(List { items, next_cursor: page.next.clone() }), status))
 }
 
 /// Get an order

@@ -40,7 +40,8 @@ async fn request_password_reset(
 /// Set a new password by a token
 ///
 /// Uses the token of the e-mail of a password reset. All sessions and API keys of the user end, and the e-mail address
-/// is verified. If it was not before, one-time passwords end, too: someone else may have registered with the address.
+/// is verified. If it was not before, the one-time passwords of a customer end, too: someone else may have registered
+/// with the address. Those of an administrator remain.
 #[utoipa::path(post, path = "/v1/password-resets/confirm", tag = "users", request_body = ResetPassword,
     responses((status = 204)))]
 async fn reset_password(

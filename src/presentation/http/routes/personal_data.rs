@@ -59,7 +59,8 @@ struct AccountExport {
     notifications: Vec<NotificationBody>,
     /// The e-mails of the last 30 days, without the tokens in them.
     emails: Vec<ExportedEmail>,
-    /// What concerns the security of the account, newest first: the last 10,000 actions of the user and on the account.
+    /// What concerns the security of the account, newest first: the last 10,000 actions of the user, and of others on
+    /// the account and its API keys.
     security_log: Vec<ExportedSecurityEntry>,
 }
 

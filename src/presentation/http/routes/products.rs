@@ -169,7 +169,11 @@ async fn list_products(
         };
         in_languages(form(NO_VERSION, &body)?, &shown, base)
     })?;
-    Ok(from_cache.respond_with(form, found.status))
+    Ok(if key.q.is_some() {
+        from_cache.respond_with_search(form, found.status)
+    } else {
+        from_cache.respond_with(form, found.status)
+    })
 }
 
 /// Get a product by id or slug

@@ -3,9 +3,8 @@
 use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Response};
 use http::HeaderName;
-use http::header::{HOST, REFERRER_POLICY};
+use http::header::REFERRER_POLICY;
 use http::request::Parts;
-use http::uri::Authority;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,15 +12,15 @@ use utoipa::{IntoParams, ToSchema};
 use crate::application::emails;
 use crate::application::payments::confirmation;
 use crate::domain::email::Email;
-use crate::domain::host::is_this_machine;
 use crate::domain::payment::PaymentStatus;
 use crate::infrastructure::exceptions::{Failure, NotFound, UnauthorizedAccessException};
 use crate::infrastructure::middleware::Client;
 use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::operation::OperationDescription;
+use crate::presentation::http::own_host::is_to_this_machine;
 use crate::presentation::http::principal::{Public, SameSite};
-use crate::presentation::http::query::{AnyQuery, Path, Query};
+use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::response::HandlerResult;
 use crate::presentation::http::routing::{Argument, Routes, routes};
 use crate::presentation::http::state::{AppState, State};
@@ -64,19 +63,10 @@ impl FromRequestParts<AppState> for ToOwnSandbox {
     }
 }
 
-/// Returns whether a request comes from this machine and was sent to a name of it. A page of another site whose name
-/// leads to this machine sends its own name.
+/// Returns whether a request comes from this machine and was sent to a name of it.
 fn within_this_machine(parts: &Parts) -> bool {
     let client: Option<&Client> = parts.extensions.get();
-    let is_near = client.is_some_and(|client| client.address.is_loopback());
-    let host = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    is_near && host.is_some_and(|host| is_own_name(host.host()))
-}
-
-/// Returns whether a host is a name of this machine, also one below `localhost` (RFC 6761 section 6.3).
-fn is_own_name(host: &str) -> bool {
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    is_this_machine(&name) || name.ends_with(".localhost")
+    client.is_some_and(|client| client.address.is_loopback()) && is_to_this_machine(&parts.headers)
 }
 
 /// The payment provider whose page this is.
@@ -106,7 +96,7 @@ struct Confirmation {
 #[serde(deny_unknown_fields)]
 struct Recipient {
     /// The address to which the e-mails were sent, as it was written.
-    #[param(max_length = 254)]
+    #[param(max_length = 254, example = "ann@example.com")]
     address: String,
 }
 
@@ -148,7 +138,6 @@ async fn show_payment(
     _: Public,
     State(app): State<AppState>,
     _: ToOwnSandbox,
-    _: AnyQuery,
     Path(reference): Path<String>,
 ) -> HandlerResult {
     let payment = confirmation::find_payment(&app.store, PROVIDER, &reference).await?;

@@ -19,7 +19,7 @@ use crate::presentation::http::json::Json;
 use crate::presentation::http::list::List;
 use crate::presentation::http::log_in_client::device_cookie;
 use crate::presentation::http::principal::{
-    CredentialHolder, OwnCookie, Public, WithSession, removed_session_cookies, session_cookie,
+    CredentialHolder, OwnCookie, Public, SameSite, WithSession, removed_session_cookies, session_cookie,
 };
 use crate::presentation::http::query::{Path, Query};
 use crate::presentation::http::rate_classes::LOG_IN;
@@ -69,12 +69,18 @@ struct SessionBody {
 
 /// Log in
 ///
-/// Creates a session. An unknown e-mail address and a wrong password give the same response after the same time.
+/// Creates a session. An unknown e-mail address and a wrong password give the same response after the same time. So
+/// does the right password of a customer whose address is not verified, in a store that hides which addresses have
+/// accounts: the customer follows the link in the e-mail of the registration or, without that, requests a new password
+/// (`POST /v1/password-resets`), which verifies the address, too.
+///
 /// The operation takes no idempotency key, since the token would have to be stored with it: a repeated request creates
 /// a second session. After too many failed attempts the request fails with `too_many_requests`, and no password is
 /// checked; a device that has logged in before is known by a cookie, and failed attempts of others do not count for it.
 ///
-/// The session of the request's cookie ends, also that of another user: a browser has one session.
+/// The session of the request's cookie ends, also that of another user: a browser has one session. So that no other
+/// site logs a browser in to an account of its own, the request of a page of another site fails with the reason
+/// `foreign_origin`, unless `http.allowed_origins` names its origin.
 ///
 /// If the account has one-time passwords, a request without a code fails with the reason `one_time_password_required`
 /// after the password was found right. Each code is accepted once. After five wrong ones in a row further ones are
@@ -84,6 +90,7 @@ struct SessionBody {
         headers(("set-cookie" = String, description = "The token as a cookie, for browsers.")))))]
 async fn create_session(
     _: Public,
+    _: SameSite,
     State(app): State<AppState>,
     client: LogInClient,
     UserAgent(user_agent): UserAgent,
@@ -99,6 +106,15 @@ async fn create_session(
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
+}
+
+/// The headers of a response with the new token of a session.
+pub(super) fn rotated(app: &AppState, token: &str, session: &Session) -> Vec<(String, String)> {
+    let seconds = session.expires_at.duration_since(app.store.now()).as_secs();
+    let cookie = session_cookie(app, token, seconds);
+    let cookie = cookie.as_ref().and_then(|cookie| cookie.to_str().ok());
+    let headers = [("session-token", Some(token)), ("set-cookie", cookie)];
+    headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }
 
 /// Log out

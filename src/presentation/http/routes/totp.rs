@@ -4,13 +4,16 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::application::people::one_time_passwords::{self, BeginTotp, BothFactors, ConfirmTotp};
+use super::sessions::rotated;
+use crate::application::people::one_time_passwords::{
+    self, BeginTotp, BothFactors, ConfirmTotp, ConfirmedTotp,
+};
 use crate::domain::ids::{SessionId, UserId};
 use crate::infrastructure::exceptions::{Conflict, RejectedRequest};
 use crate::presentation::http::json::Json;
 use crate::presentation::http::principal::WithSession;
 use crate::presentation::http::rate_classes::PASSWORD;
-use crate::presentation::http::response::HandlerResult;
+use crate::presentation::http::response::{HandlerResult, StoredResponse, untagged};
 use crate::presentation::http::routing::{Routes, routes};
 use crate::presentation::http::state::{AppState, State};
 
@@ -61,18 +64,26 @@ async fn begin_totp(
 /// Confirm one-time passwords
 ///
 /// Proves with a code that the app has the secret, within 15 minutes after it was generated. From now on logging in
-/// requires a code. All other sessions of the user end, and the response has the recovery codes. After five wrong codes
-/// in a row further ones are delayed.
+/// requires a code. All other sessions of the user end, that of the request gets a new token, in the header
+/// `Session-Token` and the cookie, and the response has the recovery codes. After five wrong codes in a row further
+/// ones are delayed.
 #[utoipa::path(post, path = "/v1/me/totp/confirm", tag = "account", request_body = ConfirmTotp,
-    responses((status = 200, body = RecoveryCodes)))]
+    responses((status = 200, body = RecoveryCodes,
+        headers(("session-token" = Option<String>, description = "The new token of the session.")))))]
 async fn confirm_totp(
     principal: WithSession,
     State(app): State<AppState>,
     Json(request): Json<ConfirmTotp>,
-) -> HandlerResult<Json<RecoveryCodes>> {
-    let token_hash = principal.session().token_hash.clone();
-    let codes = one_time_passwords::confirm(&app.store, principal.user_id(), token_hash, request).await?;
-    Ok(Json(RecoveryCodes { recovery_codes: codes }))
+) -> HandlerResult<StoredResponse> {
+    let session = principal.session();
+    let confirming =
+        one_time_passwords::confirm(&app.store, session.user_id, session.token_hash.clone(), request);
+    let ConfirmedTotp { recovery_codes, token } = confirming.await?;
+    let mut response = untagged(&RecoveryCodes { recovery_codes });
+    if let Some(token) = token {
+        response.headers.extend(rotated(&app, &token, session));
+    }
+    Ok(response)
 }
 
 /// Replace the recovery codes

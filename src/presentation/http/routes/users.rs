@@ -23,6 +23,7 @@ pub(super) fn routes() -> Routes {
 /// Creates an account, and sends a token to verify its e-mail address, if the store sends e-mails. The request fails
 /// with `email_already_used` if the e-mail address has an account, unless the store hides that: then the response is
 /// that of a new account, the owner of the address gets an e-mail, and logging in requires a verified e-mail address.
+/// If that address is not verified yet, the e-mail has a token to set a password, which also verifies it.
 #[utoipa::path(post, path = "/v1/users", tag = "users", request_body = CreateUser,
     responses((status = 201, body = UserBody)))]
 async fn create_user(

@@ -32,7 +32,7 @@ use super::phase::{Phase, PhaseTracker, TrackedBody, TrackedStream};
 use super::registry::{Entry, Registry, ResponseBody};
 use crate::domain::context::Context;
 use crate::infrastructure::events::{EventBus, RefusedHeadEvent};
-use crate::infrastructure::middleware::{Chain, Client, TimeLimit, is_host};
+use crate::infrastructure::middleware::{Chain, Client, Partition, TimeLimit, is_host};
 use crate::settings::HttpSettings;
 
 /// The most bytes read of a head, and written ahead of a client that reads slowly.
@@ -80,9 +80,9 @@ impl Connections {
         self.stop.notify_waiters();
     }
 
-    /// Closes the longest idle connections; returns how many.
-    pub(super) fn close_idle(&self) -> usize {
-        self.registry.close_idle()
+    /// Closes connections, so that there is room for others; returns how many.
+    pub(super) fn make_room(&self) -> usize {
+        self.registry.make_room()
     }
 
     /// The number of requests that got a response.
@@ -93,7 +93,9 @@ impl Connections {
     /// Serves the requests of one connection from the address `peer`; returns whether one was in progress when the
     /// server was stopped, and got its response.
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr) -> bool {
-        let registered = self.registry.register();
+        let is_proxy = self.settings.trusted_proxies.contains(peer.to_canonical());
+        let network = (!is_proxy).then(|| Partition::Address(peer).canonical());
+        let registered = self.registry.register(network);
         let entry = Arc::clone(&registered.entry);
         let tracker = &entry.tracker;
         let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(tracker)));
@@ -122,9 +124,13 @@ impl Connections {
                     }
                     Poll::Pending => {}
                 }
+                if entry.is_closing() {
+                    // registers the waker again: what was idle may have begun a request, to be interrupted later
+                    let _ = close.as_mut().poll(cx);
+                }
                 let snapshot = tracker.snapshot();
-                if entry.is_closing() && !snapshot.phase().is_request() {
-                    return Poll::Ready(true);
+                if entry.ends_in(snapshot.phase()) {
+                    return Poll::Ready(!snapshot.phase().is_request());
                 }
                 let stopping = self.stopping.load(Ordering::SeqCst);
                 if stopping && snapshot.request == 0 && Instant::now() < first_request {
@@ -195,8 +201,8 @@ impl Connections {
 
 /// Puts the host of an absolute target in place of `Host`, which does not count beside it (RFC 9112 section 3.2.2).
 fn apply_target(head: &mut Parts) {
-    let authority = head.uri.authority().filter(|_| head.uri.scheme().is_some());
-    let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let Some(authority) = head.uri.authority().filter(|_| head.uri.scheme().is_some()) else { return };
+    let host = HeaderValue::from_str(authority.as_str()).ok();
     // a request without the header, with two of them, or with one that is no host is refused by the middleware
     let stated = head.headers.get_mut(HOST).filter(|stated| is_host(stated.as_bytes()));
     if let (Some(host), Some(stated)) = (host, stated) {

@@ -62,6 +62,11 @@ impl Phase {
     pub(super) fn is_request(self) -> bool {
         !matches!(self, Self::Head | Self::Idle | Self::Closing)
     }
+
+    /// Whether a request is in progress that waits for its client, to send more of it or to read more of its response.
+    pub(super) fn is_waiting_for_client(self) -> bool {
+        matches!(self, Self::Body | Self::Sending)
+    }
 }
 
 /// The phase of a connection and the number of its requests, shared by all that changes them.

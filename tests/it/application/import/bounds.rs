@@ -90,7 +90,7 @@ async fn what_the_api_refuses_is_not_imported(shop: &Shop) {
         (six_options, "/options too_many"),
         (product("variants", many.into()), "/variants too_many"),
         (product("variants", json!([variant(&"s".repeat(201))])), "/variants/0/sku too_long"),
-        (product("variants", json!([variant("A"), variant("B")])), "/variants/1/options duplicate"),
+        (product("variants", json!([variant("A"), variant("B")])), "/variants/1/options same_options"),
         (product("name", "a\u{202e}b".into()), "/name character"),
         (json!({ "type": "category", "id": "c", "name": "n".repeat(201) }), "/name too_long"),
         (json!({ "type": "customer", "id": "c", "name": "n".repeat(201) }), "/name too_long"),

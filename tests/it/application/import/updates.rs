@@ -126,7 +126,7 @@ async fn an_update_that_the_store_refuses_leaves_the_product_as_it_is(shop: &Sho
     let other_options = format!("{COLUMNS}cup,Big cup,,,,C-NEW,shopify,5,3.00\n");
     for (file, reason) in [
         (&reserved.replace(r#""amount":1000"#, r#""amount":1"#), "orders have reserved 1 pieces of sku"),
-        (&renamed, "invalid input: /variants/2/options duplicate"),
+        (&renamed, "invalid input: /variants/2/options same_options"),
         (&other_options, "invalid input: /variants/2/options option_values"),
     ] {
         let (report, progress) = update_all(store, file).await;

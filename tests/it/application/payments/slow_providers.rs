@@ -225,29 +225,57 @@ async fn a_call_without_a_response_ends_after_its_time_out(shop: &Shop) {
     assert_eq!(sale.order().await.order.status, OrderStatus::Paid);
 }
 
-/// Lets a reservation expire, and the shopper confirm the payment before the void reaches the provider.
-async fn confirm_while_the_void_waits(shop: &Shop, terms: Terms) {
+/// Lets the reservation of a payment expire that waits for the shopper; its void does not reach the provider.
+async fn begin_void(shop: &Shop, terms: Terms) -> (Sale, Arc<SlowGateway>) {
     let limits = CallLimits { timeout: Duration::from_millis(50), ..limits() };
     let (store, slow) = SlowGateway::store(&shop.database, terms, limits);
-    let sale = Sale { store: store.clone(), ..Sale::begin(shop, 1, "tok_requires_action").await };
-    let payment_id = sale.payment().await.id;
+    let sale = Sale { store, ..Sale::begin(shop, 1, "tok_requires_action").await };
     execute(&shop.database, &["UPDATE payments SET provider = 'slow'"]).await;
     shop.clock().advance(SignedDuration::from_mins(31));
     slow.hold(&[Call::Void]);
-    recover_payments(&store, shop.now()).await.unwrap();
+    recover_payments(&sale.store, shop.now()).await.unwrap();
+    (sale, slow)
+}
+
+/// Lets a reservation expire, and the shopper confirm the payment before the void reaches the provider.
+async fn confirm_while_the_void_waits(shop: &Shop, terms: Terms) {
+    let (sale, slow) = begin_void(shop, terms).await;
+    let (store, payment_id) = (&sale.store, sale.payment().await.id);
     assert_eq!(sale.operations(OperationKind::Void).await.len(), 1);
     assert_eq!((sale.order().await.order.status, sale.stock().await), (OrderStatus::Cancelled, (1, 0)));
 
-    assert!(confirm_payment(&store, payment_id).await);
-    refresh(&store, payment_id).await.unwrap();
+    assert!(confirm_payment(store, payment_id).await);
+    refresh(store, payment_id).await.unwrap();
     slow.hold(&[]);
-    recover(&store).await;
+    recover(store).await;
     let placed = sale.order().await;
     assert_eq!((placed.order.status, sale.stock().await), (OrderStatus::Cancelled, (1, 0)));
     let kept = placed.payment.captured.amount - placed.payment.refunded.amount;
     assert_eq!(kept, 0, "{:?}", placed.payment);
     let refused = "SELECT COUNT(*) FROM outbox WHERE type = 'payment.refund_failed'";
     assert_eq!(value::<i64>(&shop.database, refused, &[]).await, 0);
+    execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
+    sale.check().await;
+}
+
+on_both_engines!(
+    a_payment_that_was_voided_before_the_response_is_due_for_its_operation,
+    ShopOptions::manual_clock()
+);
+async fn a_payment_that_was_voided_before_the_response_is_due_for_its_operation(shop: &Shop) {
+    let (sale, slow) = begin_void(shop, terms()).await;
+    let store = &sale.store;
+
+    execute(&shop.database, &["UPDATE sandbox_charges SET status = 'voided'"]).await;
+    refresh(store, sale.payment().await.id).await.unwrap();
+    let payment = sale.payment().await;
+    assert_eq!(payment.status, PaymentStatus::Voided);
+    assert!(payment.next_attempt_at.is_some(), "the outcome of the operation is not known");
+    slow.hold(&[]);
+    recover(store).await;
+    let [void] = &sale.operations(OperationKind::Void).await[..] else { panic!("one void") };
+    assert_ne!(void.status, OperationStatus::Pending);
+    assert_eq!(sale.payment().await.next_attempt_at, None);
     execute(&shop.database, &["UPDATE payments SET provider = 'sandbox'"]).await;
     sale.check().await;
 }

@@ -3,22 +3,30 @@
 mod ended_with_sessions;
 mod read_only;
 
+use std::time::Duration;
+
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tokio::time::sleep;
+use undercroft::application::Terms;
 use undercroft::application::people::api_keys::{self, CreateApiKey};
 use undercroft::application::people::authentication;
 use undercroft::domain::ids::{ApiKeyId, UserId};
 use undercroft::infrastructure::guards::Credentials;
+use undercroft::infrastructure::repositories::Engine;
 use undercroft::settings::{RateLimitSettings, Settings};
 
+use super::one_time_passwords::REQUIRED;
 use super::{PASSWORD, bearer, erase, newcomer};
-use crate::support::store::{execute, value, wait_for_lock, write_until_committed};
+use crate::support::emails::emails_to;
+use crate::support::passwords::{create_key, ensure_password};
+use crate::support::store::{execute, sandbox_emails, terms, value, wait_for_lock, write_until_committed};
 use crate::support::{Shop, ShopOptions, TestClient, TestServer};
 
 /// Creates a key; returns the response and a client that sends it.
 async fn key_of(server: &TestServer, owner: &TestClient, new: Value) -> (Value, TestClient) {
-    let created = owner.post("/v1/me/api-keys", new).await.expect(201);
+    let created = create_key(server, owner, new).await.expect(201);
     let client = bearer(server, created["key"].as_str().unwrap());
     (created, client)
 }
@@ -36,7 +44,7 @@ on_both_engines!(a_key_acts_for_its_user_and_only_its_hash_is_stored);
 async fn a_key_acts_for_its_user_and_only_its_hash_is_stored(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
-    let response = ann.post("/v1/me/api-keys", json!({"name": "Warehouse"})).await;
+    let response = create_key(server, &ann, json!({"name": "Warehouse"})).await;
     let created = response.expect(201);
     assert_eq!(response.header("cache-control"), "no-store");
     let text = created["key"].as_str().unwrap();
@@ -70,6 +78,23 @@ async fn a_key_acts_for_its_user_and_only_its_hash_is_stored(shop: &Shop) {
     }
     let cookie = server.guest().with("cookie", &format!("undercroft_session={text}"));
     cookie.get("/v1/me").await.problem(401);
+}
+
+with_both_session_stores!(a_new_key_requires_the_current_password);
+async fn a_new_key_requires_the_current_password(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let create = async |new: Value| ann.post("/v1/me/api-keys", new).await;
+    let missing = create(json!({"name": "A"})).await;
+    assert_eq!(missing.faults(), [("/current_password".to_owned(), "required".to_owned())]);
+    let wrong = create(json!({"name": "A", "current_password": "wrong horse"})).await;
+    assert_eq!(wrong.faults(), [("/current_password".to_owned(), "wrong_password".to_owned())]);
+    let refused = "SELECT COUNT(*) FROM audit_log WHERE action = 'password.refused'";
+    let keys = "SELECT COUNT(*) FROM api_keys";
+    assert_eq!(value::<i64>(&shop.database, refused, &[]).await, 1);
+    assert_eq!(value::<i64>(&shop.database, keys, &[]).await, 0);
+    create(json!({"name": "A", "current_password": PASSWORD})).await.expect(201);
+    assert_eq!(value::<i64>(&shop.database, keys, &[]).await, 1);
 }
 
 on_both_engines!(a_key_cannot_change_how_its_user_logs_in);
@@ -113,12 +138,11 @@ on_both_engines!(a_key_has_only_those_of_its_scopes_that_its_user_still_has);
 async fn a_key_has_only_those_of_its_scopes_that_its_user_still_has(shop: &Shop) {
     let server = shop.server().await;
     let (admin, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
-    let refused = ann.post("/v1/me/api-keys", json!({"name": "A", "scopes": ["products:read"]})).await;
+    let refused = create_key(server, &ann, json!({"name": "A", "scopes": ["products:read"]})).await;
     assert_eq!(refused.faults(), [("/scopes/0".to_owned(), "none_allowed".to_owned())]);
     assert_eq!(refused.json()["errors"][0]["detail"], "No value is allowed.");
     for scope in ["api-keys:read", "api-keys:write", "roles:write"] {
-        let refused =
-            admin.post("/v1/me/api-keys", json!({"name": "A", "scopes": ["users:read", scope]})).await;
+        let refused = create_key(server, &admin, json!({"name": "A", "scopes": ["users:read", scope]})).await;
         assert_eq!(refused.faults(), [("/scopes/1".to_owned(), "not_allowed".to_owned())]);
         let allowed = &refused.json()["errors"][0]["allowed"];
         assert!(allowed.as_array().unwrap().contains(&json!("roles:read")), "{allowed}");
@@ -146,6 +170,22 @@ async fn a_key_has_only_those_of_its_scopes_that_its_user_still_has(shop: &Shop)
         .await
         .unwrap();
     few.get("/admin/v1/users").await.problem(403);
+}
+
+on_both_engines!(
+    an_administrator_who_has_to_enrol_an_app_creates_no_key_with_scopes,
+    ShopOptions::default().terms(Terms { accounts: REQUIRED, ..terms() })
+);
+async fn an_administrator_who_has_to_enrol_an_app_creates_no_key_with_scopes(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
+    let with_scopes = json!({"name": "A", "scopes": ["products:read"]});
+    let refused = create_key(server, &admin, with_scopes.clone()).await;
+    assert_eq!(refused.problem(403), "unauthorized_access");
+    assert_eq!(reason(&refused.json()), "one_time_passwords_not_enrolled");
+    create_key(server, &admin, json!({"name": "A"})).await.expect(201);
+    let refused = create_key(server, &ann, with_scopes).await;
+    assert_eq!(refused.faults(), [("/scopes/0".to_owned(), "none_allowed".to_owned())]);
 }
 
 on_both_engines!(a_revoked_key_and_that_of_an_erased_user_end_at_once);
@@ -195,15 +235,21 @@ async fn no_key_is_created_after_a_change_that_ends_the_keys_of_the_user(shop: &
         ("UPDATE users SET staff_role = 'few' WHERE role = 'admin'", "validation"),
     ] {
         let admin = server.admin().await;
+        ensure_password(server, &admin).await;
         let token = admin.header("authorization").trim_start_matches("Bearer ");
         let found = authentication::credentials(&shop.store, token).await.unwrap();
         let Credentials::Valid(principal) = found else { panic!("the session is valid") };
         let (changing, complete) = write_until_committed(&shop.database, change).await;
         let store = shop.store.clone();
         let scopes = vec!["products:read".parse().unwrap()];
-        let new = CreateApiKey { name: "A".into(), scopes, read_only: false, lifetime_days: None };
+        let (name, current_password) = ("A".into(), PASSWORD.into());
+        let new = CreateApiKey { name, scopes, read_only: false, lifetime_days: None, current_password };
         let creating = tokio::spawn(async move { api_keys::create(&store, &principal, new).await });
         wait_for_lock(&shop.database).await;
+        if shop.database.engine() == Engine::Sqlite {
+            // until it has read what it compares
+            sleep(Duration::from_millis(200)).await;
+        }
         complete.cancel();
         changing.await.unwrap().unwrap();
         assert_eq!(creating.await.unwrap().unwrap_err().code(), code, "{change}");
@@ -247,14 +293,58 @@ async fn the_audit_log_names_the_key(shop: &Shop) {
     assert!(entries[1]["session_id"].is_string(), "{entries}");
 }
 
-on_both_engines!(a_user_has_a_hundred_keys);
+on_both_engines!(
+    an_address_that_is_not_verified_gets_few_notices,
+    ShopOptions::manual_clock().terms(sandbox_emails())
+);
+async fn an_address_that_is_not_verified_gets_few_notices(shop: &Shop) {
+    let server = shop.server().await;
+    let ann = newcomer(server, "ann@example.org").await;
+    let notices = async || {
+        let emails = emails_to(server, "ann@example.org").await;
+        emails.iter().filter(|(kind, _)| kind == "api_key_created").count()
+    };
+    for _ in 0..7 {
+        key_of(server, &ann, json!({"name": "A"})).await;
+    }
+    assert_eq!(notices().await, 5);
+    let mut ann = ann;
+    for (old, new) in [(PASSWORD, "battery staple"), ("battery staple", PASSWORD)] {
+        let change = json!({"password": new, "current_password": old});
+        let changed = ann.patch("/v1/me", change).await;
+        changed.expect(200);
+        ann = bearer(server, changed.header("session-token"));
+    }
+    let emails = emails_to(server, "ann@example.org").await;
+    assert!(emails.iter().any(|(kind, _)| kind == "password_changed"), "other notices hide none: {emails:?}");
+    shop.clock().advance(SignedDuration::from_mins(61));
+    key_of(server, &ann, json!({"name": "A"})).await;
+    assert_eq!(notices().await, 6, "an hour later");
+
+    execute(&shop.database, &["UPDATE users SET email_verified_at = created_at"]).await;
+    for _ in 0..7 {
+        key_of(server, &ann, json!({"name": "A"})).await;
+    }
+    assert_eq!(notices().await, 13, "the owner gets each");
+
+    let admin = server.admin().await;
+    for _ in 0..7 {
+        key_of(server, &admin, json!({"name": "A"})).await;
+    }
+    let to_admin = "SELECT COUNT(*) FROM emails JOIN users ON users.id = emails.user_id WHERE users.role = 'admin' AND \
+                    emails.kind = 'api_key_created'";
+    assert_eq!(value::<i64>(&shop.database, to_admin, &[]).await, 7, "an administrator gets each");
+}
+
+on_both_engines!(a_user_has_a_hundred_keys, ShopOptions::manual_clock());
 async fn a_user_has_a_hundred_keys(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     for _ in 0..100 {
         key_of(server, &ann, json!({"name": "A"})).await;
+        shop.clock().advance(SignedDuration::from_mins(3));
     }
-    let further = ann.post("/v1/me/api-keys", json!({"name": "A"})).await;
+    let further = create_key(server, &ann, json!({"name": "A"})).await;
     assert_eq!(further.problem(409), "too_many_api_keys");
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{PASSWORD, bearer, newcomer};
 use crate::support::emails::token_to;
+use crate::support::passwords::create_key;
 use crate::support::store::sandbox_emails;
 use crate::support::{Shop, ShopOptions, TestClient, TestServer};
 
@@ -37,7 +38,7 @@ async fn unrelated(server: &TestServer, other: &TestClient) -> Vec<TestClient> {
     let of_ended = access_token(&ended).await;
     let ended_cookie = by_cookie(server, &ended);
     ended.delete("/v1/sessions").await.expect(204);
-    let key = other.post("/v1/me/api-keys", json!({"name": "Key"})).await.expect(201);
+    let key = create_key(server, other, json!({"name": "Key"})).await.expect(201);
     let with = |value: &str| server.guest().with("authorization", value);
     vec![
         with(BASIC),

@@ -10,13 +10,17 @@ use crate::support::{Shop, ShopOptions, TestServer};
 
 const UNICODE: &str = "user@münchen.example";
 const ASCII: &str = "user@xn--mnchen-3ya.example";
+/// Makes an account one that an earlier version stored with the full stop that its user wrote.
+const STORED_AS_WRITTEN: &[&str] =
+    &["UPDATE users SET email_key = 'ann@example\u{3002}org' WHERE email_key = 'ann@example.org'"];
+const SPELLINGS: [&str; 3] = [UNICODE, ASCII, "User@MÜNCHEN.example"];
 /// Makes an account one that an earlier version stored beside that of the other spelling.
 const SECOND_ACCOUNT: &[&str] = &["UPDATE users SET email = 'user@xn--mnchen-3ya.example', \
                                    email_key = 'user@xn--mnchen-3ya.example' WHERE email = 'other@example.org'"];
 
-/// Asserts that both spellings are those of an account.
-async fn assert_taken(server: &TestServer) {
-    for spelling in [UNICODE, ASCII, "User@MÜNCHEN.example"] {
+/// Asserts that all of these spellings are those of one account.
+async fn assert_taken(server: &TestServer, spellings: [&str; 3]) {
+    for spelling in spellings {
         let new = json!({"email": spelling, "password": "another horse"});
         assert_eq!(
             server.guest().post("/v1/users", new).await.problem(409),
@@ -31,7 +35,7 @@ on_both_engines!(a_domain_in_letters_and_in_ascii_is_that_of_one_account);
 async fn a_domain_in_letters_and_in_ascii_is_that_of_one_account(shop: &Shop) {
     let server = shop.server().await;
     assert_eq!(register(server, UNICODE).await["email"], UNICODE, "as the user wrote it");
-    assert_taken(server).await;
+    assert_taken(server, SPELLINGS).await;
     for invalid in ["user@xn--a.example", "user@b\u{e000}cher.example", "user@a%b.example"] {
         let new = json!({"email": invalid, "password": PASSWORD});
         assert_eq!(server.guest().post("/v1/users", new).await.faults(), faults([("/email", "format")]));
@@ -67,5 +71,28 @@ async fn two_accounts_of_an_earlier_version_are_each_found_by_their_own_spelling
         let changed = user.patch("/v1/me", json!({"name": "Ann"})).await.expect(200);
         assert_eq!((&changed["id"], &changed["email"]), (&id, &json!(spelling)));
     }
-    assert_taken(server).await;
+    assert_taken(server, SPELLINGS).await;
+}
+
+on_both_engines!(a_domain_with_another_full_stop_is_that_of_the_same_account);
+async fn a_domain_with_another_full_stop_is_that_of_the_same_account(shop: &Shop) {
+    let server = shop.server().await;
+    for [first, second, third] in [
+        ["ann@example.org", "ann@example\u{3002}org", "Ann@Example\u{ff61}Org"],
+        ["bob@example\u{3002}org", "bob@example.org", "bob@example\u{ff0e}org"],
+        ["eve@example\u{ff61}org", "eve@example.org", "eve@example\u{3002}org"],
+    ] {
+        register(server, first).await;
+        assert_taken(server, [first, second, third]).await;
+    }
+}
+
+on_both_engines!(an_account_of_an_earlier_version_with_another_full_stop_is_found);
+async fn an_account_of_an_earlier_version_with_another_full_stop_is_found(shop: &Shop) {
+    let server = shop.server().await;
+    register(server, "ann@example\u{3002}org").await;
+    execute(&shop.database, STORED_AS_WRITTEN).await;
+    let ann = log_in(server, "ann@example\u{ff61}org", PASSWORD).await;
+    ann.patch("/v1/me", json!({"name": "Ann"})).await.expect(200);
+    log_in(server, "ann@example.org", PASSWORD).await;
 }

@@ -48,7 +48,7 @@ async fn a_request_whose_session_ends_before_its_body_is_complete_is_refused(sho
     let server = shop.server().await;
     let ann = newcomer(server, "ann@example.org").await;
     let requests = [
-        ("POST /v1/me/api-keys", r#"{"name": "program"}"#),
+        ("POST /v1/me/api-keys", r#"{"name": "program", "current_password": "correct horse"}"#),
         ("PATCH /v1/me", r#"{"name": "Bob"}"#),
         ("POST /v1/carts", "{}"),
     ];

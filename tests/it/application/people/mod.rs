@@ -4,7 +4,10 @@ mod access_tokens;
 mod accounts;
 mod administrators;
 mod api_keys;
+mod copies_for_tests;
 mod email_verifications;
+mod equal_work;
+mod erasures;
 mod identities;
 mod internationalised_domains;
 mod late_bodies;
@@ -26,9 +29,8 @@ use http::Method;
 use serde_json::{Value, json};
 use undercroft::domain::context::Context;
 
+use crate::support::passwords::PASSWORD;
 use crate::support::{TestClient, TestResponse, TestServer};
-
-const PASSWORD: &str = "correct horse";
 
 /// Registers a user; returns the account.
 async fn register(server: &TestServer, email: &str) -> Value {

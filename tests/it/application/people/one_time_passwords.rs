@@ -6,7 +6,7 @@ use undercroft::application::people::accounts::create_admin;
 use undercroft::application::{AccountTerms, Terms};
 
 use super::{PASSWORD, log_in, newcomer, try_log_in};
-use crate::support::emails::{emails_to, token_in};
+use crate::support::emails::{emails_to, token_in, token_to};
 use crate::support::store::{execute, sandbox_emails, value};
 use crate::support::totp::{code_at, enrol};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, awaited};
@@ -51,6 +51,11 @@ fn assert_fault(response: &TestResponse, fault: &str) {
     assert_eq!(response.faults(), [("/one_time_password".into(), fault.into())]);
 }
 
+/// The number of wrong codes in a row.
+async fn failures(shop: &Shop) -> i64 {
+    value(&shop.database, "SELECT failures FROM one_time_passwords", &[]).await
+}
+
 /// The reason of a refused attempt to log in.
 fn reason(response: &TestResponse) -> Value {
     assert_eq!(response.problem(401), "unauthorized_access");
@@ -83,7 +88,10 @@ async fn an_enrolled_app_is_required_to_log_in_and_each_code_is_accepted_once(sh
     let earlier = code_at(secret, shop.now() - SignedDuration::from_secs(90));
     let refused = ann.post("/v1/me/totp/confirm", confirm(&earlier)).await;
     assert_eq!(refused.faults(), [("/one_time_password".into(), "wrong_one_time_password".into())]);
-    ann.post("/v1/me/totp/confirm", confirm(&code)).await.expect(200);
+    let confirmed = ann.post("/v1/me/totp/confirm", confirm(&code)).await;
+    confirmed.expect(200);
+    assert_eq!(ann.get("/v1/me").await.status, 401, "the session has another token");
+    let ann = super::bearer(server, confirmed.header("session-token"));
     assert_eq!(ann.get("/v1/me").await.expect(200)["totp_since"], shop.now().to_string());
     assert_eq!(other.get("/v1/me").await.status, 401, "a session without a code has ended");
     assert_eq!(ann.post("/v1/me/totp/confirm", confirm(&code)).await.problem(409), "already_exists");
@@ -111,7 +119,7 @@ on_both_engines!(of_concurrent_log_ins_with_one_code_one_succeeds, options());
 async fn of_concurrent_log_ins_with_one_code_one_succeeds(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;
-    let (secret, _) = enrol(shop, &ann, PASSWORD).await;
+    let (secret, ..) = enrol(shop, &ann, PASSWORD).await;
     next_step(shop);
     let code = code_at(&secret, shop.now());
     let attempts: Vec<_> = (0..5)
@@ -126,13 +134,21 @@ async fn of_concurrent_log_ins_with_one_code_one_succeeds(shop: &Shop) {
     }
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 401, 401, 401, 401]);
+
+    assert_eq!(failures(shop).await, 0, "they are no guesses");
+    log_in_with(server, "one_time_password", &code).await.problem(401);
+    next_step(shop);
+    log_in_with(server, "one_time_password", &code_at(&secret, shop.now())).await.expect(201);
+    assert_eq!(reason(&log_in_with(server, "one_time_password", &code).await), "wrong_one_time_password");
+    assert_eq!(failures(shop).await, 1, "a code before the last one counts as a wrong one");
 }
 
 on_both_engines!(a_recovery_code_is_accepted_once_and_new_ones_replace_all, options());
 async fn a_recovery_code_is_accepted_once_and_new_ones_replace_all(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;
-    let (secret, codes) = enrol(shop, &ann, PASSWORD).await;
+    let (secret, codes, token) = enrol(shop, &ann, PASSWORD).await;
+    let ann = super::bearer(server, &token);
     assert_eq!(codes.len(), 10);
     log_in_with(server, "recovery_code", &codes[0]).await.expect(201);
     assert_notices(server, &["one_time_passwords_enabled", "recovery_code_used"]).await;
@@ -154,7 +170,7 @@ on_both_engines!(wrong_codes_delay_further_ones_but_not_a_recovery_code, options
 async fn wrong_codes_delay_further_ones_but_not_a_recovery_code(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;
-    let (secret, codes) = enrol(shop, &ann, PASSWORD).await;
+    let (secret, codes, _) = enrol(shop, &ann, PASSWORD).await;
     next_step(shop);
     let right = code_at(&secret, shop.now());
     let wrong = wrong_beside(&right);
@@ -173,8 +189,7 @@ async fn wrong_codes_delay_further_ones_but_not_a_recovery_code(shop: &Shop) {
     assert_eq!(delayed.header("retry-after"), "61", "twice as long");
     shop.clock().advance(SignedDuration::from_mins(1));
     log_in_with(server, "one_time_password", &code_at(&secret, shop.now())).await.expect(201);
-    let failures: i64 = value(&shop.database, "SELECT failures FROM one_time_passwords", &[]).await;
-    assert_eq!(failures, 0);
+    assert_eq!(failures(shop).await, 0);
 }
 
 on_both_engines!(wrong_codes_of_an_app_that_is_enrolled_delay_further_ones, options());
@@ -228,7 +243,7 @@ async fn a_new_password_ends_an_enrolment_that_was_not_confirmed(shop: &Shop) {
     assert_fault(&confirm(&ann, &code_at(&secret, shop.now())).await, "no_enrolment");
 
     // an app that is enrolled remains
-    let (secret, _) = enrol(shop, &ann, "third horse").await;
+    let (secret, ..) = enrol(shop, &ann, "third horse").await;
     reset_password(server, "fourth horse").await;
     assert_eq!(reason(&try_log_in(server, ANN, "fourth horse").await), "one_time_password_required");
     next_step(shop);
@@ -243,7 +258,7 @@ async fn a_password_reset_leaves_the_app_of_an_administrator_who_was_created(sho
     let new = serde_json::from_value(json!({"email": ANN, "password": PASSWORD})).unwrap();
     let admin = create_admin(&shop.store, new, None).await.unwrap();
     assert_eq!(admin.email_verified_at, None);
-    let (secret, _) = enrol(shop, &log_in(server, ANN, PASSWORD).await, PASSWORD).await;
+    let (secret, ..) = enrol(shop, &log_in(server, ANN, PASSWORD).await, PASSWORD).await;
     // the sandbox shows no e-mails to administrators
     let as_customer = &["UPDATE users SET role = 'customer' WHERE email = 'ann@example.org'"];
     execute(&shop.database, as_customer).await;
@@ -273,6 +288,18 @@ async fn a_password_reset_ends_the_app_of_a_customer_without_a_verified_address(
     assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 1);
 }
 
+on_both_engines!(an_app_that_ends_when_its_owner_is_made_an_administrator_is_recorded, options());
+async fn an_app_that_ends_when_its_owner_is_made_an_administrator_is_recorded(shop: &Shop) {
+    let server = shop.server().await;
+    enrol(shop, &newcomer(server, ANN).await, PASSWORD).await;
+    for _ in 0..2 {
+        let new = serde_json::from_value(json!({"email": ANN, "password": "another horse"})).unwrap();
+        create_admin(&shop.store, new, None).await.unwrap();
+        let sql = "SELECT COUNT(*) FROM audit_log WHERE action = 'totp.disabled'";
+        assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 1, "there is none the second time");
+    }
+}
+
 /// Sets another password of Ann by the token of an e-mail.
 async fn reset_password(server: &TestServer, password: &str) {
     let reset = json!({"token": reset_token(server).await, "password": password});
@@ -295,7 +322,8 @@ on_both_engines!(one_time_passwords_end_with_both_factors, options());
 async fn one_time_passwords_end_with_both_factors(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;
-    let (_, codes) = enrol(shop, &ann, PASSWORD).await;
+    let (_, codes, token) = enrol(shop, &ann, PASSWORD).await;
+    let ann = super::bearer(server, &token);
     let end = async |body: Value| ann.send(http::Method::DELETE, "/v1/me/totp", Some(body)).await;
     let missing = end(json!({"current_password": PASSWORD})).await;
     assert_eq!(missing.faults(), [("/one_time_password".into(), "required".into())]);
@@ -318,7 +346,7 @@ on_both_engines!(an_administrator_ends_those_of_another_user, options());
 async fn an_administrator_ends_those_of_another_user(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;
-    enrol(shop, &ann, PASSWORD).await;
+    let ann = super::bearer(server, &enrol(shop, &ann, PASSWORD).await.2);
     let path = |account: &Value| format!("/admin/v1/users/{}/totp", account["id"].as_str().unwrap());
     let admin = server.admin().await;
     let own = admin.delete(&path(&admin.get("/v1/me").await.expect(200))).await;
@@ -330,7 +358,7 @@ async fn an_administrator_ends_those_of_another_user(shop: &Shop) {
     assert_eq!(value::<i64>(&shop.database, sql, &[]).await, 1);
 }
 
-on_both_engines!(
+with_both_session_stores!(
     an_administrator_without_an_app_may_only_enrol_if_the_store_requires_it,
     ShopOptions::manual_clock().terms(Terms { accounts: REQUIRED, ..sandbox_emails() })
 );
@@ -346,15 +374,18 @@ async fn an_administrator_without_an_app_may_only_enrol_if_the_store_requires_it
         assert_eq!(refused.problem(403), "unauthorized_access");
         assert_eq!(refused.json()["reason"], "one_time_passwords_not_enrolled");
     }
-    enrol(shop, &ann, PASSWORD).await;
-    ann.get("/admin/v1/users").await.expect(200);
+    let enrolled = super::bearer(server, &enrol(shop, &ann, PASSWORD).await.2);
+    for client in [&ann, &browser] {
+        assert_eq!(client.get("/admin/v1/users").await.status, 401, "a token from before has no more rights");
+    }
+    enrolled.get("/admin/v1/users").await.expect(200);
 }
 
 on_both_engines!(the_owner_gets_a_notice_of_a_new_key_and_a_change_of_the_password_or_the_address, options());
 async fn the_owner_gets_a_notice_of_a_new_key_and_a_change_of_the_password_or_the_address(shop: &Shop) {
     let server = shop.server().await;
     let ann = newcomer(server, ANN).await;
-    ann.post("/v1/me/api-keys", json!({"name": "Warehouse"})).await.expect(201);
+    ann.post("/v1/me/api-keys", json!({"name": "A", "current_password": PASSWORD})).await.expect(201);
     assert_notices(server, &["api_key_created"]).await;
     let change = json!({"password": "another horse", "current_password": PASSWORD});
     let token = ann.patch("/v1/me", change).await.header("session-token").to_owned();
@@ -362,7 +393,7 @@ async fn the_owner_gets_a_notice_of_a_new_key_and_a_change_of_the_password_or_th
     let ann = super::bearer(server, &token);
     let change = json!({"email": "new@example.org", "current_password": "another horse"});
     ann.patch("/v1/me", change).await.expect(200);
-    let token = crate::support::emails::token_to(server, "new@example.org").await;
+    let token = token_to(server, "new@example.org").await;
     server.guest().post("/v1/email-verifications", json!({"token": token})).await.expect(204);
     let all = ["api_key_created", "email_change_requested", "email_changed", "password_changed"];
     assert_notices(server, &all).await;

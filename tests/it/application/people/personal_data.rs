@@ -1,10 +1,13 @@
 //! The export of the own data, and that an erasure leaves nothing of it but the books.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use undercroft::application::jobs::job_queue;
 use undercroft::infrastructure::repositories::Engine;
 
 use super::{PASSWORD, bearer, erase, log_in, newcomer, try_log_in};
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
+use crate::support::passwords::create_key;
 use crate::support::store::{address, sandbox_emails, value};
 use crate::support::{Shop, ShopOptions, TestClient, eventually};
 
@@ -70,7 +73,18 @@ async fn an_export_has_all_that_an_erasure_removes(shop: &Shop) {
 
     erase(&ann).await.expect(204);
     let kept: Vec<_> = KEPT.iter().map(|(table, _)| (*table).to_owned()).collect();
-    assert_eq!(tables_with(shop, CANARY).await, kept);
+    // notices that are to be sent
+    let found = tables_with(shop, CANARY).await;
+    assert_eq!((found[0].as_str(), &found[1..]), ("emails", &kept[..]));
+
+    let overdue = shop.now() - SignedDuration::from_hours(49);
+    let write = shop.database.write(overdue, async |work, overdue| {
+        work.execute("UPDATE emails SET due_at = $1 WHERE status = 'pending'", &[(*overdue).into()]).await
+    });
+    write.await.unwrap();
+    job_queue(&shop.store).run("expire_emails", json!({}), None).await.unwrap();
+    let are_given_up = async || tables_with(shop, CANARY).await == kept;
+    eventually("the end of the notices", are_given_up).await;
 }
 
 on_both_engines!(each_part_of_an_export_is_that_of_its_owner);
@@ -130,12 +144,12 @@ async fn an_export_has_the_security_log_of_the_user_without_the_networks_of_admi
     let (admin, ann) = (server.admin().await, newcomer(server, "ann@example.org").await);
     newcomer(server, "bob@example.org").await;
     let id = ann.get("/v1/me").await.expect(200)["id"].clone();
-    let key = ann.post("/v1/me/api-keys", json!({"name": "Key"})).await.expect(201)["id"].clone();
+    let key = create_key(server, &ann, json!({"name": "Key"})).await.expect(201)["id"].clone();
     assert_eq!(try_log_in(server, "ann@example.org", "wrong horse").await.status, 401);
-    // the read of an account does not concern its security, the end of its sessions does
+    // the read of an account does not concern its security, the end of its sessions and API keys does
     let path = format!("/admin/v1/users/{}", id.as_str().unwrap());
     admin.get(&path).await.expect(200);
-    admin.delete(&format!("{path}/sessions")).await.expect(204);
+    admin.delete(&format!("{path}/sessions?revoke_api_keys=true")).await.expect(204);
 
     let ann = log_in(server, "ann@example.org", PASSWORD).await;
     let log = ann.get("/v1/me/export").await.expect(200)["security_log"].clone();
@@ -151,6 +165,7 @@ async fn an_export_has_the_security_log_of_the_user_without_the_networks_of_admi
     let (own, none) = (json!("127.0.0.0/24"), Value::Null);
     let expected = [
         ("session.created", &own, &id),
+        ("api_key.revoked", &none, &key),
         ("sessions.ended", &none, &id),
         ("session.refused", &own, &id),
         ("api_key.created", &own, &key),
@@ -184,7 +199,7 @@ async fn fill(shop: &Shop, admin: &TestClient) -> TestClient {
             ann.post(&path, review).await.expect(201);
         }
     }
-    ann.post("/v1/me/api-keys", json!({"name": "canary key"})).await.expect(201);
+    create_key(server, &ann, json!({"name": "canary key"})).await.expect(201);
     let delivery =
         json!({"country": "DE", "postal_code": "canary postal", "email": "canary-cart@example.org"});
     ann.put(&format!("{}/delivery", new_cart(&ann).await), delivery).await.expect(200);

@@ -51,7 +51,7 @@ async fn tokens_seeds_and_recovery_codes_are_bytes_of_the_source_of_secrets() {
         // a tag follows
         recorded.assert_drawn(&URL_SAFE_NO_PAD.decode(token).unwrap()[..32], 32);
 
-        let (seed, codes) = enrol(shop, &ann, PASSWORD).await;
+        let (seed, codes, _) = enrol(shop, &ann, PASSWORD).await;
         recorded.assert_drawn(&BASE32_NOPAD.decode(seed.as_bytes()).unwrap(), 20);
         for code in codes {
             let text = code.replace('-', "").to_uppercase();

@@ -88,8 +88,13 @@ async fn logging_in_ends_the_session_of_the_cookie(shop: &Shop) {
     first.post("/v1/sessions", credentials(ANN, ("password", "wrong password"))).await.expect(401);
     first.get("/v1/me").await.expect(200);
     let same = ("email", ANN);
-    let foreign = first.with("sec-fetch-site", "cross-site");
-    foreign.post("/v1/sessions", credentials(ANN, same)).await.expect(201);
+    for client in [&first, &server.guest()] {
+        let foreign = client.with("sec-fetch-site", "cross-site");
+        let refused = foreign.post("/v1/sessions", credentials(BOB, ("email", BOB))).await;
+        assert_eq!(refused.problem(403), "unauthorized_access");
+        assert_eq!(refused.json()["reason"], "foreign_origin");
+        assert_eq!(cookies(&refused), [""; 0], "no other site logs a browser in or out");
+    }
     first.get("/v1/me").await.expect(200);
 
     let second = browser(server, &first.post("/v1/sessions", credentials(ANN, same)).await);
@@ -108,7 +113,9 @@ async fn logging_in_ends_the_session_of_the_cookie(shop: &Shop) {
 
     // with a second factor, only a request that has it
     let ann = browser(server, &try_log_in(server, ANN, PASSWORD).await);
-    let (secret, _) = enrol(shop, &ann, PASSWORD).await;
+    let (secret, _, token) = enrol(shop, &ann, PASSWORD).await;
+    assert_eq!(ann.get("/v1/me").await.problem(401), "unauthorized_access");
+    let ann = server.guest().with("cookie", &format!("undercroft_session={token}"));
     ann.get("/v1/me").await.expect(200);
     ann.post("/v1/sessions", credentials(ANN, same)).await.expect(401);
     ann.get("/v1/me").await.expect(200);

@@ -14,6 +14,7 @@ use undercroft::application::people::passwords::Passwords;
 
 use super::{PASSWORD, bearer, erase, log_in, newcomer, register, try_log_in};
 use crate::support::store::{terms, with_costly_passwords};
+use crate::support::totp::enrol;
 use crate::support::{Shop, ShopOptions, TestResponse};
 
 /// The name and value of the cookie that a response sets, and its attributes.
@@ -21,6 +22,25 @@ fn cookie(response: &TestResponse) -> (String, String) {
     let text = response.header("set-cookie");
     let (pair, attributes) = text.split_once("; ").unwrap_or_else(|| panic!("no cookie: {response}"));
     (pair.to_owned(), attributes.to_owned())
+}
+
+on_both_engines!(a_log_in_without_a_code_names_the_members_for_one, ShopOptions::manual_clock());
+async fn a_log_in_without_a_code_names_the_members_for_one(shop: &Shop) {
+    let server = shop.server().await;
+    enrol(shop, &newcomer(server, "ann@example.org").await, PASSWORD).await;
+    let right = json!({"email": "ann@example.org", "password": PASSWORD});
+    let wrong = json!({"email": "ann@example.org", "password": "wrong password"});
+    for language in ["en", "de"] {
+        let guest = server.guest().with("accept-language", language);
+        for (body, has_members) in [(&right, true), (&wrong, false)] {
+            let refused = guest.post("/v1/sessions", body.clone()).await;
+            assert_eq!(refused.problem(401), "unauthorized_access");
+            let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+            for member in ["`one_time_password`", "`recovery_code`"] {
+                assert_eq!(detail.contains(member), has_members, "{language}: {detail}");
+            }
+        }
+    }
 }
 
 on_both_engines!(a_session_has_a_token_of_which_only_the_hash_is_stored);

@@ -12,6 +12,7 @@ use undercroft::infrastructure::middleware::SessionStore;
 use undercroft::infrastructure::repositories::{EndedSessions, SessionRepository};
 
 use super::{PASSWORD, bearer, erase, log_in, newcomer, try_log_in};
+use crate::support::passwords::create_key;
 use crate::support::redis::{InRedis, current_session, redis_url};
 use crate::support::store::{execute, value};
 use crate::support::{Line, Proxy, Shop, ShopOptions, TestClient, TestServer, eventually};
@@ -48,7 +49,7 @@ async fn while_redis_is_away_users_wait_and_guests_go_on(shop: &Shop) {
     let server = shop.server_of(with_sessions(shop, &through)).await;
     let (ann, guest) = (newcomer(server, "ann@example.org").await, server.guest());
     let cookie = browser(server, &ann);
-    let api_key = ann.post("/v1/me/api-keys", json!({"name": "Till"})).await.expect(201);
+    let api_key = create_key(server, &ann, json!({"name": "Till"})).await.expect(201);
     let api_key = bearer(server, api_key["key"].as_str().unwrap());
     let access_token = ann.post("/v1/sessions/token", json!({})).await.expect(200);
     let access_token = bearer(server, access_token["access_token"].as_str().unwrap());

@@ -7,6 +7,7 @@ use undercroft::application::people::accounts::create_admin;
 use super::{PASSWORD, erase, log_in, newcomer, register, try_log_in};
 use crate::support::emails::{emails_to, token_in, token_to};
 use crate::support::http::faults;
+use crate::support::passwords::create_key;
 use crate::support::store::{execute, sandbox_emails, terms, value};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer};
 
@@ -366,7 +367,7 @@ on_both_engines!(
 async fn who_resets_the_password_of_an_address_that_a_stranger_registered_has_the_account_alone(shop: &Shop) {
     let server = shop.server().await;
     let stranger = newcomer(server, ANN).await;
-    let created = stranger.post("/v1/me/api-keys", json!({"name": "kept"})).await.expect(201);
+    let created = create_key(server, &stranger, json!({"name": "kept"})).await.expect(201);
     let key = format!("Bearer {}", created["key"].as_str().unwrap());
     stranger.post("/v1/me/totp", json!({"current_password": PASSWORD})).await.expect(201);
     execute(&shop.database, &["UPDATE users SET totp_since = created_at WHERE role = 'customer'"]).await;

@@ -32,6 +32,12 @@ fn reason(response: &TestResponse, status: u16) -> Value {
     response.json()["reason"].clone()
 }
 
+/// The reason, the age and the variant of a refusal for the age of the buyer.
+fn restriction(response: &TestResponse) -> (Value, Value, Value) {
+    let body = response.json();
+    (reason(response, 403), body["minimum_age"].clone(), body["variant_id"].clone())
+}
+
 on_both_engines!(a_cart_stays_within_the_bounds_of_the_store, small_carts());
 async fn a_cart_stays_within_the_bounds_of_the_store(shop: &Shop) {
     let guest = shop.server().await.guest();
@@ -72,11 +78,13 @@ async fn the_minimum_age_is_that_of_the_country_of_the_delivery(shop: &Shop) {
     let (child, _) = buyer_of(17).await;
     let cart = new_cart(&child).await;
     let added = child.post(&format!("{cart}/items"), json!({"variant_id": spirits, "quantity": 1})).await;
-    assert_eq!(reason(&added, 403), "age_restricted");
+    assert_eq!(restriction(&added), (json!("age_restricted"), json!(18), json!(spirits)));
 
     let (adult, _) = buyer_of(20).await;
     let cart = cart_of(&adult, spirits, 1).await;
-    assert_eq!(reason(&check_out(&adult, &cart, "US").await, 403), "age_restricted");
+    let refused = check_out(&adult, &cart, "US").await;
+    assert_eq!(restriction(&refused), (json!("age_restricted"), json!(21), json!(spirits)));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("from the age of 21 on"), "{refused}");
     check_out(&adult, &cart, "DE").await.expect(201);
     let cart = new_cart(&adult).await;
     adult.put(&format!("{cart}/delivery"), json!({"country": "US"})).await.expect(200);
@@ -86,7 +94,17 @@ async fn the_minimum_age_is_that_of_the_country_of_the_delivery(shop: &Shop) {
     // a guest may log in before the checkout, which then knows the age
     let guest = server.guest();
     let cart = cart_of(&guest, spirits, 1).await;
-    assert_eq!(reason(&check_out(&guest, &cart, "DE").await, 403), "age_restricted");
+    let refused = check_out(&guest, &cart, "DE").await;
+    assert_eq!(restriction(&refused), (json!("birth_date_required"), json!(18), json!(spirits)));
+
+    // a user without a birth date states it once
+    let newcomer = server.customer().await;
+    let cart = cart_of(&newcomer, spirits, 1).await;
+    let refused = check_out(&newcomer, &cart, "DE").await;
+    assert_eq!(restriction(&refused), (json!("birth_date_required"), json!(18), json!(spirits)));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("`PATCH /v1/me`"), "{refused}");
+    newcomer.patch("/v1/me", json!({"birth_date": format!("{:04}-01-01", year - 20)})).await.expect(200);
+    check_out(&newcomer, &cart, "DE").await.expect(201);
 }
 
 fn verified_only() -> ShopOptions {

@@ -6,20 +6,21 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use undercroft::infrastructure::cache::{Policy, Position, Tag};
 
+use super::tiers::Second;
 use super::{Answer, Node, POLICY, Source};
 use crate::support::Lines;
 
-#[tokio::test]
-async fn hits_stale_reads_waits_and_loads_add_up_to_the_reads() {
+on_each_tier!(hits_stale_reads_waits_and_loads_add_up_to_the_reads);
+async fn hits_stale_reads_waits_and_loads_add_up_to_the_reads(second: &Second) {
     let policy = Policy { stale: Duration::from_secs(30), fail_safe: Duration::from_mins(5), ..POLICY };
-    let node = Node::new(policy, &Source::open(), None);
+    let node = Node::new(policy, &Source::open(), second.tier());
     let mut reads = 0;
     for round in 0..20 {
         let keys = ["tea", "cups", "pot", "tea", "tea"];
         join_all(keys.map(|key| node.get(key))).await;
         reads += keys.len() as u64;
         match round % 5 {
-            0 => node.write(round, "tea"),
+            0 => node.write(round + 1, "tea"),
             // it ended, and is served while it is loaded again
             1 => node.wait(70),
             // its time is over
@@ -32,9 +33,12 @@ async fn hits_stale_reads_waits_and_loads_add_up_to_the_reads() {
             _ => node.source.answer(Answer::Value),
         }
     }
-    let several = ["tea", "mug", "jug"].map(str::to_owned);
-    node.cache.get_all(&several, async |_| Err("the source is away")).await.unwrap_err();
-    reads += several.len() as u64;
+    node.source.answer(Answer::Fails);
+    let several = ["tea", "mug", "jug"];
+    for read in join_all([(); 2].map(|()| node.several(&several))).await {
+        read.unwrap_err();
+        reads += several.len() as u64;
+    }
 
     let counts = node.counts();
     assert_eq!(counts.reads(), reads, "{counts:?}");
@@ -44,9 +48,9 @@ async fn hits_stale_reads_waits_and_loads_add_up_to_the_reads() {
     assert!(counts.failures > 0 && counts.fallbacks <= without_hits, "{counts:?}");
 }
 
-#[tokio::test]
-async fn a_second_load_of_one_reader_is_not_a_second_read() {
-    let node = Node::new(POLICY, &Source::closed(), None);
+on_each_tier!(a_second_load_of_one_reader_is_not_a_second_read);
+async fn a_second_load_of_one_reader_is_not_a_second_read(second: &Second) {
+    let node = Node::new(POLICY, &Source::closed(), second.tier());
     let slow = node.reader("tea");
     node.until_loads(1).await;
     node.drops.drop_tags([Tag::of("tea")], Position(1));
@@ -60,9 +64,9 @@ async fn a_second_load_of_one_reader_is_not_a_second_read() {
     assert_eq!((counts.reads(), node.source.loads.load(SeqCst)), (2, 2));
 }
 
-#[tokio::test]
-async fn entries_are_counted_and_those_that_made_room_for_others_too() {
-    let node = Node::new(Policy { max_bytes: 100_000, ..POLICY }, &Source::open(), None);
+on_each_tier!(entries_are_counted_and_those_that_made_room_for_others_too);
+async fn entries_are_counted_and_those_that_made_room_for_others_too(second: &Second) {
+    let node = Node::new(Policy { max_bytes: 100_000, ..POLICY }, &Source::open(), second.tier());
     for key in 0..5_000 {
         node.value(&key.to_string()).await;
     }
@@ -79,7 +83,7 @@ async fn an_entry_that_is_larger_than_its_cache_is_counted_and_logged_once() {
     for number in 1..4 {
         node.value("tea").await;
         let state = node.cache.state();
-        assert_eq!((state.entries, state.counts.rejected, state.counts.evictions), (0, number, 0));
+        assert_eq!((state.entries, state.counts.too_large, state.counts.evictions), (0, number, 0));
         assert_eq!(lines.with("larger than its cache"), 1);
     }
     assert_eq!(lines.with("caches.limit_bytes.tests"), 1, "the setting");
@@ -87,6 +91,6 @@ async fn an_entry_that_is_larger_than_its_cache_is_counted_and_logged_once() {
     let none = Node::new(Policy { max_bytes: 0, ..POLICY }, &Source::open(), None);
     none.value("tea").await;
     let state = none.cache.state();
-    assert_eq!((state.entries, state.counts.rejected), (0, 0), "an operator has chosen it");
+    assert_eq!((state.entries, state.counts.too_large), (0, 0), "an operator has chosen it");
     assert_eq!(lines.with("larger than its cache"), 1);
 }

@@ -167,6 +167,21 @@ async fn each_look_reads_what_was_committed_before_it(shop: &Shop) {
     }
 }
 
+on_both_engines!(each_look_is_counted_with_its_duration);
+async fn each_look_is_counted_with_its_duration(shop: &Shop) {
+    let (invalidations, _) = caught_up(&shop.database).await;
+    let mut before = invalidations.looks();
+    assert_eq!(before.looks(), 1);
+    for _ in 0..3 {
+        publish(&shop.database, 1).await;
+        invalidations.catch_up().await.unwrap();
+        let after = invalidations.looks();
+        assert_eq!((after.looks(), after.failed), (before.looks() + 1, 0));
+        assert!(after.took > before.took, "{after:?}");
+        before = after;
+    }
+}
+
 #[tokio::test]
 async fn readers_that_wait_share_the_failure_of_a_look() {
     let Some(schema) = EmptyPostgres::new().await else { return };
@@ -191,6 +206,8 @@ async fn readers_that_wait_share_the_failure_of_a_look() {
     // the first begins a look, and the others wait for the next one
     let connected = attempts(100).await;
     assert!((1..=4).contains(&connected), "{connected}");
+    let looks = invalidations.looks();
+    assert!(looks.failed >= 2 && looks.looks() == 1 + looks.failed, "{looks:?}");
     proxy.let_in();
     invalidations.catch_up().await.unwrap();
 }

@@ -1,6 +1,5 @@
 //! Loads: one for all concurrent misses, and none that puts an old value in.
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -8,12 +7,13 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 use undercroft::infrastructure::cache::{LoadError, Loaded, Lookup, Policy, Position, Rendered, Tag};
 
+use super::tiers::Second;
 use super::{Answer, Node, POLICY, Source};
 use crate::support::eventually;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_concurrent_misses_are_one_load() {
-    let node = Node::new(POLICY, &Source::closed(), None);
+on_each_tier!(a_thousand_concurrent_misses_are_one_load, on_many_threads);
+async fn a_thousand_concurrent_misses_are_one_load(second: &Second) {
+    let node = Node::new(POLICY, &Source::closed(), second.tier());
     let readers = (0..1_000).map(|_| node.reader("tea"));
     let readers: Vec<_> = readers.collect();
     node.until_loads(1).await;
@@ -27,21 +27,21 @@ async fn a_thousand_concurrent_misses_are_one_load() {
     assert_eq!((counts.hits, counts.loads, counts.waits), (1, 1, 999), "they add up to the reads");
 }
 
-#[tokio::test]
-async fn a_reader_that_stops_waiting_stops_no_other() {
-    let node = Node::new(POLICY, &Source::closed(), None);
+on_each_tier!(a_reader_that_stops_waiting_stops_no_other);
+async fn a_reader_that_stops_waiting_stops_no_other(second: &Second) {
+    let node = Node::new(POLICY, &Source::closed(), second.tier());
     let first = node.reader("tea");
     node.until_loads(1).await;
-    let second = node.reader("tea");
+    let other = node.reader("tea");
     first.abort();
     node.source.gate.add_permits(1);
-    assert_eq!(second.await.unwrap(), 1);
+    assert_eq!(other.await.unwrap(), 1);
     assert_eq!((node.source.loads(), node.value("tea").await), (1, 1));
 }
 
-#[tokio::test]
-async fn a_load_whose_readers_are_all_gone_ends_and_its_value_is_kept() {
-    let node = Node::new(POLICY, &Source::closed(), None);
+on_each_tier!(a_load_whose_readers_are_all_gone_ends_and_its_value_is_kept);
+async fn a_load_whose_readers_are_all_gone_ends_and_its_value_is_kept(second: &Second) {
+    let node = Node::new(POLICY, &Source::closed(), second.tier());
     let reader = node.reader("tea");
     node.until_loads(1).await;
     reader.abort();
@@ -51,9 +51,9 @@ async fn a_load_whose_readers_are_all_gone_ends_and_its_value_is_kept() {
     assert_eq!((node.get("tea").await, node.source.loads()), (Ok((Some(1), Lookup::Hit)), 1));
 }
 
-#[tokio::test]
-async fn a_load_that_panics_or_fails_leaves_no_reader_waiting_and_nothing_behind() {
-    let node = Node::new(POLICY, &Source::open(), None);
+on_each_tier!(a_load_that_panics_or_fails_leaves_no_reader_waiting_and_nothing_behind);
+async fn a_load_that_panics_or_fails_leaves_no_reader_waiting_and_nothing_behind(second: &Second) {
+    let node = Node::new(POLICY, &Source::open(), second.tier());
     for (answer, expected) in
         [(Answer::Panics, LoadError::Panicked), (Answer::Fails, LoadError::Failed("the source is away"))]
     {
@@ -62,13 +62,15 @@ async fn a_load_that_panics_or_fails_leaves_no_reader_waiting_and_nothing_behind
         let readers = timeout(Duration::from_secs(20), readers).await.unwrap();
         assert!(readers.iter().all(|read| read.as_ref() == Err(&expected)), "{readers:?}");
     }
+    let counts = node.counts();
+    assert_eq!((counts.failures, counts.from_source), (counts.loads, 0), "each load failed");
     node.source.answer(Answer::Value);
     assert_eq!(node.value("tea").await, 1);
 }
 
-#[tokio::test]
-async fn a_load_that_began_before_a_write_does_not_put_its_value_in_after_it() {
-    let node = Node::new(POLICY, &Source::closed(), None);
+on_each_tier!(a_load_that_began_before_a_write_does_not_put_its_value_in_after_it);
+async fn a_load_that_began_before_a_write_does_not_put_its_value_in_after_it(second: &Second) {
+    let node = Node::new(POLICY, &Source::closed(), second.tier());
     let slow = node.reader("tea");
     node.until_loads(1).await;
     node.write(2, "tea");
@@ -81,9 +83,9 @@ async fn a_load_that_began_before_a_write_does_not_put_its_value_in_after_it() {
     assert_eq!(node.source.loads(), 2);
 }
 
-#[tokio::test]
-async fn a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_load() {
-    let node = Node::new(POLICY, &Source::closed(), None);
+on_each_tier!(a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_load);
+async fn a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_load(second: &Second) {
+    let node = Node::new(POLICY, &Source::closed(), second.tier());
     let slow = node.reader("tea");
     node.until_loads(1).await;
     node.write(2, "tea");
@@ -95,10 +97,12 @@ async fn a_reader_that_comes_after_a_write_does_not_get_the_value_of_an_earlier_
     assert_eq!(node.source.loads(), 2, "they share the second load");
 }
 
-#[tokio::test]
-async fn a_reader_that_comes_after_a_write_gets_neither_the_error_nor_the_absence_of_an_earlier_load() {
+on_each_tier!(a_reader_that_comes_after_a_write_gets_neither_the_error_nor_the_absence_of_an_earlier_load);
+async fn a_reader_that_comes_after_a_write_gets_neither_the_error_nor_the_absence_of_an_earlier_load(
+    second: &Second,
+) {
     for answer in [Answer::Fails, Answer::Untagged] {
-        let node = Node::new(POLICY, &Source::closed(), None);
+        let node = Node::new(POLICY, &Source::closed(), second.tier());
         node.source.answer(answer);
         let earlier = node.clone();
         let slow = tokio::spawn(async move { earlier.get("tea").await });
@@ -116,9 +120,9 @@ async fn a_reader_that_comes_after_a_write_gets_neither_the_error_nor_the_absenc
     }
 }
 
-#[tokio::test]
-async fn a_load_is_not_disturbed_by_drops_of_other_tags() {
-    let node = Node::new(POLICY, &Source::closed(), None);
+on_each_tier!(a_load_is_not_disturbed_by_drops_of_other_tags);
+async fn a_load_is_not_disturbed_by_drops_of_other_tags(second: &Second) {
+    let node = Node::new(POLICY, &Source::closed(), second.tier());
     let slow = node.reader("tea");
     node.until_loads(1).await;
     node.drops.drop_tags([Tag::of("cups")], Position(1));
@@ -127,9 +131,9 @@ async fn a_load_is_not_disturbed_by_drops_of_other_tags() {
     assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
 }
 
-#[tokio::test]
-async fn tags_drop_what_has_them_and_all_entries_can_be_dropped() {
-    let node = Node::new(POLICY, &Source::open(), None);
+on_each_tier!(tags_drop_what_has_them_and_all_entries_can_be_dropped);
+async fn tags_drop_what_has_them_and_all_entries_can_be_dropped(second: &Second) {
+    let node = Node::new(POLICY, &Source::open(), second.tier());
     // dropped before it was ever loaded
     node.drops.drop_tags([Tag::of("tea")], Position(1));
     for key in ["tea", "cups"] {
@@ -145,10 +149,10 @@ async fn tags_drop_what_has_them_and_all_entries_can_be_dropped() {
     assert_eq!(node.get("tea").await.unwrap().1, Lookup::Hit);
 }
 
-#[tokio::test]
-async fn the_size_is_bounded_under_a_flood_of_keys() {
+on_each_tier!(the_size_is_bounded_under_a_flood_of_keys);
+async fn the_size_is_bounded_under_a_flood_of_keys(second: &Second) {
     let policy = Policy { max_bytes: 100_000, ..POLICY };
-    let node = Node::new(policy, &Source::open(), None);
+    let node = Node::new(policy, &Source::open(), second.tier());
     for key in 0..5_000 {
         node.value(&key.to_string()).await;
     }
@@ -156,9 +160,9 @@ async fn the_size_is_bounded_under_a_flood_of_keys() {
     assert!(bytes > 10_000 && bytes <= 100_000, "{bytes} bytes");
 }
 
-#[tokio::test]
-async fn a_key_weighs_as_much_as_its_text() {
-    let node = Node::new(Policy { max_bytes: 100_000, ..POLICY }, &Source::open(), None);
+on_each_tier!(a_key_weighs_as_much_as_its_text);
+async fn a_key_weighs_as_much_as_its_text(second: &Second) {
+    let node = Node::new(Policy { max_bytes: 100_000, ..POLICY }, &Source::open(), second.tier());
     for key in 0..100 {
         node.value(&format!("{key:010000}")).await;
     }
@@ -166,38 +170,9 @@ async fn a_key_weighs_as_much_as_its_text() {
     assert!(state.entries > 0 && state.entries < 10, "{state:?}");
 }
 
-#[tokio::test]
-async fn several_keys_that_are_not_kept_are_one_load_and_one_is_shared() {
-    let node = Node::new(POLICY, &Source::open(), None);
-    let batches = Mutex::new(Vec::new());
-    let get = async |keys: &[&str]| {
-        let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
-        let found = node.cache.get_all(&keys, async |missing: Vec<String>| {
-            batches.lock().unwrap().push(missing.join(" "));
-            let loaded = missing.into_iter().filter(|key| key != "none").map(|key| {
-                let tags = vec![Tag::of(&key)];
-                (key, Loaded { value: Some(Rendered::new(9)), tags, bytes: 8 })
-            });
-            Ok(loaded.collect())
-        });
-        found.await.map(|values| values.iter().map(|value| **value).collect::<Vec<_>>())
-    };
-    assert_eq!(node.value("tea").await, 1);
-    assert_eq!(get(&["tea", "mug", "pot"]).await, Ok(vec![1, 9, 9]));
-    assert_eq!(get(&["tea", "mug", "pot"]).await, Ok(vec![1, 9, 9]));
-    assert_eq!(get(&["tea", "none", "cup"]).await, Ok(vec![1, 9]));
-    assert_eq!(*batches.lock().unwrap(), ["mug pot", "none cup"]);
-    assert_eq!(node.counts().loads, 5, "each key that was not kept");
-
-    // a drop concerns what was loaded together, too; the only one that is missing is loaded for all who ask
-    node.write(2, "mug");
-    assert_eq!(get(&["tea", "mug", "pot"]).await, Ok(vec![1, 9, 2]), "in no order");
-    assert_eq!((batches.lock().unwrap().len(), node.source.loads()), (2, 2));
-}
-
-#[tokio::test]
-async fn what_was_put_is_found_until_it_ends() {
-    let node = Node::new(POLICY, &Source::open(), None);
+on_each_tier!(what_was_put_is_found_until_it_ends);
+async fn what_was_put_is_found_until_it_ends(second: &Second) {
+    let node = Node::new(POLICY, &Source::open(), second.tier());
     let put = Loaded { value: Some(Rendered::new(5)), tags: Vec::new(), bytes: 8 };
     node.cache.put("tea 2".to_owned(), put);
     assert_eq!(node.get("tea 2").await, Ok((Some(5), Lookup::Hit)));

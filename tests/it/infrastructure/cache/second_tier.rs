@@ -1,32 +1,22 @@
-//! The second tier, in Redis: what another process loaded, and a Redis that is away or answers with garbage.
+//! The second tier: what another process loaded, and a Redis that is away or answers with garbage.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use redis::AsyncCommands;
+use tokio::time::timeout;
 use undercroft::infrastructure::cache::{
-    CatchUp, Drops, EntriesInRedis, LogEntry, Lookup, Policy, Position, Redis, SharedStore, SharedTier, Tag,
-    Tiers,
+    CatchUp, Drops, EntriesInRedis, LoadError, LogEntry, Lookup, Policy, Position, Redis, SharedStore,
+    SharedTier, Tag, Tiers,
 };
 
-use super::{Node, POLICY, Source};
-use crate::support::redis::redis_url;
+use super::tiers::{Shared, tier_in_redis};
+use super::{Answer, Node, POLICY, Source};
+use crate::support::redis::{patient, redis_url};
 use crate::support::{Line, Proxy, awaited, eventually};
-
-/// A tier of a store that no other test uses; `None` without Redis.
-pub(super) async fn tier() -> Option<SharedTier> {
-    let url = redis_url().await?;
-    Some(tier_at(&url))
-}
-
-fn tier_at(url: &str) -> SharedTier {
-    static STORES: AtomicU64 = AtomicU64::new(0);
-    let secret = format!("{} {}", crate::support::unique("cache"), STORES.fetch_add(1, SeqCst));
-    SharedTier::new(Arc::new(EntriesInRedis(Arc::new(Redis::new(url).unwrap()))), secret.as_bytes())
-}
 
 /// A policy whose entries no other test has at Redis.
 fn policy() -> Policy {
@@ -43,40 +33,22 @@ async fn key_of(redis: &mut redis::aio::MultiplexedConnection, policy: &Policy) 
     .await
 }
 
-/// Waits until an entry of a policy is at Redis.
-pub(super) async fn until_shared(policy: &Policy) {
-    let url = redis_url().await.unwrap();
-    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
-    key_of(&mut redis, policy).await;
-}
-
-#[tokio::test]
-async fn what_one_process_loaded_the_others_do_not_load() {
-    let Some(tier) = tier().await else { return };
-    let policy = policy();
-    let first = Node::new(policy, &Source::open(), Some(tier.clone()));
+on_each_tier!(what_one_process_loaded_the_others_do_not_load, shared);
+async fn what_one_process_loaded_the_others_do_not_load(second: &Shared) {
+    let [first, other] = [(); 2].map(|()| Node::new(POLICY, &Source::open(), second.tier()));
     first.source.value.store(7, SeqCst);
     assert_eq!(first.value("tea").await, 7);
-    until_shared(&policy).await;
-
-    let second = Node::new(policy, &Source::open(), Some(tier.clone()));
-    assert_eq!(second.value("tea").await, 7);
-    assert_eq!((second.source.loads(), second.counts().shared), (0, 1));
-
-    // memory does not outlive it: both know when the entry ends
-    second.wait(60);
-    first.wait(60);
-    assert_eq!(second.get("tea").await, Ok((Some(1), Lookup::Miss)));
-    assert_eq!(second.source.loads(), 1);
+    second.until_puts(1).await;
+    assert_eq!(other.value("tea").await, 7);
+    assert_eq!((other.source.loads(), other.counts().shared), (0, 1));
 }
 
-#[tokio::test]
-async fn what_is_loaded_again_before_its_end_is_not_the_same_entry_of_redis() {
-    let Some(tier) = tier().await else { return };
-    let policy = Policy { eager: Duration::from_secs(30), ..policy() };
-    let node = Node::new(policy, &Source::open(), Some(tier.clone()));
+on_each_tier!(what_is_loaded_again_before_its_end_is_not_the_same_entry, shared);
+async fn what_is_loaded_again_before_its_end_is_not_the_same_entry(second: &Shared) {
+    let policy = Policy { eager: Duration::from_secs(30), ..POLICY };
+    let node = Node::new(policy, &Source::open(), second.tier());
     node.value("tea").await;
-    until_shared(&policy).await;
+    second.until_puts(1).await;
     node.source.value.store(2, SeqCst);
     node.wait(40);
     assert_eq!(node.get("tea").await, Ok((Some(1), Lookup::Hit)));
@@ -85,17 +57,15 @@ async fn what_is_loaded_again_before_its_end_is_not_the_same_entry_of_redis() {
     assert_eq!((node.source.loads(), counts.refreshes, counts.shared, counts.rejected), (2, 1, 0, 1));
 }
 
-#[tokio::test]
-async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop() {
-    let Some(tier) = tier().await else { return };
-    let policy = policy();
-    let first = Node::new(policy, &Source::open(), Some(tier.clone()));
+on_each_tier!(an_entry_is_used_only_by_those_who_know_of_no_later_drop, shared);
+async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop(second: &Shared) {
+    let first = Node::new(POLICY, &Source::open(), second.tier());
     first.drops.set_complete_to(Position(10));
     first.value("tea").await;
-    until_shared(&policy).await;
+    second.until_puts(1).await;
 
     let knows = |position| {
-        let node = Node::new(policy, &Source::open(), Some(tier.clone()));
+        let node = Node::new(POLICY, &Source::open(), second.tier());
         node.drops.drop_tags([Tag::of("tea")], Position(position));
         node
     };
@@ -106,31 +76,34 @@ async fn an_entry_is_used_only_by_those_who_know_of_no_later_drop() {
         assert_eq!(node.counts().rejected, loads as u64);
     }
     // a process that knows nothing of what was dropped before it came trusts nothing of then
-    let cold = Node::new(policy, &Source::open(), Some(tier.clone()));
+    let cold = Node::new(POLICY, &Source::open(), second.tier());
     cold.drops.drop_all(Position(1_000));
     cold.value("tea").await;
     assert_eq!(cold.source.loads(), 1);
 }
 
-#[tokio::test]
-async fn another_shape_another_store_and_damaged_entries_are_misses() {
-    let Some(url) = redis_url().await else { return };
-    let (tier, policy) = (tier_at(&url), policy());
-    Node::new(policy, &Source::open(), Some(tier.clone())).value("tea").await;
-    until_shared(&policy).await;
+on_each_tier!(entries_of_older_and_newer_shapes_and_of_other_stores_are_misses, shared);
+async fn entries_of_older_and_newer_shapes_and_of_other_stores_are_misses(second: &Shared) {
+    let of_shape = |shape, tier| Node::new(Policy { shape, ..POLICY }, &Source::open(), tier);
+    of_shape(2, second.tier()).value("tea").await;
+    second.until_puts(1).await;
 
-    let newer = Node::new(Policy { shape: 2, ..policy }, &Source::open(), Some(tier.clone()));
-    let foreign = Node::new(policy, &Source::open(), Some(tier_at(&url)));
-    for node in [&newer, &foreign] {
+    let [older, newer] = [1, 3].map(|shape| of_shape(shape, second.tier()));
+    let foreign = of_shape(2, second.tier_of_another_store());
+    for (node, puts) in [(&older, 2), (&newer, 3), (&foreign, 4)] {
         node.value("tea").await;
         assert_eq!((node.source.loads(), node.counts().shared, node.counts().rejected), (1, 0, 0));
+        second.until_puts(puts).await;
     }
+    let same = of_shape(2, second.tier());
+    same.value("tea").await;
+    assert_eq!((same.source.loads(), same.counts().shared), (0, 1), "the others left it as it was");
 }
 
 #[tokio::test]
 async fn a_damaged_entry_is_a_miss() {
     let Some(url) = redis_url().await else { return };
-    let (tier, policy) = (tier_at(&url), policy());
+    let (tier, policy) = (tier_in_redis(patient(&url)), policy());
     Node::new(policy, &Source::open(), Some(tier.clone())).value("tea").await;
     let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     let key = key_of(&mut redis, &policy).await;
@@ -149,22 +122,24 @@ async fn a_damaged_entry_is_a_miss() {
     }
 }
 
-#[tokio::test]
-async fn a_dear_value_is_loaded_by_one_process_at_a_time() {
-    let Some(tier) = tier().await else { return };
-    let source = Source::open();
-    let policy = Policy { is_dear: true, ..policy() };
-    let nodes: Vec<_> = (0..4).map(|_| Node::new(policy, &source, Some(tier.clone()))).collect();
-    let reads = nodes.iter().flat_map(|node| (0..25).map(move |_| node.value("tea")));
-    assert!(join_all(reads).await.into_iter().all(|value| value == 1));
-    assert_eq!(source.loads(), 1);
+on_each_tier!(a_dear_load_that_panics_ends_its_turn, shared);
+async fn a_dear_load_that_panics_ends_its_turn(second: &Shared) {
+    let policy = Policy { is_dear: true, ..POLICY };
+    let [first, other] = [(); 2].map(|()| Node::new(policy, &Source::open(), second.tier()));
+    first.source.answer(Answer::Panics);
+    eventually("the end of a turn", async || {
+        assert_eq!(first.get("tea").await, Err(LoadError::Panicked));
+        second.ended_turns() > 0
+    })
+    .await;
+    assert_eq!(other.value("tea").await, 1);
 }
 
 #[tokio::test]
 async fn without_redis_each_process_loads_for_itself_and_uses_it_again_later() {
     let Some(url) = redis_url().await else { return };
     let (proxy, through) = Proxy::before(&url).await.unwrap();
-    let tier = tier_at(&through);
+    let tier = tier_in_redis(Redis::new(&through).unwrap());
     let node = Node::new(POLICY, &Source::open(), Some(tier.clone()));
     for line in [Line::Cut, Line::Silent] {
         proxy.set(line);
@@ -181,18 +156,31 @@ async fn without_redis_each_process_loads_for_itself_and_uses_it_again_later() {
     .await;
 }
 
+/// How long a read takes, without the time for which the machine ran other programs than this one and Redis: each part
+/// of it, after which a Redis without faults responds, counts as no longer than it has to be.
+async fn duration(read: impl Future<Output = ()>, redis: &Redis) -> Duration {
+    const PART: Duration = Duration::from_millis(20);
+    let (mut read, mut duration, mut ended) = (Box::pin(read), Duration::ZERO, false);
+    while !ended {
+        let began = Instant::now();
+        ended = timeout(PART, &mut read).await.is_ok();
+        let _: String = redis.command(&redis::cmd("PING")).await.unwrap();
+        duration += began.elapsed().min(2 * PART);
+    }
+    duration
+}
+
 #[tokio::test]
 async fn a_redis_with_any_fault_delays_at_most_one_read_and_is_used_when_it_is_back() {
     let Some(url) = redis_url().await else { return };
     let (proxy, through) = Proxy::before_redis(&url).await.unwrap();
+    let healthy = patient(&url);
     let slow = Line::Slow(Duration::from_secs(2));
     for line in [Line::Cut, Line::Silent, slow, Line::Full, Line::Garbage] {
-        let node = Node::new(policy(), &Source::open(), Some(tier_at(&through)));
+        let node = Node::new(policy(), &Source::open(), Some(tier_in_redis(Redis::new(&through).unwrap())));
         let read = async || {
             node.cache.remove(&"tea".to_owned());
-            let began = Instant::now();
             assert_eq!(node.value("tea").await, 1, "{line:?}");
-            began.elapsed()
         };
         let until_used = async || {
             let before = node.counts().shared;
@@ -207,7 +195,7 @@ async fn a_redis_with_any_fault_delays_at_most_one_read_and_is_used_when_it_is_b
         proxy.set(line);
         let (began, mut delayed) = (Instant::now(), 0);
         while began.elapsed() < Duration::from_secs(3) {
-            delayed += u32::from(read().await >= Duration::from_millis(240));
+            delayed += u32::from(duration(read(), &healthy).await >= Duration::from_millis(240));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert!(delayed <= 1, "{line:?} delayed {delayed} reads");
@@ -224,8 +212,8 @@ async fn a_redis_with_any_fault_delays_at_most_one_read_and_is_used_when_it_is_b
     proxy.forget().await.unwrap();
 }
 
-/// A store in which another process has each turn, and was killed.
-struct LeftTurns;
+/// A store in which another process got each turn at a time, and was killed.
+struct LeftTurns(tokio::time::Instant);
 
 impl SharedStore for LeftTurns {
     fn get(&self, _: String) -> BoxFuture<'_, Option<Vec<u8>>> {
@@ -238,7 +226,8 @@ impl SharedStore for LeftTurns {
 
     fn lock(&self, _: String, ttl: Duration) -> BoxFuture<'_, bool> {
         assert!(ttl <= Duration::from_secs(1), "the turn ends soon");
-        async { false }.boxed()
+        let is_free = self.0.elapsed() >= ttl;
+        async move { is_free }.boxed()
     }
 
     fn remove(&self, _: String) -> BoxFuture<'_, ()> {
@@ -248,14 +237,14 @@ impl SharedStore for LeftTurns {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_a_killed_process_left_delays_others_by_a_second_at_most() {
-    let tier = SharedTier::new(Arc::new(LeftTurns), b"secret");
-    let node = Node::new(Policy { is_dear: true, ..policy() }, &Source::open(), Some(tier));
     let began = tokio::time::Instant::now();
+    let tier = SharedTier::new(Arc::new(LeftTurns(began)), b"secret");
+    let node = Node::new(Policy { is_dear: true, ..policy() }, &Source::open(), Some(tier));
     assert_eq!(node.value("tea").await, 1);
     assert!(began.elapsed() < Duration::from_millis(1_100), "{:?}", began.elapsed());
 }
 
-/// A store that keeps nothing, and has the names of the calls that change it.
+/// A store that keeps nothing, and has the names of the calls.
 #[derive(Default)]
 struct Calls(Mutex<Vec<&'static str>>);
 
@@ -268,7 +257,7 @@ impl Calls {
 
 impl SharedStore for Calls {
     fn get(&self, _: String) -> BoxFuture<'_, Option<Vec<u8>>> {
-        async { None }.boxed()
+        self.called("get").map(|()| None).boxed()
     }
 
     fn set(&self, _: String, _: Vec<u8>, _: Duration) -> BoxFuture<'_, ()> {
@@ -276,7 +265,7 @@ impl SharedStore for Calls {
     }
 
     fn lock(&self, _: String, _: Duration) -> BoxFuture<'_, bool> {
-        async { true }.boxed()
+        self.called("lock").map(|()| true).boxed()
     }
 
     fn remove(&self, _: String) -> BoxFuture<'_, ()> {
@@ -284,12 +273,9 @@ impl SharedStore for Calls {
     }
 }
 
-/// Loads a dear entry after a change of some drops, and catches up with them as given before it is shared. Returns
-/// whether it was shared before the turn ended.
-async fn is_shared(
-    before: impl FnOnce(&Drops),
-    catch_up: impl Fn(&Drops) -> bool + Send + Sync + 'static,
-) -> bool {
+/// A node with dear entries, which catches up with its drops as given before it shares one, and the calls of its second
+/// tier.
+fn sharing(catch_up: impl Fn(&Drops) -> bool + Send + Sync + 'static) -> (Node, Arc<Calls>) {
     let calls = Arc::new(Calls::default());
     let tier = SharedTier::new(Arc::<Calls>::clone(&calls), b"secret");
     let node = Node::with(Policy { is_dear: true, ..policy() }, &Source::open(), Some(tier), move |tiers| {
@@ -300,12 +286,22 @@ async fn is_shared(
         });
         Tiers { catch_up: Some(catch_up), ..tiers }
     });
+    (node, calls)
+}
+
+/// Loads a dear entry after a change of some drops, and catches up with them as given before it is shared. Returns
+/// whether it was shared before the turn ended.
+async fn is_shared(
+    before: impl FnOnce(&Drops),
+    catch_up: impl Fn(&Drops) -> bool + Send + Sync + 'static,
+) -> bool {
+    let (node, calls) = sharing(catch_up);
     before(&node.drops);
     node.value("tea").await;
     let calls = async || Some(calls.0.lock().unwrap().clone()).filter(|calls| calls.contains(&"remove"));
     match awaited("the end of the turn", calls).await[..] {
-        ["set", "remove"] => true,
-        ["remove"] => false,
+        ["get", "lock", "get", "set", "remove"] => true,
+        ["get", "lock", "get", "remove"] => false,
         ref other => panic!("{other:?}"),
     }
 }
@@ -320,6 +316,23 @@ async fn what_was_dropped_while_it_was_loaded_is_not_shared() {
     assert!(dropped("cups").await);
     assert!(!dropped("tea").await, "it may have what is not in the log that it claims");
     assert!(!is_shared(before, |_| false).await, "it is not known what was dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_tier_is_not_used_while_the_log_has_no_entry_by_which_a_restore_is_noticed() {
+    let (node, calls) = sharing(|drops| drop_at(drops, "cups", 7));
+    node.drops.set_complete_to(Position(5));
+    assert_eq!(node.value("tea").await, 1);
+    assert_eq!(node.several(&["mug", "pot"]).await, Ok(vec![1, 1]));
+    // longer than the looks before an entry is shared
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(calls.0.lock().unwrap().is_empty(), "no turn is waited for that leads to no entry");
+
+    let with_entry = |drops: &Drops| {
+        drop_at(drops, "cups", 5);
+        drops.set_complete_to(Position(5));
+    };
+    assert!(is_shared(with_entry, |_| true).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,14 +364,14 @@ fn drop_at(drops: &Drops, tag: &str, position: i64) -> bool {
 async fn the_entries_of_a_store_are_counted_without_those_of_others() {
     let Some(url) = redis_url().await else { return };
     let policy = policy();
-    let tiers = [tier_at(&url), tier_at(&url)];
+    let tiers = [tier_in_redis(patient(&url)), tier_in_redis(patient(&url))];
     for (tier, keys) in tiers.iter().zip([&["tea"][..], &["tea", "cups"]]) {
         let node = Node::new(policy, &Source::open(), Some(tier.clone()));
         for key in keys {
             node.value(key).await;
         }
     }
-    let entries = EntriesInRedis(Arc::new(Redis::new(&url).unwrap()));
+    let entries = EntriesInRedis(Arc::new(patient(&url)));
     for (tier, expected) in tiers.iter().zip([1, 2]) {
         let counted =
             async || entries.by_cache(tier.prefix()).await.unwrap().get(policy.name) == Some(&expected);

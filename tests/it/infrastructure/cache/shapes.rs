@@ -1,4 +1,5 @@
-//! What processes share: a change of a type has another number, by which no process reads what another version wrote.
+//! What processes share: a change of a type or of its tags has another number, by which no process reads what another
+//! version wrote.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,15 +7,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use undercroft::domain::category::Category;
-use undercroft::domain::ids::{CategoryId, FileId, ProductId, VariantId};
+use undercroft::domain::ids::{CategoryId, DiscountId, FileId, ProductId, VariantId};
 use undercroft::domain::metadata::Metadata;
 use undercroft::domain::product::{
     BillingInterval, Product, ProductImage, ProductKind, ProductView, Stock, Texts, Translations, Variant,
 };
 use undercroft::infrastructure::cache::{Categories, Rendered, Shape};
-use undercroft::infrastructure::repositories::{Facets, Offer, Page, PriceBand, SearchResults};
+use undercroft::infrastructure::events::CacheInvalidationEvent;
+use undercroft::infrastructure::repositories::{
+    CacheTag, DatabaseError, Facets, Offer, Page, PriceBand, SearchResults,
+};
 use uuid::Uuid;
 
+use super::shoppers::counts;
+use crate::support::http::cart_of;
 use crate::support::{Shop, ShopOptions};
 
 const PRODUCT: ProductId = ProductId(Uuid::from_u128(1));
@@ -34,19 +40,101 @@ async fn a_change_of_what_processes_share_has_another_number() {
         ("category", written(&Rendered::with_forms(categories, 9))),
         ("inventory", written(&Arc::new(offer()))),
     ]);
-    let shop = Shop::on_sqlite(ShopOptions::default()).await;
+    // entries do not end meanwhile
+    let shop = Shop::on_sqlite(ShopOptions::manual_clock()).await;
+    let tags = tags_by_cache(&shop).await;
     let states = shop.store.infrastructure.caches.states();
     for state in states.iter().filter(|state| state.is_shared) {
         let cache = state.cache;
         let sample = samples.get(cache).unwrap_or_else(|| panic!("a value of `{cache}` is missing here"));
         assert_eq!(
-            json!({ "shape": state.policy.shape, "value": sample }),
+            json!({ "shape": state.policy.shape, "tags": tags.get(cache), "value": sample }),
             recorded[cache],
-            "what `{cache}` writes to Redis has changed: increment the number in its `Policy::named`, so that a process \
-             of the version before does not read it, and then record the value with the number in \
-             tests/fixtures/cache_shapes.json"
+            "what `{cache}` writes to Redis has changed, or the kinds of its tags: increment the number in its \
+             `Policy::named`, so that a process of the version before does not read it, and then record the value and \
+             the kinds with the number in tests/fixtures/cache_shapes.json"
         );
     }
+}
+
+/// The kinds of the tags of what each cache keeps: of a value, and of the knowledge that there is none.
+async fn tags_by_cache(shop: &Shop) -> BTreeMap<&'static str, Value> {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let category = admin.post("/admin/v1/categories", json!({"name": "Tea"})).await.expect(201);
+    let variants = json!([{"sku": "T-1", "price": {"amount": 900, "currency": "EUR"}, "stock": 5}]);
+    let draft =
+        json!({"name": "Assam", "slug": "assam", "category_id": category["id"], "variants": variants});
+    let product = admin.post("/admin/v1/products", draft).await.expect(201);
+    let variant = product["variants"][0]["id"].as_str().unwrap();
+    let cart = cart_of(&server.guest(), variant, 1).await;
+
+    let id = |text: &Value| text.as_str().unwrap().parse::<Uuid>().unwrap();
+    let of_rows = [
+        CacheTag::Category(CategoryId(id(&category["id"]))),
+        CacheTag::Product(ProductId(id(&product["id"]))),
+        CacheTag::Variant(VariantId(id(&product["variants"][0]["id"]))),
+        CacheTag::Discount(DiscountId(Uuid::from_u128(6))),
+    ];
+    let of_all = [CacheTag::CATEGORIES, CacheTag::PRODUCTS].map(|tag| (tag, tag.to_owned()));
+    let tags: Vec<_> = of_all.into_iter().chain(of_rows.map(|tag| (kind(tag), tag.to_string()))).collect();
+
+    let mut found = BTreeMap::new();
+    for (cache, value, none) in [
+        ("product", "/v1/products/assam", Some("/v1/products/none")),
+        ("listing", "/v1/products?category=tea", Some("/v1/products?category=none")),
+        ("search", "/v1/products?q=assam&category=tea", Some("/v1/products?q=assam&category=none")),
+        ("category", "/v1/categories", None),
+        ("inventory", cart.as_str(), None),
+    ] {
+        let mut kinds = json!({ "value": kinds_of_tags(shop, cache, value, &tags).await });
+        if let Some(path) = none {
+            kinds["none"] = json!(kinds_of_tags(shop, cache, path, &tags).await);
+        }
+        found.insert(cache, kinds);
+    }
+    found
+}
+
+/// The kind of a tag: a new one is added to those that are dropped here.
+fn kind(tag: CacheTag) -> &'static str {
+    match tag {
+        CacheTag::Category(_) => "category",
+        CacheTag::Product(_) => "product",
+        CacheTag::Variant(_) => "variant",
+        CacheTag::Discount(_) => "discount",
+    }
+}
+
+/// The kinds of the tags whose drop lets a cache load again what a path reads.
+async fn kinds_of_tags(
+    shop: &Shop,
+    cache: &str,
+    path: &str,
+    tags: &[(&'static str, String)],
+) -> Vec<&'static str> {
+    let server = shop.server().await;
+    let guest = server.guest();
+    let loads = async || {
+        guest.get(path).await;
+        counts(server, cache).loads
+    };
+    let mut kinds = Vec::new();
+    for (kind, tag) in tags {
+        let before = loads().await;
+        assert_eq!(loads().await, before, "`{cache}` keeps {path}");
+        let published: Result<(), DatabaseError> = shop
+            .database
+            .write(tag.clone(), async |work, tag| {
+                work.publish(&CacheInvalidationEvent { tags: vec![tag.clone()] }).await
+            })
+            .await;
+        published.unwrap();
+        if loads().await > before {
+            kinds.push(*kind);
+        }
+    }
+    kinds
 }
 
 fn written(value: &impl Shape) -> Value {

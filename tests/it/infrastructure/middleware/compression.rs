@@ -186,8 +186,13 @@ async fn json_is_decoded_and_if_match_has_the_tag_without_its_coding() {
     }
     let (status, _, body) = sent(&[json, ("content-encoding", "identity")], b"[]".to_vec()).await;
     assert_eq!((status, &*body), (200, "  2"));
-    let (status, ..) = sent(&[json, ("content-encoding", "gzip")], b"no gzip".to_vec()).await;
+    let coded = [json, ("content-encoding", "gzip")];
+    let (status, ..) = sent(&coded, b"no gzip".to_vec()).await;
     assert_eq!(status, 400);
+    for rest in [vec![0], b"garbage".to_vec(), packed(b"[]"), vec![0; 100_000]] {
+        let (status, ..) = sent(&coded, [packed(b"[]"), rest.clone()].concat()).await;
+        assert_eq!(status, 400, "{} bytes after the coded ones", rest.len());
+    }
 }
 
 #[tokio::test]

@@ -7,10 +7,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request as AxumRequest;
 use axum::routing::any;
-use http::{HeaderMap, HeaderName, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use tracing::Level;
 use undercroft::infrastructure::middleware::{Chain, CorsMiddleware, FromNamedOrigin};
 
 use super::{send, text};
+use crate::support::Lines;
 
 const SHOP: &str = "https://shop.example";
 const OTHER: &str = "http://localhost:3000";
@@ -188,5 +190,32 @@ async fn only_requests_of_named_origins_are_marked_and_plain_options_reach_the_r
         let response = send(&router, request).await;
         let bytes = axum::body::to_bytes(response.into_body(), 16).await.unwrap();
         assert_eq!(bytes, body, "{method} {origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_whose_origin_is_not_named_has_a_line_at_debug() {
+    let lines = Lines::begin_at(Level::DEBUG);
+    let sent = |origin: &[u8], site: &str| {
+        let origin = HeaderValue::from_bytes(origin).unwrap();
+        let request = Request::builder().uri("/").header("host", "store.example").header("origin", origin);
+        let request = if site.is_empty() { request } else { request.header("sec-fetch-site", site) };
+        request.body(Body::empty()).unwrap()
+    };
+    for named in [&ORIGINS[..0], &ORIGINS[..1]] {
+        let router = router(named);
+        send(&router, sent(b"https://evil.example", "cross-site")).await;
+        send(&router, sent(b"https://other.example", "")).await;
+        send(&router, sent(b"https://\xff", "")).await;
+        // pages of the store itself
+        send(&router, sent(b"http://store.example", "")).await;
+        send(&router, sent(b"https://store.example", "same-origin")).await;
+    }
+    send(&router(&[SHOP]), sent(SHOP.as_bytes(), "cross-site")).await;
+
+    let text = "the origin of a page is not in `http.allowed_origins` origin=";
+    assert_eq!(lines.with(text), 6);
+    for origin in [r#""https://evil.example""#, r#""https://other.example""#, r#""https://\xff""#] {
+        assert_eq!(lines.with(&format!("{text}{origin}")), 2, "{origin}");
     }
 }

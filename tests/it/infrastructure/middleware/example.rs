@@ -24,6 +24,10 @@ async fn only_members_read_the_news() {
     for (token, status) in [("Bearer member-ada", 200), ("Bearer ada", 401)] {
         let response = request(&service, Request::get("/news").header("authorization", token)).await;
         assert_eq!(response.status(), status, "{token}");
+        assert!(
+            text(response.headers(), "vary").contains("authorization"),
+            "no cache has it for other members"
+        );
     }
     let response = request(&service, Request::get("/news")).await;
     assert_eq!(response.status(), 401);

@@ -1,5 +1,6 @@
 //! The limit of the requests that begin in a second, around routes.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,10 +15,12 @@ use http::header::{ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, RETRY
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
+use serde_json::{Value, json};
 use undercroft::infrastructure::events::{ApiRequestReceivedEvent, EventBus, Subscription};
-use undercroft::infrastructure::exceptions::ProblemCode;
+use undercroft::infrastructure::exceptions::{Messages, ProblemCode};
 use undercroft::infrastructure::middleware::{
-    Chain, CorsMiddleware, LoggingMiddleware, OverloadLimiter, OverloadMiddleware, Priority,
+    Chain, CorsMiddleware, LocalizationMiddleware, LoggingMiddleware, OverloadLimiter, OverloadMiddleware,
+    Priority,
 };
 
 use super::overload_limiter::{TARGET, waits};
@@ -34,6 +37,20 @@ fn routes(limiter: OverloadLimiter) -> Router {
 
 /// Routes with this limiter, and the signals of their requests.
 fn routes_with_signals(limiter: OverloadLimiter) -> (Router, Subscription<ApiRequestReceivedEvent>) {
+    let cors = CorsMiddleware {
+        origins: vec![PAGE.parse().unwrap()],
+        response_headers: vec![RETRY_AFTER],
+        methods: vec![Method::POST],
+        ..CorsMiddleware::default()
+    };
+    let bus = EventBus::default();
+    let requests = bus.subscribe();
+    let logging = Some(LoggingMiddleware { bus, ..LoggingMiddleware::default() });
+    (routes_within(Chain { logging, cors, ..Chain::default() }, limiter), requests)
+}
+
+/// Routes with this limiter, within this middleware.
+fn routes_within(chain: Chain, limiter: OverloadLimiter) -> Router {
     let overload = OverloadMiddleware {
         limiter,
         priority: |_: &Method, route| match route {
@@ -46,16 +63,7 @@ fn routes_with_signals(limiter: OverloadLimiter) -> (Router, Subscription<ApiReq
         .route("/health", get(|| async { "up" }))
         .route("/lists", get(|| async { "a list" }))
         .route("/carts", post(|| async { "created" }));
-    let cors = CorsMiddleware {
-        origins: vec![PAGE.parse().unwrap()],
-        response_headers: vec![RETRY_AFTER],
-        methods: vec![Method::POST],
-        ..CorsMiddleware::default()
-    };
-    let bus = EventBus::default();
-    let requests = bus.subscribe();
-    let logging = Some(LoggingMiddleware { bus, ..LoggingMiddleware::default() });
-    (Chain { overload: Some(overload), logging, cors, ..Chain::default() }.apply(routes), requests)
+    Chain { overload: Some(overload), ..chain }.apply(routes)
 }
 
 #[tokio::test]
@@ -68,7 +76,7 @@ async fn a_request_beyond_the_limit_is_refused_at_once() {
     assert_eq!(text(refused.headers(), "content-type"), "application/problem+json");
     assert_eq!(text(refused.headers(), "content-language"), "en");
     let document = refused.into_body().collect().await.unwrap().to_bytes();
-    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    let document: Value = serde_json::from_slice(&document).unwrap();
     assert_eq!(document["code"], "unavailable");
     let health = Request::get("/health").body(Body::empty()).unwrap();
     assert_eq!(send(&routes, health).await.status(), 200);
@@ -105,8 +113,37 @@ async fn a_refusal_has_the_headers_of_other_responses_the_language_of_its_client
     assert_eq!(signal.problem, Some(ProblemCode("unavailable".into())));
     assert!(requests.take().is_none(), "once");
     let document = refused.into_body().collect().await.unwrap().to_bytes();
-    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    let document: Value = serde_json::from_slice(&document).unwrap();
     assert_eq!((&document["code"], &document["title"]), (&"unavailable".into(), &"Nicht verfügbar".into()));
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_texts_of_the_service_where_it_has_any() {
+    let messages = |title: &str, detail: &str| -> Messages {
+        serde_json::from_value(json!({"unavailable": {"title": title, "detail": detail}})).unwrap()
+    };
+    let english = messages("Busy", "Come back in a moment.");
+    let french = messages("Occupé", "Revenez dans un instant.");
+    let texts = BTreeMap::from([("en", english), ("fr", french)]);
+    let localization = LocalizationMiddleware { languages: vec!["de", "fr"], texts };
+    let limiter = OverloadLimiter::new(TARGET, Some(waits(1000)));
+    let routes = routes_within(Chain { localization, ..Chain::default() }, limiter);
+    first_refused(&routes).await;
+
+    for (accepted, language, title) in [
+        ("en", "en", "Busy"),
+        ("it", "en", "Busy"),
+        ("fr-CH, de", "fr", "Occupé"),
+        ("de", "de", "Nicht verfügbar"),
+    ] {
+        // what is of low priority is refused for long
+        let list = Request::get("/lists").header(ACCEPT_LANGUAGE, accepted);
+        let refused = send(&routes, list.body(Body::empty()).unwrap()).await;
+        assert_eq!((refused.status().as_u16(), text(refused.headers(), "content-language")), (503, language));
+        let document = refused.into_body().collect().await.unwrap().to_bytes();
+        let document: Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!((&document["code"], &document["title"]), (&"unavailable".into(), &title.into()));
+    }
 }
 
 /// A body of ten bytes, none of which arrives.

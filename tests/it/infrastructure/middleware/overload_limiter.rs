@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use undercroft::infrastructure::middleware::{InProgress, LeastWait, OverloadLimiter, Priority, Probe};
+use undercroft::infrastructure::middleware::{
+    InProgress, OverloadLimiter, Priority, Probe, ServiceWaits, Waits,
+};
 
 const STEP: Duration = Duration::from_micros(100);
 const SERVICE: Duration = Duration::from_millis(1);
@@ -39,7 +41,7 @@ struct Seen {
 }
 
 impl Simulation {
-    fn new(queue: Option<LeastWait>) -> Self {
+    fn new(queue: Option<ServiceWaits>) -> Self {
         Self {
             limiter: OverloadLimiter::new(TARGET, queue),
             now: Duration::ZERO,
@@ -204,8 +206,9 @@ fn requests_whose_clients_have_gone_are_not_served() {
 }
 
 /// A queue of the service in which requests wait for so many milliseconds.
-pub(super) fn waits(milliseconds: u64) -> LeastWait {
-    Arc::new(move || Some(Duration::from_millis(milliseconds)))
+pub(super) fn waits(milliseconds: u64) -> ServiceWaits {
+    let wait = Duration::from_millis(milliseconds);
+    Arc::new(move || Some(Waits { least: wait, mean: wait }))
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Rate limits, counted in the process, in Redis, and in a store of another package.
 
+mod clocks;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -22,7 +24,7 @@ use undercroft::infrastructure::middleware::{
 };
 
 use super::send;
-use crate::support::redis::redis_url;
+use crate::support::redis::{patient, redis_url};
 use crate::support::{Line, Proxy};
 
 /// Longer than everything that the tests wait for.
@@ -70,7 +72,7 @@ async fn stores() -> Vec<(&'static str, Arc<dyn RateLimitStore>)> {
     let mut stores: Vec<(_, Arc<dyn RateLimitStore>)> = vec![("memory", Arc::new(MemoryStore::default()))];
     stores.push(("another", Arc::new(OtherStore::default())));
     if let Some(url) = redis_url().await {
-        stores.push(("redis", Arc::new(RedisStore::new(Redis::new(&url).unwrap(), "tests"))));
+        stores.push(("redis", Arc::new(RedisStore::new(patient(&url), "tests"))));
     }
     stores
 }
@@ -265,7 +267,7 @@ async fn a_clock_that_is_set_back_limits_no_longer_than_the_window() {
 async fn services_with_different_names_that_share_a_redis_count_apart() {
     let Some(url) = redis_url().await else { return };
     let (limit, clock) = (limit("1/hour"), clock());
-    let store = |service| Arc::new(RedisStore::new(Redis::new(&url).unwrap(), service));
+    let store = |service| Arc::new(RedisStore::new(patient(&url), service));
     for service in ["tea", "cups"] {
         let limiter = limiter(store(service), &clock);
         for expected in [true, false] {

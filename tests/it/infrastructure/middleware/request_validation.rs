@@ -19,7 +19,7 @@ fn router() -> Router {
     let conditions = UnreadConditions { if_match: true, if_none_match: true, if_unmodified_since: true };
     let version = UnreadConditions { if_match: false, ..conditions };
     let of = |path: &str, method, query, conditions| {
-        (path.to_owned(), vec![(method, Unread { query, conditions })])
+        (path.to_owned(), vec![(method, Unread { query, conditions, is_listed_by_handler: false })])
     };
     let unread = HashMap::from([
         of("/text", Method::POST, true, conditions),
@@ -57,6 +57,11 @@ async fn a_malformed_head_is_refused_with_its_reason() {
         (&[("host", "shop example")], "malformed_header", Some("Host")),
         (&[("host", "a@shop.example")], "malformed_header", Some("Host")),
         (&[host, ("transfer-encoding", "gzip, chunked")], "malformed_header", Some("Transfer-Encoding")),
+        (
+            &[host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+            "malformed_header",
+            Some("Transfer-Encoding"),
+        ),
         (
             &[host, ("transfer-encoding", "chunked"), ("content-length", "2")],
             "malformed_header",
@@ -119,6 +124,22 @@ async fn parameters_of_the_query_that_a_route_does_not_read_are_refused() {
         let found: Vec<_> = unknown.map(|error| error["parameter"].as_str().unwrap()).collect();
         assert_eq!(found, names, "{path}");
     }
+}
+
+#[tokio::test]
+async fn all_that_a_route_does_not_read_is_listed_together() {
+    let request = Request::post("/text?b=1&a=2").header("host", "shop.example");
+    let request = request.header("if-match", "*").header("if-none-match", "*").body(Body::empty()).unwrap();
+    let response = send_as_it_is(&router(), request).await;
+    assert_eq!(response.status(), 422);
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let problem: Value = serde_json::from_slice(&body).unwrap();
+    let errors = problem["errors"].as_array().unwrap().iter();
+    let location = |error: &Value| error.get("header").or(error.get("parameter")).unwrap().clone();
+    let listed: Vec<_> = errors.map(|error| (location(error), error["code"].clone())).collect();
+    let expected =
+        [("If-Match", "malformed"), ("If-None-Match", "malformed"), ("a", "unknown"), ("b", "unknown")];
+    assert_eq!(listed, expected.map(|(location, code)| (Value::from(location), Value::from(code))));
 }
 
 #[tokio::test]

@@ -97,6 +97,35 @@ async fn a_move_includes_the_subtree(shop: &Shop) {
     assert_eq!(ancestors(shop, 3).await, [id(3), id(2)]);
 }
 
+on_both_engines!(the_tax_class_of_a_category_is_that_of_the_nearest_one_above_with_a_class);
+async fn the_tax_class_of_a_category_is_that_of_the_nearest_one_above_with_a_class(shop: &Shop) {
+    let of_class = |number, parent, class: Option<&str>| Category {
+        tax_class: class.map(|class| class.parse().unwrap()),
+        ..category(number, parent, 0)
+    };
+    insert_all(
+        shop,
+        &[
+            of_class(1, None, Some("zero")),
+            of_class(2, Some(1), None),
+            of_class(3, Some(2), Some("reduced")),
+            of_class(4, Some(3), None),
+            of_class(5, Some(4), None),
+            of_class(6, None, None),
+            of_class(7, Some(6), None),
+        ],
+    )
+    .await;
+    let mut connection = shop.database.read().await.unwrap();
+    let mut categories = CategoryRepository(&mut connection);
+    let asked: Vec<_> = (1..=8).map(id).collect();
+    let classes = categories.tax_classes(&asked).await.unwrap();
+    let expected = [(1, "zero"), (2, "zero"), (3, "reduced"), (4, "reduced"), (5, "reduced")];
+    let expected = expected.map(|(number, class)| (id(number), class.parse().unwrap()));
+    assert_eq!(classes, expected.into());
+    assert!(categories.tax_classes(&[]).await.unwrap().is_empty());
+}
+
 on_both_engines!(a_move_below_itself_or_a_missing_parent_is_refused);
 async fn a_move_below_itself_or_a_missing_parent_is_refused(shop: &Shop) {
     insert_four(shop).await;

@@ -193,13 +193,13 @@ pub(super) async fn fill(shop: &Shop) -> VariantId {
         "INSERT INTO event_cursors (subscriber, seq) VALUES ('none', 1)",
         "INSERT INTO inbox SELECT 'none', id, seq, occurred_at FROM outbox LIMIT 1",
         "INSERT INTO webhook_endpoints SELECT id, 'https://example.com/', '', '[]', 'whsec_', NULL, NULL, TRUE, \
-           NULL, 1, occurred_at, occurred_at FROM outbox ORDER BY seq LIMIT 1",
+           NULL, 1, occurred_at, occurred_at, NULL FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO webhook_deliveries SELECT id, id, id, type, '{}', 'pending', 0, occurred_at, NULL, NULL, NULL, \
            occurred_at, NULL FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO jobs SELECT id, 'none', '{}', 'none', 0, 'waiting', occurred_at, 0, 0, 0, NULL, 0, FALSE, NULL, \
            occurred_at, NULL, NULL FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO emails SELECT id, NULL, 'digest', 'a@example.com', 's', 'b', 'pending', 0, occurred_at, NULL, \
-           occurred_at, NULL, id, NULL, NULL FROM outbox ORDER BY seq LIMIT 1",
+           occurred_at, NULL, id, NULL, NULL, 'order a@example.com' FROM outbox ORDER BY seq LIMIT 1",
         "INSERT INTO user_tokens SELECT user_id, user_id, 'password_reset', token_hash, 'a@example.com', created_at, \
            created_at FROM sessions LIMIT 1",
         "INSERT INTO files SELECT user_id, user_id, 'a', 'image/png', 1, token_hash, created_at, NULL FROM sessions LIMIT 1",

@@ -152,6 +152,8 @@ async fn erasing_a_user_keeps_orders_and_invoices_and_no_personal_data(shop: &Sh
                  AND next_charge_at IS NULL AND shipping_address ->> 'line1' = 'erased' \
                  AND billing_address ->> 'line1' = 'erased'";
     assert_eq!(number(shop, ended, &[ann.id.into()]).await, 1);
+    let changed = "SELECT COUNT(*) FROM carts WHERE user_id = $1 AND version = 2 AND updated_at > created_at";
+    assert_eq!(number(shop, changed, &[ann.id.into()]).await, 1, "caches know a cart by both");
     let whole = "SELECT COUNT(*) FROM invoices WHERE user_id = $1 AND total = 950 \
                  AND document ->> 'name' = 'Ada Lovelace'";
     assert_eq!(number(shop, whole, &[ann.id.into()]).await, 1);

@@ -1,12 +1,13 @@
 //! Administrators, whom the operator creates.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
 use super::{Server, post, send, undercroft};
+use crate::support::is_installed;
 
 /// Runs `admin` with these arguments and this password on standard input.
 pub(super) fn admin(folder: &Path, arguments: &[&str], password: &str) -> (Option<i32>, String, String) {
@@ -129,6 +130,58 @@ fn an_invalid_administrator_is_refused_and_no_store_is_set_up() {
         assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
+}
+
+/// Creates an administrator at a terminal with these keys at the prompt; returns what the terminal shows, with the exit
+/// code and the modes of the terminal after it. `None` if there is no program `script`.
+fn entered(folder: &Path, keys: &[u8]) -> Option<String> {
+    if !is_installed("script") {
+        return None;
+    }
+    // the signals of keys are for the shell, too, which waits for the command
+    let command = format!(
+        "trap : INT QUIT; {} admin create --email root@example.org; echo code $?; stty -a",
+        env!("CARGO_BIN_EXE_undercroft")
+    );
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--command", &command, "/dev/null"]).env("SHELL", "/bin/sh");
+    let mut child = script.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    while !shown.ends_with(b"Password: ") {
+        let mut byte = [0];
+        screen.read_exact(&mut byte).unwrap();
+        shown.extend(byte);
+    }
+
+    keyboard.write_all(keys).unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    child.wait().unwrap();
+    Some(String::from_utf8(shown).unwrap())
+}
+
+#[test]
+fn a_password_is_entered_at_a_terminal_that_does_not_show_it() {
+    let folder = TempDir::new().unwrap();
+    let Some(shown) = entered(folder.path(), b"battery staple\n") else { return };
+    assert!(shown.contains("root@example.org is an administrator") && shown.contains("code 0"), "{shown}");
+    assert!(!shown.contains("battery") && !shown.contains("-echo "), "{shown}");
+}
+
+#[test]
+fn a_terminal_shows_what_is_entered_after_a_key_that_ends_the_prompt_and_no_key_stops_it() {
+    let (interrupt, quit, suspend) = (b"\x03", b"\x1c", b"\x1abattery staple\n");
+    for (keys, end) in [
+        (&interrupt[..], "interrupted before there was a password; nothing was done"),
+        (&quit[..], "interrupted before there was a password; nothing was done"),
+        (&suspend[..], "a password is one line of 8 to 128 characters"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let Some(shown) = entered(folder.path(), keys) else { return };
+        let code = if keys == suspend { "code 2" } else { "code 130" };
+        assert!(shown.contains(end) && shown.contains(code), "{keys:?}: {shown}");
+        assert!(shown.contains(" echo ") && shown.contains("susp = ^Z"), "{keys:?}: {shown}");
+    }
 }
 
 /// Returns a member of a response in JSON.

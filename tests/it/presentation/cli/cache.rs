@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use undercroft::domain::context::Context;
 use undercroft::infrastructure::cache::{EntriesInRedis, Redis, SharedTier};
 use undercroft::infrastructure::repositories::{Database, DatabaseUrl, Setup};
@@ -11,6 +12,7 @@ use undercroft::infrastructure::repositories::{Database, DatabaseUrl, Setup};
 use super::events::store;
 use super::{run, undercroft};
 use crate::support::redis::redis_url;
+use crate::support::{Line, Proxy};
 
 /// The objects that a command prints.
 fn objects(text: &str) -> Vec<Value> {
@@ -42,7 +44,7 @@ fn caches_are_shown_cleared_and_warmed() {
     assert_eq!(cleared, 2, "{log}");
     let (code, _, errors) = run(folder.path(), &["cache", "clear", "sheep"]);
     assert_eq!(code, Some(2), "{errors}");
-    assert!(errors.contains("not a tag: `products`, `product:ID`"), "{errors}");
+    assert!(errors.contains("not a tag: tags are `products`, `product:ID`"), "{errors}");
 
     let warm = cache(&["warm"]);
     assert!(
@@ -90,8 +92,10 @@ async fn the_entries_in_redis_are_counted_by_cache() {
         .unwrap();
     let text = undercroft(folder.path(), &["cache", "look"]).env("UNDERCROFT_CACHE", &url).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.contains("in each process, 2 entries in Redis, also dropped ones\n"), "{text}");
+    assert!(text.contains("in each process; in Redis: 2 entries, also dropped ones\n"), "{text}");
+    assert!(text.contains("\nRedis at ") && text.ends_with(": responds\n"), "{text}");
     let objects = objects(&String::from_utf8(look.stdout).unwrap());
+    assert_eq!(objects.last().unwrap()["responds"], true);
     let of = |name: &str| objects.iter().find(|cache| cache["cache"] == name).unwrap();
     assert_eq!((&of("product")["entries_in_redis"], &of("product")["limit_bytes"]), (&2.into(), &7.into()));
     assert_eq!(
@@ -99,6 +103,38 @@ async fn the_entries_in_redis_are_counted_by_cache() {
         (&1.into(), &0.into())
     );
     let _: () = redis::cmd("FLUSHDB").query_async(&mut redis).await.unwrap();
+}
+
+#[test]
+fn a_redis_that_is_away_differs_from_none() {
+    let folder = store();
+    let look = |redis: &str, arguments: &[&str]| {
+        let mut command = undercroft(folder.path(), &[&["cache", "look"], arguments].concat());
+        let output = command.env("UNDERCROFT_CACHE", redis).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!look("memory:", &[]).contains("Redis"));
+    let away = "redis://ottilie:hush@127.0.0.1:1";
+    let text = look(away, &[]);
+    assert!(text.ends_with("\nRedis at 127.0.0.1:1: does not respond\n"), "{text}");
+    let last = objects(&look(away, &["--json"])).pop().unwrap();
+    assert_eq!(last, json!({"redis": "127.0.0.1:1", "responds": false}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_to_which_the_connection_takes_longer_than_a_command_may_is_not_away() {
+    let Some(url) = redis_url().await else { return };
+    let (proxy, through) = Proxy::before_redis(&url).await.unwrap();
+    // a new connection sends more than one command before the first one of the caches
+    proxy.set(Line::Slow(Duration::from_millis(100)));
+    let folder = store();
+    let look = undercroft(folder.path(), &["cache", "look", "--json"])
+        .env("UNDERCROFT_CACHE", &through)
+        .output()
+        .unwrap();
+    let last = objects(&String::from_utf8(look.stdout).unwrap()).pop().unwrap();
+    assert_eq!(last["responds"], true, "{last}");
 }
 
 #[test]

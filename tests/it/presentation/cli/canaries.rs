@@ -1,6 +1,8 @@
 //! Secrets and personal data go through every flow at the level `trace`, also those that fail. None is in the log, in
 //! the metrics and the traces, in an event, in the audit log, or in a problem document.
 
+mod flows;
+mod forms;
 mod watched;
 
 use serde_json::{Value, json};
@@ -9,9 +11,12 @@ use undercroft::domain::context::Context;
 use undercroft::infrastructure::events::transports::open;
 use undercroft::settings::load;
 
+use self::flows::sell_to_others;
 use self::watched::{Watched, escaped};
 use super::undercroft;
 use crate::support::EmptyPostgres;
+use crate::support::issuer::Issuer;
+use crate::support::redis::redis_url;
 use crate::support::totp::code_at;
 
 const PASSWORD: &str = "canary-Password-7391";
@@ -27,9 +32,14 @@ const ADMIN_EMAIL: &str = "canary.root@birds.example";
 const ADMIN_PASSWORD: &str = "canary-Admin-5528";
 const IDEMPOTENCY_KEY: &str = "canary-idempotency-key-4410";
 const URL_PASSWORD: &str = "canaryUrlPassword6627";
+const SECOND_EMAIL: &str = "canary.bob@birds.example";
+const IDENTITY_EMAIL: &str = "canary.eve@birds.example";
+const SUBJECT: &str = "canary-subject-9035";
+const REVIEW: &str = "canary review, that it sings at 4 o'clock";
+const CONTENT: &str = "canary-content-2286";
 
 /// The values that must be nowhere, by their names; those that a server issues are added.
-const CANARIES: [(&str, &str); 13] = [
+const CANARIES: [(&str, &str); 18] = [
     ("password", PASSWORD),
     ("new password", NEW_PASSWORD),
     ("wrong password", WRONG_PASSWORD),
@@ -43,15 +53,20 @@ const CANARIES: [(&str, &str); 13] = [
     ("administrator's password", ADMIN_PASSWORD),
     ("idempotency key", IDEMPOTENCY_KEY),
     ("password of a URL", URL_PASSWORD),
+    ("second customer's address", SECOND_EMAIL),
+    ("e-mail address at the issuer", IDENTITY_EMAIL),
+    ("subject", SUBJECT),
+    ("review", REVIEW),
+    ("content of a file", CONTENT),
 ];
 
 fn address() -> Value {
     json!({"name": NAME, "line1": STREET, "city": "Bremen", "postal_code": "28195", "country": "DE"})
 }
 
-/// Creates a cart with a piece of the first product; returns its path.
-fn cart(watched: &Watched, headers: &[(&str, &str)]) -> String {
-    let products = watched.request("GET", "/v1/products?q=coffee", &[], "").expect(200);
+/// Creates a cart with a piece of the first product that a search finds; returns its path.
+fn cart(watched: &Watched, headers: &[(&str, &str)], search: &str) -> String {
+    let products = watched.request("GET", &format!("/v1/products?q={search}"), &[], "").expect(200);
     let variant = products["items"][0]["variants"][0]["id"].as_str().unwrap().to_owned();
     let cart = watched.post("/v1/carts", headers, json!({})).expect(201);
     let path = format!("/v1/carts/{}", cart["id"].as_str().unwrap());
@@ -105,7 +120,7 @@ fn provoke(watched: &Watched, authorization: &str) {
     }
     let wrong = json!({"email": OTHER_EMAIL, "current_password": WRONG_PASSWORD});
     assert!(watched.request("PATCH", "/v1/me", &own, &wrong.to_string()).status >= 400);
-    let cart = cart(watched, &own);
+    let cart = cart(watched, &own, "coffee");
     for token in [CARD, "tok_declined"] {
         let refused = watched.post(&format!("{cart}/checkout"), &own, checkout(token));
         assert!(refused.status >= 400, "{}", refused.text);
@@ -132,10 +147,12 @@ fn use_access_token(watched: &mut Watched, authorization: &str) {
     }
 }
 
-/// Creates and uses an API key, the secret of an authenticator app and recovery codes, which are canaries then.
-fn use_factors(watched: &mut Watched, authorization: &str) {
+/// Creates and uses an API key, the secret of an authenticator app and recovery codes, which are canaries then. Returns
+/// the value of `Authorization` with the new token of the session.
+fn use_factors(watched: &mut Watched, authorization: &str) -> String {
     let own = [("authorization", authorization)];
-    let key = watched.post("/v1/me/api-keys", &own, json!({"name": "Warehouse"})).expect(201)["key"].clone();
+    let new = json!({"name": "Warehouse", "current_password": PASSWORD});
+    let key = watched.post("/v1/me/api-keys", &own, new).expect(201)["key"].clone();
     let key = key.as_str().unwrap();
     watched.canaries.insert("API key", key.to_owned());
     let program = format!("Bearer {key}");
@@ -153,7 +170,13 @@ fn use_factors(watched: &mut Watched, authorization: &str) {
         assert!(watched.post("/v1/me/totp/confirm", &own, code).status >= 400);
     }
     let code = json!({"one_time_password": code_at(secret, Context::system().clock.now())});
-    let confirmed = watched.post("/v1/me/totp/confirm", &own, code).expect(200);
+    let confirmed = watched.post("/v1/me/totp/confirm", &own, code);
+    let mut lines = confirmed.text.lines();
+    let token = lines.find_map(|line| line.strip_prefix("session-token: ")).unwrap().to_owned();
+    watched.canaries.insert("session since the enrolment", token.clone());
+    let authorization = format!("Bearer {token}");
+    let own = [("authorization", authorization.as_str())];
+    let confirmed = confirmed.expect(200);
     let [first, second] = [0_usize, 1].map(|index| confirmed["recovery_codes"][index].as_str().unwrap());
     watched.canaries.insert("recovery code", first.to_owned());
     watched.canaries.insert("recovery code without hyphens", first.replace('-', "").to_uppercase());
@@ -167,6 +190,7 @@ fn use_factors(watched: &mut Watched, authorization: &str) {
     assert!(watched.request("GET", &format!("/v1/orders/{second}"), &own, "").status >= 400);
     let end = json!({"current_password": PASSWORD, "recovery_code": second}).to_string();
     watched.request("DELETE", "/v1/me/totp", &own, &end).expect(204);
+    authorization
 }
 
 /// Verifies the address by a token of an e-mail, and begins to change it. The tokens are canaries then.
@@ -201,9 +225,9 @@ fn sell(watched: &mut Watched, has_emails: bool) {
     let user = watched.log_in("session", EMAIL, PASSWORD);
     provoke(watched, &user);
     use_access_token(watched, &user);
-    use_factors(watched, &user);
+    let user = use_factors(watched, &user);
     let own = [("authorization", user.as_str()), ("idempotency-key", IDEMPOTENCY_KEY)];
-    let cart_of_user = cart(watched, &own[..1]);
+    let cart_of_user = cart(watched, &own[..1], "coffee");
     let order = watched.post(&format!("{cart_of_user}/checkout"), &own, checkout("tok_ok")).expect(201);
     watched.post(&format!("{cart_of_user}/checkout"), &own, checkout("tok_ok")).expect(201);
     let id = order["id"].as_str().unwrap();
@@ -212,7 +236,7 @@ fn sell(watched: &mut Watched, has_emails: bool) {
     watched.request("GET", &format!("/admin/v1/users?q={}", escaped(EMAIL)), &admin, "");
     watched.post(&format!("/admin/v1/orders/{id}/refund"), &admin, json!({"reason": STREET})).expect(201);
 
-    let guest = cart(watched, &[]);
+    let guest = cart(watched, &[], "coffee");
     let bought = watched.post(&format!("{guest}/checkout"), &[], checkout("tok_timeout_after_charge"));
     assert!(bought.status < 500, "{}", bought.text);
     if let Some(token) = bought.body()["token"].as_str() {
@@ -233,29 +257,51 @@ fn sell(watched: &mut Watched, has_emails: bool) {
     watched.wait_for("webhook");
 }
 
-#[test]
-fn no_canary_is_shown_anywhere() {
+/// Sends canaries through all flows of a server with these settings, and searches for them.
+async fn sell_and_search(database: String, mut settings: Vec<(&'static str, String)>, has_emails: bool) {
+    let issuer = Issuer::start().await;
+    settings.extend([
+        ("UNDERCROFT_AUTHENTICATION__ISSUER", issuer.url.clone()),
+        ("UNDERCROFT_AUTHENTICATION__AUDIENCE", "shop".to_owned()),
+        ("UNDERCROFT_AUTHENTICATION__ALGORITHMS", r#"["EdDSA"]"#.to_owned()),
+        ("UNDERCROFT_AUTHENTICATION__CREATE_USERS", "true".to_owned()),
+    ]);
+    let selling = tokio::task::spawn_blocking(move || {
+        let mut watched = Watched::start(&database, &settings);
+        sell_to_others(&mut watched, &issuer, has_emails);
+        sell(&mut watched, has_emails);
+        watched.end(&database);
+    });
+    selling.await.unwrap();
+}
+
+/// The URL of a schema of PostgreSQL with a password; `None` if the server does not trust each password.
+fn with_password(schema: &EmptyPostgres) -> Option<String> {
+    let (_, rest) = schema.url.split_once("postgres@")?;
+    Some(format!("postgres://postgres:{URL_PASSWORD}@{rest}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_canary_is_shown_anywhere() {
     let folder = TempDir::new().unwrap();
     let database = format!("sqlite:{}", folder.path().join("store.db").display());
-    let mut watched = Watched::start(&database, "local:");
-    sell(&mut watched, true);
-    watched.end(&database);
+    sell_and_search(database, vec![("UNDERCROFT_MAIL__URL", "local:".to_owned())], true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_canary_is_shown_with_postgres_and_a_mail_server_that_is_away() {
     let Some(schema) = EmptyPostgres::new().await else { return };
-    // the server trusts each password
-    let Some((_, rest)) = schema.url.split_once("postgres@") else { return };
-    let database = format!("postgres://postgres:{URL_PASSWORD}@{rest}");
+    let Some(database) = with_password(&schema) else { return };
     let mail = format!("smtp://canary:{URL_PASSWORD}@127.0.0.1:1");
-    tokio::task::spawn_blocking(move || {
-        let mut watched = Watched::start(&database, &mail);
-        sell(&mut watched, false);
-        watched.end(&database);
-    })
-    .await
-    .unwrap();
+    sell_and_search(database, vec![("UNDERCROFT_MAIL__URL", mail)], false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_canary_is_shown_with_postgres_and_sessions_in_redis() {
+    let Some(schema) = EmptyPostgres::new().await else { return };
+    let (Some(database), Some(redis)) = (with_password(&schema), redis_url().await) else { return };
+    let settings = vec![("UNDERCROFT_MAIL__URL", "local:".to_owned()), ("UNDERCROFT_SESSIONS", redis)];
+    sell_and_search(database, settings, true).await;
 }
 
 #[test]

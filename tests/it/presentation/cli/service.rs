@@ -28,6 +28,11 @@ pub(super) fn start(command: &mut Command) -> (Server, String, String) {
     (server, address, metrics)
 }
 
+/// Returns the response to a request for the metrics that is sent to a host.
+pub(super) fn read_metrics(address: &str, host: &str) -> String {
+    send(address, &format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"))
+}
+
 /// Returns the value of a metric.
 fn metric(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
@@ -45,13 +50,17 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
     let (code, _, errors) = super::run(folder.path(), &run);
     assert_eq!(code, Some(0), "{errors}");
     assert!(get(&address, "/metrics").starts_with("HTTP/1.1 404 "), "they are not public");
+    // of a page of another site, whose name leads to this machine
+    let foreign = read_metrics(&metrics, "rebound.example.com");
+    assert!(foreign.starts_with("HTTP/1.1 403 ") && !foreign.contains("undercroft_http"), "{foreign}");
+    assert!(get(&address, "/v1/products").starts_with("HTTP/1.1 200 "));
 
     let carts =
         "undercroft_http_request_duration_seconds_count{method=\"POST\",route=\"/v1/carts\",status=\"2xx\"}";
     let malformed = "undercroft_http_refused_heads_total{reason=\"malformed\"}";
     let deadline = Instant::now() + Duration::from_mins(1);
     let text = loop {
-        let text = get(&metrics, "/metrics");
+        let text = read_metrics(&metrics, "localhost");
         if [carts, malformed].map(|name| metric(&text, name)) == [Some(1.0); 2] {
             break text;
         }
@@ -73,9 +82,11 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
         ("undercroft_dead_letters{subscriber=\"webhooks\"}", 0.0),
         ("undercroft_webhook_endpoints{state=\"active\"}", 0.0),
         ("undercroft_jobs{name=\"retry_dead_letters\",status=\"waiting\"}", 1.0),
+        ("undercroft_cache_looks_total{outcome=\"failed\"}", 0.0),
         ("undercroft_cache_reads_total{cache=\"product\",outcome=\"hit\"}", 0.0),
         ("undercroft_cache_loads_total{cache=\"product\",source=\"shared\"}", 0.0),
         ("undercroft_cache_rejections_total{cache=\"product\"}", 0.0),
+        ("undercroft_cache_too_large_total{cache=\"product\"}", 0.0),
         ("undercroft_cache_stale_hits_total{cache=\"product\"}", 0.0),
         ("undercroft_cache_entries{cache=\"product\"}", 0.0),
         ("undercroft_cache_size_bytes{cache=\"product\"}", 0.0),
@@ -83,6 +94,11 @@ fn metrics_count_requests_and_show_the_state_of_the_store() {
         ("undercroft_signals_dropped_total{type=\"api_request_received\"}", 0.0),
     ] {
         assert_eq!(metric(&text, name), Some(value), "{name} in {text}");
+    }
+    let looks = metric(&text, "undercroft_cache_looks_total{outcome=\"read\"}");
+    assert!(looks.is_some_and(|looks| looks >= 1.0), "for the list of products: {text}");
+    for name in ["_count", "_bucket{le=\"+Inf\"}"] {
+        assert_eq!(metric(&text, &format!("undercroft_cache_look_duration_seconds{name}")), looks, "{text}");
     }
     server.stop();
 }
@@ -95,7 +111,7 @@ async fn a_metric_says_for_each_use_whether_redis_responds() {
         let mut command = undercroft(folder.path(), &arguments);
         command.env("UNDERCROFT_CACHE", cache).env("UNDERCROFT_SESSIONS", sessions);
         let (server, _, metrics) = start(&mut command);
-        let text = get(&metrics, "/metrics");
+        let text = read_metrics(&metrics, "localhost");
         server.stop();
         ["caches", "rate limits", "sessions"]
             .map(|used_for| metric(&text, &format!("undercroft_redis_up{{used_for=\"{used_for}\"}}")))
@@ -204,6 +220,37 @@ fn a_redis_that_is_away_at_the_start_is_named_in_the_log_with_its_setting() {
     }
 }
 
+#[test]
+fn a_server_says_why_a_store_without_products_has_no_demo_catalogue() {
+    let folder = TempDir::new().unwrap();
+    let (code, _, errors) = run(folder.path(), &["migrate"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let line = "no demo catalogue: the database was set up before";
+    let with_demo = ["serve", "--listen", "127.0.0.1:0"];
+    for (arguments, is_said) in [(&with_demo[..], true), (&SERVE[..], false)] {
+        let (server, _) = Server::start(&mut undercroft(folder.path(), arguments));
+        let log = server.stop();
+        assert_eq!(log.contains(line), is_said, "{log}");
+    }
+}
+
+#[test]
+fn check_mode_of_the_caches_is_a_warning_in_the_log_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    let warning = "caches.verify: each use of a cache is compared with the database";
+    let (server, _) = Server::start(&mut undercroft(folder.path(), &SERVE));
+    assert!(!server.stop().contains(warning));
+    for service in [&SERVE[..], &["worker"]] {
+        let mut command = undercroft(folder.path(), service);
+        let command = command.env("UNDERCROFT_CACHES__VERIFY", "true");
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let line = super::wait_for_line(process.stderr.as_mut().unwrap(), warning);
+        signal(&process, "KILL");
+        process.wait().unwrap();
+        assert!(line.contains("WARN"), "{line}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_says_why_a_token_of_the_issuer_was_refused() {
     let (folder, issuer) = (TempDir::new().unwrap(), Issuer::start().await);
@@ -244,7 +291,7 @@ async fn the_log_says_why_a_token_of_the_issuer_was_refused() {
 fn wait_for_metric(metrics: &str, name: &str) {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
-        let text = get(metrics, "/metrics");
+        let text = read_metrics(metrics, "127.0.0.1:9464");
         if metric(&text, name) >= Some(1.0) {
             return;
         }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use undercroft::infrastructure::cache::{CACHES, CacheLimits};
+use undercroft::infrastructure::cache::{CACHES, CacheLimits, ProductName};
 
 use super::examples::document;
-use crate::support::http::{assert_for_administrators, order_of};
+use crate::support::http::{assert_for_administrators, faults, order_of};
 use crate::support::store::manual_capture;
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, eventually};
 
@@ -50,6 +50,8 @@ fn assert_status(response: &TestResponse, expected: &[(&str, &str)]) {
 
 const HIT: &[(&str, &str)] = &[("hit", "?1")];
 const MISS: &[(&str, &str)] = &[("fwd", "miss"), ("stored", "?1")];
+/// What is kept of a user.
+const OWN: [&str; 3] = ["/v1/orders", "/v1/notifications", "/v1/me/preferences"];
 const DROPPED: &[(&str, &str)] = &[("fwd", "stale"), ("stored", "?1")];
 
 on_both_engines!(a_response_says_whether_it_came_from_a_cache);
@@ -60,7 +62,7 @@ async fn a_response_says_whether_it_came_from_a_cache(shop: &Shop) {
     let category = json!({"name": "Tea"});
     server.admin().await.post("/admin/v1/categories", category).await.expect(201);
     let product = format!("/v1/products/{id}");
-    let own = [product.as_str(), "/v1/products?limit=5", "/v1/products?q=product", "/v1/categories"];
+    let own = [product.as_str(), "/v1/products?limit=5", "/v1/categories"];
     for path in own {
         assert_status(&guest.get(path).await, MISS);
         let hit = guest.get(path).await;
@@ -70,6 +72,11 @@ async fn a_response_says_whether_it_came_from_a_cache(shop: &Shop) {
         assert_eq!(known.status, 304);
     }
     assert_status(&guest.get("/v1/categories/tea").await, HIT);
+    for _ in 0..2 {
+        let search = guest.get("/v1/products?q=product").await;
+        assert_eq!(search.header("cache-status"), "", "nothing says whether someone searched for it");
+        search.expect(200);
+    }
 
     let admin = server.admin().await;
     admin.put(&format!("/admin/v1/inventory/{variant}"), json!({"stock": 4})).await.expect(200);
@@ -101,7 +108,8 @@ async fn the_sale_of_reserved_pieces_leaves_what_is_kept_as_it_is(shop: &Shop) {
 #[test]
 fn the_document_names_the_header() {
     let document = document();
-    for path in ["/v1/products", "/v1/products/{id}", "/v1/categories", "/v1/categories/{id_or_slug}"] {
+    let public = ["/v1/products", "/v1/products/{id}", "/v1/categories", "/v1/categories/{id_or_slug}"];
+    for path in public.into_iter().chain(OWN) {
         let header = &document["paths"][path]["get"]["responses"]["200"]["headers"]["Cache-Status"];
         assert!(header["description"].as_str().unwrap().contains("RFC 9211"), "{path}");
     }
@@ -147,9 +155,10 @@ async fn administrators_see_what_caches_keep_and_clear_them(shop: &Shop) {
     let events = admin.get("/admin/v1/events?type=cache_invalidation&limit=2").await.expect(200);
     assert_eq!(events["items"][0]["data"]["tags"], json!(["catalogue"]));
 
-    let faults = clear(json!({"tags": ["products", "sheep", "product:7"]})).await.faults();
-    let invalid = |pointer: &str| (pointer.to_owned(), "invalid".to_owned());
-    assert_eq!(faults, [invalid("/tags/1"), invalid("/tags/2")]);
+    let refused = clear(json!({"tags": ["products", "sheep", "product:7"]})).await;
+    assert_eq!(refused.faults(), faults([("/tags/1", "cache_tag"), ("/tags/2", "cache_tag")]));
+    let detail = refused.json()["errors"][0]["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("Tags are `products`, `product:ID`, `categories`"), "{detail}");
     let many = vec!["products"; 51];
     assert_eq!(clear(json!({"tags": many})).await.faults(), [("/tags".to_owned(), "too_many".to_owned())]);
 }
@@ -201,4 +210,67 @@ async fn a_job_loads_what_shoppers_read_first(shop: &Shop) {
         assert_status(&guest.get(path).await, HIT);
     }
     assert_status(&guest.get("/v1/products?limit=7").await, MISS);
+}
+
+on_both_engines!(a_response_with_own_data_says_whether_it_was_in_memory_to_its_owner);
+async fn a_response_with_own_data_says_whether_it_was_in_memory_to_its_owner(shop: &Shop) {
+    let server = shop.server().await;
+    let (ann, bob) = (server.customer().await, server.customer().await);
+    for path in OWN {
+        assert_status(&ann.get(path).await, MISS);
+        let hit = ann.get(path).await;
+        assert_status(&hit, HIT);
+        assert_eq!(hit.header("cache-control"), "no-store", "{path}");
+        assert_status(&bob.get(path).await, MISS);
+        let stranger = server.guest().get(path).await;
+        assert_eq!((stranger.status, stranger.header("cache-status")), (401, ""), "{path}");
+    }
+    let preferences = ann.get("/v1/me/preferences").await;
+    let known = ann.with("if-none-match", preferences.header("etag")).get("/v1/me/preferences").await;
+    assert_eq!(known.status, 304);
+    assert_status(&known, HIT);
+
+    // each change of the data of a user has another version
+    ann.put("/v1/me/preferences", json!({"locale": "de"})).await.expect(200);
+    for path in OWN {
+        assert_status(&ann.get(path).await, MISS);
+        assert_status(&bob.get(path).await, HIT);
+    }
+    for path in ["/v1/orders?limit=5", "/v1/notifications?limit=5", "/v1/me"] {
+        let read = ann.get(path).await;
+        assert_eq!((read.status, read.header("cache-status")), (200, ""), "{path} is read each time");
+    }
+}
+
+on_both_engines!(a_404_does_not_say_whether_there_is_a_product_that_is_not_active);
+async fn a_404_does_not_say_whether_there_is_a_product_that_is_not_active(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let mut mug = json!({"name": "Mug", "slug": "mug", "active": false,
+        "variants": [{"sku": "MUG", "price": {"amount": 900, "currency": "EUR"}}]});
+    let id = admin.post("/admin/v1/products", mug.clone()).await.expect(201)["id"].clone();
+    let id = id.as_str().unwrap();
+    let product = |name: &str| format!("/v1/products/{name}");
+    let unknown =
+        [product("unknown"), "/v1/products?category=unknown".into(), "/v1/categories/unknown".into()];
+    for path in [product(id), product("mug")].iter().chain(&unknown) {
+        // from the database, and from memory
+        for _ in 0..2 {
+            let response = guest.get(path).await;
+            assert_eq!((response.status, response.header("cache-status")), (404, ""), "{path}");
+        }
+    }
+    let caches = server.store.infrastructure.caches.current().await.unwrap();
+    for name in ["mug", "unknown"] {
+        let (entry, _) = caches.product.get(&ProductName::Slug(name.into())).await.unwrap();
+        assert!(entry.value().is_none(), "{name} is kept as what does not exist");
+    }
+
+    for (active, status) in [(true, 200), (false, 404)] {
+        mug["active"] = json!(active);
+        admin.put(&format!("/admin/v1/products/{id}"), mug.clone()).await.expect(200);
+        for name in [id, "mug"] {
+            assert_eq!(guest.get(&product(name)).await.status, status, "{name}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::http::{checkout_body, new_cart};
+use crate::support::http::{checkout_body, faults, new_cart};
 use crate::support::store::{execute, value};
 use crate::support::{Shop, TestClient, TestResponse, TestServer};
 
@@ -44,6 +44,43 @@ async fn a_cart_is_filled_priced_and_emptied(shop: &Shop) {
     let left = guest.delete(&format!("{cart}/items/{dear}")).await.expect(200);
     assert_eq!(left["totals"]["subtotal"]["amount"], 3 * 250);
     assert_eq!(guest.delete(&format!("{cart}/items/{dear}")).await.problem(404), "variant_not_found");
+}
+
+on_both_engines!(the_faults_of_all_parts_of_a_request_are_listed_once_it_is_allowed);
+async fn the_faults_of_all_parts_of_a_request_are_listed_once_it_is_allowed(shop: &Shop) {
+    let guest = shop.server().await.guest().with("if-match", "7").with("idempotency-key", "a b");
+    let listed = guest.post("/v1/carts/7/items", json!({"quantity": 0})).await;
+    assert_eq!(
+        listed.faults(),
+        faults([
+            ("/quantity", "minimum"),
+            ("/variant_id", "required"),
+            ("If-Match", "malformed"),
+            ("id", "format"),
+            ("idempotency-key", "character"),
+        ])
+    );
+    let refused = guest.put("/admin/v1/products/7?x=1", json!({"quantity": 0})).await;
+    assert_eq!(refused.problem(401), "unauthorized_access");
+    let of_path = guest.put("/v1/carts/7/items/8", json!({"quantity": 0})).await;
+    let expected =
+        [("/quantity", "minimum"), ("If-Match", "malformed"), ("id", "format"), ("variant_id", "format")];
+    assert_eq!(of_path.faults(), faults(expected));
+}
+
+on_both_engines!(what_a_route_does_not_read_is_listed_with_the_other_faults);
+async fn what_a_route_does_not_read_is_listed_with_the_other_faults(shop: &Shop) {
+    let guest = shop.server().await.guest();
+    let listed = guest.with("if-match", "*").post("/v1/carts?x=1&b=2", json!({"colour": 7})).await;
+    let expected = [("/colour", "unknown"), ("If-Match", "malformed"), ("b", "unknown"), ("x", "unknown")];
+    assert_eq!(listed.faults(), faults(expected));
+
+    // without another fault nothing is created, and each is refused as before
+    assert_eq!(guest.post("/v1/carts?x=1", json!({})).await.faults(), faults([("x", "unknown")]));
+    let conditional = guest.with("if-match", "*").post("/v1/carts", json!({})).await;
+    assert_eq!(conditional.problem(400), "malformed_header");
+    assert_eq!(guest.get("/v1/carts/7?x=1").await.faults(), faults([("id", "format"), ("x", "unknown")]));
+    assert_eq!(guest.get("/v1/me?x=1").await.problem(401), "unauthorized_access");
 }
 
 on_both_engines!(of_fifty_concurrent_additions_of_a_piece_none_is_lost);

@@ -6,16 +6,15 @@ use undercroft::domain::ids::VariantId;
 
 use super::examples::{Operation, document, example, operations};
 
-use crate::support::http::{faults, order_of};
+use crate::support::http::order_of;
 use crate::support::{Shop, TestClient, TestResponse, TestServer, awaited};
 
 /// The operations that accept any parameters of the query.
-const WITH_ANY_QUERY: [&str; 6] = [
+const WITH_ANY_QUERY: [&str; 5] = [
     "GET /.well-known/jwks.json",
     "GET /health/live",
     "GET /health/ready",
     "GET /openapi.json",
-    "GET /sandbox/3ds/{reference}",
     "GET /v1/files/{id}",
 ];
 
@@ -85,6 +84,21 @@ async fn every_operation_responds_as_it_is_documented_if_its_resource_is_missing
     }
 }
 
+/// Asserts that the response to an operation lists these faults; returns false if its policy allows no request, since
+/// the resource of its path is missing.
+#[track_caller]
+fn lists(operation: &Operation, response: &TestResponse, expected: &[(&str, &str)]) -> bool {
+    if response.status == 404 {
+        return false;
+    }
+    let found = response.faults();
+    for &(location, code) in expected {
+        let fault = (location.to_owned(), code.to_owned());
+        assert!(found.contains(&fault), "{operation}: {location} is missing in {response}");
+    }
+    true
+}
+
 on_both_engines!(parameters_of_the_query_are_refused_by_operations_that_have_none);
 async fn parameters_of_the_query_are_refused_by_operations_that_have_none(shop: &Shop) {
     let server = shop.server().await;
@@ -94,15 +108,13 @@ async fn parameters_of_the_query_are_refused_by_operations_that_have_none(shop: 
         if operation.parameters("query").next().is_some() {
             continue;
         }
-        let path = format!("{}?limit=5&a=1&limit=6", operation.path_to_missing(&document));
+        let path = format!("{}?limit=5&a=1&limit=6", clients.path(&operation, &document));
         let response = clients.allowed(&operation).send(operation.method.clone(), &path, None).await;
         if WITH_ANY_QUERY.contains(&operation.to_string().as_str()) {
             assert!([200, 404].contains(&response.status), "{operation}: {response}");
             accepting += 1;
         } else {
-            let unknown = [("a", "unknown"), ("limit", "unknown")];
-            assert_eq!(response.faults(), faults(unknown), "{operation}");
-            refusing += 1;
+            refusing += u32::from(lists(&operation, &response, &[("a", "unknown"), ("limit", "unknown")]));
         }
     }
     assert!(accepting == WITH_ANY_QUERY.len() && refusing > 50, "{accepting} and {refusing}");
@@ -116,16 +128,21 @@ async fn a_condition_is_refused_by_operations_that_change_something_and_do_not_c
     let conditions =
         [("If-Match", "*"), ("If-None-Match", "*"), ("If-Unmodified-Since", "Sat, 29 Oct 1994 19:43:31 GMT")];
     for operation in operations(&document).iter().filter(|operation| operation.method != Method::GET) {
-        let path = operation.path_to_missing(&document);
+        let path = clients.path(operation, &document);
         for (header, value) in conditions {
             if operation.parameters("header").any(|one| one["name"] == header) {
                 continue;
             }
             let client = clients.allowed(operation).with(header, value);
             let refused = client.send(operation.method.clone(), &path, None).await;
-            assert_eq!(refused.problem(400), "malformed_header", "{operation}: {header}");
-            assert_eq!(refused.json()["header"], header, "{operation}");
-            refusing += 1;
+            if refused.status == 400 {
+                assert_eq!(refused.problem(400), "malformed_header", "{operation}: {header}");
+                assert_eq!(refused.json()["header"], header, "{operation}");
+                refusing += 1;
+            } else {
+                // a body is missing, too
+                refusing += u32::from(lists(operation, &refused, &[(header, "malformed")]));
+            }
         }
     }
     assert!(refusing > 90, "{refusing}");

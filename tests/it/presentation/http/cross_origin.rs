@@ -42,6 +42,8 @@ async fn a_page_of_a_named_origin_uses_the_store_with_the_session_cookie(shop: &
     let registered = page(&guest, SHOP).post("/v1/users", credentials.clone()).await;
     registered.expect(201);
     assert_eq!(registered.header("access-control-allow-origin"), SHOP);
+    let refused = page(&guest, EVIL).post("/v1/sessions", credentials.clone()).await;
+    assert_eq!((refused.problem(403), refused.header("set-cookie")), ("unauthorized_access".into(), ""));
     let session = page(&guest, SHOP).post("/v1/sessions", credentials).await;
     session.expect(201);
     let cookie = session.header("set-cookie");

@@ -122,6 +122,46 @@ async fn the_document_and_its_pages_are_served(shop: &Shop) {
     assert_eq!(guest.get("/docs/%ff").await.problem(422), "validation");
 }
 
+on_both_engines!(the_document_and_its_viewer_have_entity_tags_of_their_own_and_are_not_sent_again);
+async fn the_document_and_its_viewer_have_entity_tags_of_their_own_and_are_not_sent_again(shop: &Shop) {
+    let guest = shop.server().await.guest();
+    let accepting = guest.with("accept-encoding", "gzip");
+    for path in ["/openapi.json", "/docs/", "/docs/swagger-ui-bundle.js"] {
+        let whole = guest.get(path).await;
+        let tag = whole.header("etag");
+        // the middleware, which would compute one for each response, states no version
+        assert!(tag.starts_with("\"0-"), "{path}: {tag}");
+        let known = guest.with("if-none-match", tag).get(path).await;
+        assert_eq!((known.status, known.header("etag"), known.body.len()), (304, tag, 0), "{path}");
+
+        let (first, second) = (accepting.get(path).await, accepting.get(path).await);
+        assert_eq!((first.status, first.header("etag")), (second.status, second.header("etag")), "{path}");
+        assert_eq!(first.body, second.body, "{path}");
+        if path != "/docs/" {
+            assert_eq!(first.header("content-encoding"), "gzip", "{path}");
+            assert!(first.body.len() < whole.body.len() / 2, "{path}");
+            assert_eq!(first.header("etag"), format!("{}-gzip\"", tag.trim_end_matches('"')), "{path}");
+        }
+    }
+    assert!(document()["paths"]["/openapi.json"]["get"]["responses"]["304"].is_object());
+}
+
+on_both_engines!(the_type_of_a_problem_leads_to_its_texts);
+async fn the_type_of_a_problem_leads_to_its_texts(shop: &Shop) {
+    let guest = shop.server().await.guest();
+    let problem = guest.get("/v1/products?limit=0").await.json();
+    assert_eq!(problem["type"], "/problems/validation");
+    let page = guest.get(problem["type"].as_str().unwrap()).await.expect(200);
+    assert_eq!((&page["code"], &page["title"]), (&problem["code"], &problem["title"]));
+    assert_eq!(page["statuses"], serde_json::json!([422]));
+    assert_eq!(page["faults"]["minimum"], "The value must be at least {minimum}.");
+
+    let all = guest.get("/problems").await.expect(200);
+    let all = all.as_array().unwrap();
+    assert!(all.len() >= 70 && all.contains(&page), "{all:?}");
+    assert_eq!(guest.get("/problems/none").await.problem(404), "route_not_found");
+}
+
 on_both_engines!(health_is_reported);
 async fn health_is_reported(shop: &Shop) {
     let server = shop.server().await;

@@ -132,11 +132,18 @@ async fn an_endpoint_gets_the_events_that_its_administrator_may_read(shop: &Shop
     }
     let other_url = json!({"url": "https://example.com/other"});
     integrator.patch(&own, other_url.clone()).await.expect(200);
+    integrator.post(&format!("{own}/rotate-secret"), json!({})).await.expect(200);
 
     // one that another administrator created
     let of_orders = path(&root.post(endpoints, of(&["order.paid"])).await.expect(201));
     assert_missing(&integrator.patch(&of_orders, other_url.clone()).await, "orders:read", "another URL");
+    let rotate = format!("{of_orders}/rotate-secret");
+    assert_missing(&integrator.post(&rotate, json!({})).await, "orders:read", "its secret");
     integrator.patch(&of_orders, json!({"description": "Orders", "active": false})).await.expect(200);
+    for (endpoint, creator) in [(&own, &integrator), (&of_orders, &root)] {
+        let creator = creator.get("/v1/me").await.expect(200)["id"].clone();
+        assert_eq!(root.get(endpoint).await.expect(200)["created_by"], creator);
+    }
 
     for enough in ["orders:read", "events:read"] {
         let role = json!({"permissions": ["webhook-endpoints:write", enough]});
@@ -145,6 +152,7 @@ async fn an_endpoint_gets_the_events_that_its_administrator_may_read(shop: &Shop
     }
     integrator.post(endpoints, of(&[])).await.expect(201);
     integrator.patch(&of_orders, other_url).await.expect(200);
+    integrator.post(&rotate, json!({})).await.expect(200);
 }
 
 on_both_engines!(the_birth_date_of_an_administrator_is_changed_by_one_who_has_the_same_permissions);
@@ -157,7 +165,10 @@ async fn the_birth_date_of_an_administrator_is_changed_by_one_who_has_the_same_p
     let of = async |client: &TestClient| format!("{}/birth-date", path_of(client).await);
     let refused = support.put(&of(&root).await, birth_date.clone()).await;
     assert_eq!(refused.problem(403), "unauthorized_access");
-    support.put(&of(&server.customer().await).await, birth_date).await.expect(200);
+    let customer = server.customer().await;
+    let account = support.put(&of(&customer).await, birth_date).await.expect(200);
+    assert_eq!(account["email"], customer.get("/v1/me").await.expect(200)["email"], "a change shows it");
+    assert_missing(&support.get(&path_of(&customer).await).await, "users:read", "a read without a change");
 }
 
 on_both_engines!(
@@ -201,6 +212,8 @@ async fn permissions_are_listed_with_the_operations_that_they_allow(shop: &Shop)
     let listed = server.admin().await.get("/admin/v1/permissions").await.expect(200);
     let listed = listed["items"].as_array().unwrap();
     assert_eq!(listed.len(), Permission::all().count());
+    let allows_nothing = listed.iter().find(|one| one["operations"] == json!([]));
+    assert_eq!(allows_nothing, None);
     let of = |name: &str| listed.iter().find(|one| one["name"] == name).unwrap()["operations"].clone();
     assert_eq!(of("refunds:write"), json!(["adminRefundPayment"]));
     assert_eq!(of("taxes:read"), json!(["adminListTaxRules"]));
@@ -314,6 +327,7 @@ async fn a_role_is_created_once_and_refused_if_it_is_not_valid(shop: &Shop) {
         (json!({"name": "..", "permissions": []}), "/name", "role_name"),
         (json!({"name": "", "permissions": []}), "/name", "too_short"),
         (json!({"name": "x", "permissions": ["sheep:read"]}), "/permissions/0", "not_allowed"),
+        (json!({"name": "x", "permissions": ["events:write"]}), "/permissions/0", "not_allowed"),
         (json!({"name": "x"}), "/permissions", "required"),
     ] {
         let refused = root.post("/admin/v1/roles", body).await;

@@ -150,6 +150,30 @@ async fn a_stale_change_of_a_product_is_refused(shop: &Shop) {
     assert_eq!(admin.with("if-none-match", read.header("etag")).get(&path).await.status, 200);
 }
 
+/// A product with these names of options, and two variants with these values.
+fn two_variants(options: &Value, values: [Value; 2]) -> Value {
+    let price = json!({ "amount": 900, "currency": "EUR" });
+    let variants = ["M-1", "M-2"].into_iter().zip(values);
+    let variants: Vec<_> =
+        variants.map(|(sku, options)| json!({ "sku": sku, "options": options, "price": price })).collect();
+    json!({ "name": "Mug", "options": options, "variants": variants })
+}
+
+on_both_engines!(variants_that_look_alike_are_refused_with_what_to_do);
+async fn variants_that_look_alike_are_refused_with_what_to_do(shop: &Shop) {
+    let admin = shop.server().await.admin().await;
+    let without = two_variants(&json!([]), [json!([]), json!([])]);
+    let same = two_variants(&json!(["size"]), [json!(["large"]), json!(["large"])]);
+    for refused in [without, same] {
+        let response = admin.post("/admin/v1/products", refused).await;
+        assert_eq!(response.faults(), [("/variants/1/options".to_owned(), "same_options".to_owned())]);
+        let detail = response.json()["errors"][0]["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("`options` of the product"), "{detail}");
+    }
+    let different = two_variants(&json!(["size"]), [json!(["small"]), json!(["large"])]);
+    admin.post("/admin/v1/products", different).await.expect(201);
+}
+
 on_both_engines!(metadata_is_kept_for_administrators_until_a_request_names_it);
 async fn metadata_is_kept_for_administrators_until_a_request_names_it(shop: &Shop) {
     let server = shop.server().await;

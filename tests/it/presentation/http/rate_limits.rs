@@ -78,6 +78,9 @@ async fn a_class_of_routes_has_a_limit_of_its_own(shop: &Shop) {
             "{path}"
         );
     }
+    let key = guest.post("/v1/me/api-keys", json!({"name": "Warehouse"})).await;
+    assert_eq!(key.problem(429), "too_many_requests", "it is in the class of changes of accounts");
+    assert_eq!(guest.get("/v1/me/api-keys").await.problem(401), "unauthorized_access");
 }
 
 on_both_engines!(unknown_routes_are_limited_and_health_checks_are_not);

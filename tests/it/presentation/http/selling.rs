@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::http::{cart_of, checkout_body};
+use crate::support::http::{cart_of, checkout_body, faults};
 use crate::support::store::{manual_capture, terms};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse};
 
@@ -67,6 +67,25 @@ async fn a_guest_reads_an_order_with_its_token_only(shop: &Shop) {
     assert_eq!(guest.get(&cart).await.expect(200)["order_id"], order["id"]);
     assert_eq!(check_out(&guest, &cart, "tok_ok").await.problem(409), "order_processing");
     assert_eq!(guest.delete(&format!("{cart}/items/{variant}")).await.problem(409), "order_processing");
+}
+
+on_both_engines!(the_faults_of_a_request_for_an_order_are_listed_together_for_who_may_see_it);
+async fn the_faults_of_a_request_for_an_order_are_listed_together_for_who_may_see_it(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = shop.product().price(500).stock(10).create().await;
+    let guest = server.guest();
+    let order = order(&guest, variant, 1).await;
+    let token = order["token"].as_str().unwrap();
+    let cancel = format!("{}/cancel?size=1", path(&order));
+    let faulty = json!({"reason": 5});
+    assert_eq!(guest.post(&cancel, faulty.clone()).await.problem(404), "order_not_found");
+    let holder = guest.with("order-token", token);
+    let both = ["/reason", "size"].map(|at| (at.to_owned(), "unknown".to_owned()));
+    assert_eq!(holder.post(&cancel, faulty.clone()).await.faults(), both);
+    assert_eq!(guest.post(&format!("{cancel}&token={token}"), faulty).await.faults(), both);
+
+    let no_order = guest.get("/v1/orders/none?size=1").await;
+    assert_eq!(no_order.faults().iter().map(|(at, _)| at.as_str()).collect::<Vec<_>>(), ["id", "size"]);
 }
 
 on_both_engines!(users_see_only_their_own_orders);
@@ -190,6 +209,8 @@ async fn a_payment_that_requires_action_is_confirmed_on_its_page(shop: &Shop) {
         assert!(!guest.get(url).await.to_string().contains("Approve"));
     }
     assert_eq!(guest.get("/sandbox/3ds/sandbox_x").await.problem(404), "payment_not_found");
+    let misspelt = guest.get("/sandbox/3ds/sandbox_x?desicion=approve").await;
+    assert_eq!(misspelt.faults(), faults([("desicion", "unknown")]));
 }
 
 on_both_engines!(an_administrator_refunds_at_most_the_captured_amount);
@@ -308,6 +329,29 @@ async fn a_cancelled_order_is_restocked_and_refunded(shop: &Shop) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("the order is not refunded");
+}
+
+on_both_engines!(the_refund_of_a_part_restocks_nothing_and_says_what_to_do);
+async fn the_refund_of_a_part_restocks_nothing_and_says_what_to_do(shop: &Shop) {
+    let server = shop.server().await;
+    let variant = shop.product().price(1_000).stock(4).create().await;
+    let (buyer, admin) = (server.customer().await, server.admin().await);
+    let order = order(&buyer, variant, 2).await;
+    let refund = format!("{}/refund", admin_path(&order));
+    let part = |restock: bool| json!({"amount": {"amount": 1_000, "currency": "EUR"}, "restock": restock});
+    let refused = admin.post(&refund, part(true)).await;
+    assert_eq!(refused.faults(), faults([("/restock", "not_restockable")]));
+    let detail = refused.json()["errors"][0]["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("without `restock`, and set the stock"), "{detail}");
+    admin.post(&refund, part(false)).await.expect(201);
+
+    let stock = format!("/admin/v1/inventory/{variant}");
+    let read = admin.get(&stock).await;
+    let pieces = read.expect(200)["stock"].as_i64().unwrap();
+    let returned = admin.with("if-match", read.header("etag"));
+    let body = returned.put(&stock, json!({"stock": pieces + 1})).await.expect(200);
+    assert_eq!((pieces, &body["stock"]), (2, &json!(3)));
+    assert_eq!(returned.put(&stock, json!({"stock": 9})).await.problem(412), "precondition_failed");
 }
 
 on_both_engines!(a_subscription_begins_with_an_order_and_belongs_to_its_buyer);

@@ -1,6 +1,7 @@
 //! Time-outs, connection limits and the graceful shutdown of the HTTP server. The tests wait for effects on the client;
 //! the time-out under test is short, all others are long.
 
+mod crowds;
 mod stops;
 mod streams;
 
@@ -106,6 +107,17 @@ impl Client {
         .await
         .expect("a response in time");
         text
+    }
+
+    /// Reads up to this text.
+    async fn read_until(&mut self, end: &str) {
+        let mut text = String::new();
+        let read = async {
+            while !text.ends_with(end) {
+                text.push(self.0.read_u8().await.expect("more of the response").into());
+            }
+        };
+        timeout(PATIENCE, read).await.expect("the text in time");
     }
 
     /// Reads until the server closes the connection.

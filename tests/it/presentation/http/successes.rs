@@ -3,6 +3,8 @@
 mod location;
 mod media_type;
 
+use std::sync::OnceLock;
+
 use http::Method;
 use serde_json::{Value, json};
 use undercroft::application::Terms;
@@ -10,11 +12,10 @@ use undercroft::application::Terms;
 use super::examples::{Operation, document, example, operations, resolve};
 use crate::support::emails::token_to;
 use crate::support::http::{cart_of, checkout_body, new_cart, order_of};
+use crate::support::passwords::{PASSWORD, create_key, ensure_password, with_password};
 use crate::support::store::{execute, fail_placed_orders, manual_capture, value};
-use crate::support::totp::{code_at, enrol, set_password};
+use crate::support::totp::{code_at, enrol};
 use crate::support::{Shop, ShopOptions, TestClient, TestResponse, TestServer, awaited, unique};
-
-const PASSWORD: &str = "correct horse";
 
 on_both_engines!(
     every_operation_succeeds_as_it_is_documented,
@@ -26,9 +27,10 @@ async fn every_operation_succeeds_as_it_is_documented(shop: &Shop) {
     let mut faults = Vec::new();
     for operation in operations(&document) {
         let user = server.customer().await;
-        let resources = Resources { shop, server, admin: &admin, user: &user };
+        let resources = Resources { shop, server, admin: &admin, user: &user, enrolled: OnceLock::new() };
         let request = resources.request(&operation, &document).await;
-        let client = if operation.is_for_administrators() { &admin } else { &user };
+        let user = resources.enrolled.get().unwrap_or(&user);
+        let client = if operation.is_for_administrators() { &admin } else { user };
         let response = client.send(operation.method.clone(), &request.path, request.body).await;
         faults.extend(faults_of(&operation, &document, &response));
         faults.extend(location::fault_of(&operation, client, &response).await);
@@ -124,6 +126,7 @@ struct Resources<'a> {
     server: &'a TestServer,
     admin: &'a TestClient,
     user: &'a TestClient,
+    enrolled: OnceLock<TestClient>,
 }
 
 /// A job that waits for a long time.
@@ -184,6 +187,7 @@ impl Resources<'_> {
             (method, "/v1/me/totp" | "/v1/me/totp/confirm" | "/v1/me/totp/recovery-codes") => {
                 self.one_time_password(method, &operation.path).await
             }
+            ("POST", "/v1/me/api-keys") => with_password(self.server, self.user, json!({"name": name})).await,
             ("POST", "/v1/sessions") => {
                 let account = json!({"email": format!("{name}@example.org"), "password": PASSWORD});
                 self.server.guest().post("/v1/users", account.clone()).await.expect(201);
@@ -236,8 +240,7 @@ impl Resources<'_> {
             "events" => self.event().await,
             "files" => self.created("files?name=a.json", json!("the content of a file")).await,
             "api-keys" | "me" if operation.path.contains("api-keys") => {
-                let created = self.user.post("/v1/me/api-keys", json!({"name": "Warehouse"})).await;
-                text(&created.expect(201)["id"])
+                text(&create_key(self.server, self.user, json!({"name": "A"})).await.expect(201)["id"])
             }
             "me" => text(&self.user.get("/v1/me/sessions").await.expect(200)["items"][0]["id"]),
             "jobs" => text(&self.admin.post("/admin/v1/jobs", job(&unique("name"))).await.expect(202)["id"]),
@@ -307,7 +310,7 @@ impl Resources<'_> {
 
     /// The body of an operation on one-time passwords.
     async fn one_time_password(&self, method: &str, path: &str) -> Value {
-        set_password(self.shop, self.user, PASSWORD).await;
+        ensure_password(self.server, self.user).await;
         let password = json!({"current_password": PASSWORD});
         if path.ends_with("confirm") {
             let begun = self.user.post("/v1/me/totp", password).await.expect(201);
@@ -316,7 +319,8 @@ impl Resources<'_> {
         if method == "POST" && path.ends_with("totp") {
             return password;
         }
-        let (_, codes) = enrol(self.shop, self.user, PASSWORD).await;
+        let (_, codes, token) = enrol(self.shop, self.user, PASSWORD).await;
+        self.enrolled.get_or_init(|| self.user.with("authorization", &format!("Bearer {token}")));
         json!({"current_password": PASSWORD, "recovery_code": codes[0]})
     }
 
@@ -356,8 +360,8 @@ impl Resources<'_> {
     async fn failed_email(&self) -> String {
         const INSERT: &[&str] = &[
             "INSERT INTO emails SELECT id, NULL, 'order_paid', 'a@example.com', 's', 'b', 'failed', 7, NULL, 'refused', \
-             created_at, created_at, NULL, NULL, NULL FROM users ORDER BY created_at LIMIT 1 ON CONFLICT (id) DO UPDATE SET \
-             status = 'failed', due_at = NULL",
+             created_at, created_at, NULL, NULL, NULL, NULL FROM users ORDER BY created_at LIMIT 1 ON CONFLICT (id) DO UPDATE \
+             SET status = 'failed', due_at = NULL",
         ];
         execute(&self.shop.database, INSERT).await;
         let list = self.admin.get("/admin/v1/emails?status=failed").await.expect(200);

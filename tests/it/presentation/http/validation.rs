@@ -2,6 +2,7 @@
 
 pub mod documented;
 mod parameters;
+mod parts;
 mod properties;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use axum::{
     Router,
     body::Body,
-    routing::{get, post, put},
+    routing::{get, post},
 };
 use http::{Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
@@ -102,15 +103,12 @@ struct Filter {
 fn router() -> Router {
     Router::new()
         .route("/parcels", post(async |Json(parcel): Json<Parcel>| Json(parcel)))
-        .route(
-            "/parcels/{id}",
-            put(async |Path(_): Path<ProductId>, Json(parcel): Json<Parcel>| Json(parcel)),
-        )
         .route("/labels", post(async |request: Idempotent<Label>| Json(request.body.text)))
         .route("/filter", get(async |Query(filter): Query<Filter>| Json(filter)))
         .route("/ids/{id}", get(async |Path(id): Path<ProductId>| Json(id)))
         .route("/pairs/{id}/{count}", get(async |Path(pair): Path<(Uuid, u8)>| Json(pair)))
         .route("/names/{name}", get(async |Path(name): Path<String>| Json(name)))
+        .merge(parts::routes())
         .layer(axum::Extension(BodyLimit(2000)))
 }
 
@@ -138,7 +136,7 @@ fn faults(body: &Value) -> Vec<String> {
         .iter()
         .map(|error| {
             assert!(error["detail"].is_string(), "{error}");
-            let location = error.get("pointer").or(error.get("parameter")).unwrap();
+            let location = error.get("pointer").or(error.get("parameter")).or(error.get("header")).unwrap();
             format!("{}: {}", location.as_str().unwrap(), error["code"].as_str().unwrap())
         })
         .collect();

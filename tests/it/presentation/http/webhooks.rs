@@ -20,7 +20,7 @@ use undercroft::domain::webhook::{WebhookDelivery, WebhookDeliveryStatus, Webhoo
 use undercroft::infrastructure::repositories::{DatabaseError, WebhookAttempt, WebhookRepository};
 
 use crate::support::http::{faults, order_of};
-use crate::support::store::value;
+use crate::support::store::{execute, value};
 use crate::support::{Shop, ShopOptions, TestClient, eventually};
 
 const ENDPOINTS: &str = "/admin/v1/webhook-endpoints";
@@ -105,9 +105,14 @@ async fn an_event_is_sent_signed_to_the_endpoints_for_its_type(shop: &Shop) {
     let inactive = json!({"url": other.url, "active": false});
     admin.post(ENDPOINTS, inactive).await.expect(201);
 
-    let order = order_of(&user, shop.product().create().await).await;
+    let traced = user.with("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let traced = traced.with("tracestate", "vendor=1");
+    let order = order_of(&traced, shop.product().create().await).await;
     let (headers, body) = receiver.wait_for(1).await.remove(0);
     let event: Value = serde_json::from_str(&body).unwrap();
+    let trace = headers["traceparent"].to_str().unwrap();
+    assert!(trace.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{trace}");
+    assert_eq!((trace, headers.get("tracestate")), (event["traceparent"].as_str().unwrap(), None));
     assert_eq!((&event["specversion"], &event["type"]), (&json!("1.0"), &json!("order.paid")));
     assert_eq!((&event["subject"], &event["data"]["order_id"]), (&order["id"], &order["id"]));
     assert_eq!(headers["content-type"], "application/cloudevents+json");
@@ -121,6 +126,21 @@ async fn an_event_is_sent_signed_to_the_endpoints_for_its_type(shop: &Shop) {
     assert_eq!(other.received.lock().unwrap().len(), 0);
     let shown = admin.get(&path_of(&created)).await.expect(200);
     assert!(shown.get("secret").is_none(), "{shown}");
+}
+
+on_both_engines!(an_endpoint_gets_its_events_when_who_created_it_may_not_read_them_any_more);
+async fn an_endpoint_gets_its_events_when_who_created_it_may_not_read_them_any_more(shop: &Shop) {
+    const LEAVE: &str =
+        "UPDATE users SET role = 'customer' WHERE id IN (SELECT created_by FROM webhook_endpoints)";
+    let receiver = Receiver::start(Duration::ZERO).await;
+    let server = shop.server().await;
+    let created = endpoint(&server.admin().await, &receiver.url).await;
+    execute(&shop.database, &[LEAVE]).await;
+    order_of(&server.customer().await, shop.product().create().await).await;
+    receiver.wait_for(1).await;
+    let shown = server.admin().await.get(&path_of(&created)).await.expect(200);
+    assert_eq!((&shown["active"], &shown["created_by"]), (&json!(true), &created["created_by"]));
+    assert!(shown["created_by"].is_string(), "{shown}");
 }
 
 on_both_engines!(a_message_is_sent_again_until_it_is_acknowledged, ShopOptions::at("2026-01-01T00:00:00Z"));
@@ -142,7 +162,9 @@ async fn a_message_is_sent_again_until_it_is_acknowledged(shop: &Shop) {
     shop.clock().advance(SignedDuration::from_secs(6));
     let received = receiver.wait_for(2).await;
     assert_eq!(received[0].1, received[1].1);
-    assert_eq!(received[0].0["webhook-id"], received[1].0["webhook-id"]);
+    for name in ["webhook-id", "traceparent"] {
+        assert_eq!(received[0].0[name], received[1].0[name], "{name}");
+    }
     assert_ne!(received[0].0["webhook-timestamp"], received[1].0["webhook-timestamp"]);
     assert_eq!(delivery(&admin, &created, "delivered").await["attempts"], 2);
     assert_eq!(admin.get(&path_of(&created)).await.expect(200)["failing_since"], Value::Null);
@@ -335,6 +357,7 @@ async fn create_endpoint(shop: &Shop) -> WebhookEndpointId {
         active: true,
         failing_since: None,
         version: 1,
+        created_by: None,
         created_at: shop.now(),
         updated_at: shop.now(),
     };

@@ -95,6 +95,14 @@ impl ShopifyColumns {
         line.number == first.number || columns.any(|column| !column.of(line).is_empty())
     }
 
+    /// Returns the path of a product's category, or else its type.
+    pub(super) fn category_of<'a>(&self, first: &'a SourceLine) -> &'a str {
+        match self.category.of(first) {
+            "" => self.r#type.of(first),
+            category => category,
+        }
+    }
+
     /// Returns the names of a product's options, and the columns of their values.
     pub(super) fn options_of(&self, first: &SourceLine) -> Vec<(String, Column)> {
         let named = self.options.into_iter().map(|(name, value)| (name.of(first).to_owned(), value));

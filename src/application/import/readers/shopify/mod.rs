@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use self::columns::{ShopifyColumns, is_of_variant};
 use super::Options;
-use super::category_tree::CategoryTree;
+use super::category_tree::{CategoryPath, CategoryTree};
 use super::columns::{Column, Columns, Coverage};
 use super::error::Fault;
 use super::field_parsing::{LineError, quoted, required};
@@ -125,8 +125,11 @@ impl Shopify {
         let Some(first) = lines.first() else { return };
         self.finished.insert(handle.clone());
         let malformed = faults.get(&first.number).cloned();
-        let product = match malformed.map_or_else(|| self.product(first, &handle), Err) {
-            Ok(product) => product,
+        let parsed = malformed.map_or_else(|| self.product(first, &handle), Err);
+        let parsed =
+            parsed.and_then(|product| Ok((product, CategoryPath::parse(self.columns.category_of(first))?)));
+        let (product, path) = match parsed {
+            Ok(parsed) => parsed,
             Err(fault) => {
                 faults.insert(first.number, fault);
                 return out.reject_product(lines, faults);
@@ -154,23 +157,16 @@ impl Shopify {
         if !faults.is_empty() {
             return out.reject_product(lines, faults);
         }
-        self.complete(&mut imported.product, first, &lines, out);
+        imported.product.category_id = self.categories.at(&path, out);
+        self.complete(&mut imported.product, first, &lines);
         out.entry(Record::Product(imported), lines);
     }
 
-    /// Adds the category, the kind and the metadata to a product with all its variants.
-    fn complete(
-        &mut self,
-        product: &mut Product,
-        first: &SourceLine,
-        lines: &[SourceLine],
-        out: &mut Outcomes,
-    ) {
-        let category = self.columns.category.of(first);
-        let path = if category.is_empty() { self.columns.r#type.of(first) } else { category };
-        product.category_id = self.categories.at(path.split('>'), out);
+    /// Adds the kind and the metadata to a product with all its variants.
+    fn complete(&mut self, product: &mut Product, first: &SourceLine, lines: &[SourceLine]) {
         // a product of the store has no type beside its category
-        let r#type = (!category.is_empty()).then_some(self.columns.r#type);
+        let has_category = !self.columns.category.of(first).is_empty();
+        let r#type = has_category.then_some(self.columns.r#type);
         product.metadata = self.kept.metadata(lines, self.unused.0.iter().copied().chain(r#type));
 
         let (of_variants, of_pictures): (Vec<_>, Vec<_>) =

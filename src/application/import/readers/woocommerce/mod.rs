@@ -27,7 +27,7 @@ pub(super) use self::translations::in_english;
 use self::columns::{Stock, WoocommerceColumns};
 use self::variable::Variable;
 use super::Options;
-use super::category_tree::CategoryTree;
+use super::category_tree::{CategoryPath, CategoryTree};
 use super::columns::{Column, Columns, Coverage};
 use super::error::Fault;
 use super::field_parsing::{LineError, quoted, required};
@@ -96,13 +96,15 @@ impl Woocommerce {
     }
 
     fn read_simple(&mut self, line: SourceLine, is_digital: bool, out: &mut Outcomes) {
+        let category = self.parser.columns.category(&line);
         let parsed = self.parser.product(&line).and_then(|product| {
             let (mut variant, stock) = self.parser.variant(&line, product.id)?;
+            let path = CategoryPath::parse(&category)?;
             let sku = self.skus.add(variant.sku.clone(), line.number)?;
             self.parser.set_sku(&line, &mut variant, sku);
-            Ok((product, variant, stock))
+            Ok((product, variant, stock, path))
         });
-        let (mut product, mut variant, stock) = match parsed {
+        let (mut product, mut variant, stock, path) = match parsed {
             Ok(parsed) => parsed,
             Err((reason, detail)) => return out.reject(line.reject(reason, detail)),
         };
@@ -113,18 +115,21 @@ impl Woocommerce {
         }
         product.kind = kind(is_digital);
         product.metadata = self.parser.metadata(&line);
-        product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
+        product.category_id = self.categories.at(&path, out);
         let mut imported = ImportedProduct::new(product);
         imported.add(variant, stock.imported());
         out.entry(Record::Product(imported), vec![line]);
     }
 
     fn read_parent(&mut self, line: SourceLine, out: &mut Outcomes) {
-        let mut product = match self.parser.product(&line) {
-            Ok(product) => product,
+        let category = self.parser.columns.category(&line);
+        let parsed = self.parser.product(&line);
+        let parsed = parsed.and_then(|product| Ok((product, CategoryPath::parse(&category)?)));
+        let (mut product, path) = match parsed {
+            Ok(parsed) => parsed,
             Err((reason, detail)) => return out.reject(line.reject(reason, detail)),
         };
-        product.category_id = self.categories.at(self.parser.columns.category(&line).split('>'), out);
+        product.category_id = self.categories.at(&path, out);
         let index = self.parents.len();
         let references =
             [format!("id:{}", self.parser.columns.key(&line)), self.parser.columns.sku(&line).to_owned()];

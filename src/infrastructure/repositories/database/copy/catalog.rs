@@ -98,7 +98,7 @@ fn entries(engine: Engine) -> &'static str {
              COALESCE(array_position(k.indkey::int2[], c.attnum) + 1, 0)::bigint, c.attidentity <> '' \
              FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped \
              LEFT JOIN pg_index k ON k.indrelid = t.oid AND k.indisprimary \
-             WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p') \
+             WHERE t.relnamespace = quote_ident(current_schema())::regnamespace AND t.relkind IN ('r', 'p') \
              ORDER BY t.relname::text COLLATE \"C\", c.attnum"
         }
     }

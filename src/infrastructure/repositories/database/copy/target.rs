@@ -33,12 +33,12 @@ CREATE TABLE copy_foreign_keys (
 const RECORD_FOREIGN_KEYS: &str = "INSERT INTO copy_foreign_keys (name, statement) \
     SELECT format('%s.%I', conrelid::regclass, conname), \
            format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) \
-    FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
+    FROM pg_constraint WHERE contype = 'f' AND connamespace = quote_ident(current_schema())::regnamespace";
 /// Returns the statements that add the foreign keys again.
 pub(in super::super) const FOREIGN_KEYS: &str = "SELECT statement FROM copy_foreign_keys ORDER BY name";
 /// Returns the statements that remove the foreign keys.
 const DROP_FOREIGN_KEYS: &str = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) \
-    FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace";
+    FROM pg_constraint WHERE contype = 'f' AND connamespace = quote_ident(current_schema())::regnamespace";
 
 /// Returns where a connection to PostgreSQL leads to: its server by the time of its start, database and schema.
 const PLACE: &str =

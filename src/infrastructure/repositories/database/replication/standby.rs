@@ -177,7 +177,7 @@ pub(super) async fn check_foreign_keys(connection: &mut Connection) -> Result<()
         return Ok(());
     }
     let sql = "SELECT format('ALTER TABLE %s VALIDATE CONSTRAINT %I', conrelid::regclass, conname) FROM pg_constraint \
-               WHERE contype = 'f' AND NOT convalidated AND connamespace = current_schema()::regnamespace";
+               WHERE contype = 'f' AND NOT convalidated AND connamespace = quote_ident(current_schema())::regnamespace";
     for statement in connection.all::<String>(sql, &[]).await? {
         connection.script(&statement).await?;
     }

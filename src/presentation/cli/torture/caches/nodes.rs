@@ -117,6 +117,18 @@ impl NodeClient {
         self.ports.len()
     }
 
+    /// Sends a request to the first server, before the test; fails without a response that says that it succeeded.
+    pub(super) async fn set_up(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Response, TortureError> {
+        let response = self.send(0, method, path, Some(body), None).await.ok();
+        let done = response.filter(|response| matches!(response.status, 200 | 201));
+        done.ok_or(TortureError::ChildUnresponsive)
+    }
+
     /// Gets a path from a server.
     pub(super) async fn get(&mut self, node: usize, path: &str) -> Result<Response, NoResponse> {
         self.send(node, Method::GET, path, None, None).await

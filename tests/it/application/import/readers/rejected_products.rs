@@ -72,6 +72,36 @@ fn a_malformed_line_of_shopify_rejects_the_product_of_its_handle() {
 }
 
 #[test]
+fn a_product_with_a_category_on_too_many_levels_is_rejected_and_adds_no_category() {
+    let path = |levels: usize| (1..=levels).map(|level| level.to_string()).collect::<Vec<_>>().join(" > ");
+    for levels in [25, 10_000] {
+        let (valid, long) = (path(24), path(levels));
+        let shopify = format!(
+            "Handle,Title,Type,Variant Price\ncup,Cup,{long},1.00\ncup,,,2.00\njug,Jug,{valid},1.00\n"
+        );
+        let woocommerce = format!(
+            "ID,Type,SKU,Name,Regular price,Categories,Parent\n1,simple,A,Cup,1,{long},\n2,variable,B,Mug,,{long},\n\
+             3,variation,C,Mug,1,,B\n4,simple,A,Jug,1,{valid},\n"
+        );
+        for (text, expected) in [
+            (shopify, vec![(2, "too_many_levels", "more than 24"), (3, "product_rejected", "see line 2")]),
+            (
+                woocommerce,
+                vec![
+                    (2, "too_many_levels", "more than 24"),
+                    (3, "too_many_levels", "more than 24"),
+                    (4, "unknown_parent", "“B”"),
+                ],
+            ),
+        ] {
+            let read = read(&text, &with_currency(Currency::EUR));
+            assert_eq!(rejections(&read), expected);
+            assert_eq!((read.categories().len(), read.products().len()), (24, 1), "those of the jug");
+        }
+    }
+}
+
+#[test]
 fn a_line_without_a_key_names_the_columns_that_are_empty() {
     let sales = crate::support::import::HEADER;
     for (text, expected) in [

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{key_of, reason};
 use crate::application::people::newcomer;
 use crate::support::Shop;
+use crate::support::passwords::create_key;
 
 on_both_engines!(a_key_that_only_reads_changes_nothing);
 async fn a_key_that_only_reads_changes_nothing(shop: &Shop) {
@@ -43,7 +44,7 @@ async fn a_key_that_only_reads_has_no_scope_that_writes(shop: &Shop) {
     let server = shop.server().await;
     let admin = server.admin().await;
     let new = |scopes: &[&str]| json!({"name": "A", "scopes": scopes, "read_only": true, "lifetime_days": 1});
-    let refused = admin.post("/v1/me/api-keys", new(&["users:read", "users:write"])).await;
+    let refused = create_key(server, &admin, new(&["users:read", "users:write"])).await;
     assert_eq!(refused.faults(), [("/scopes/1".to_owned(), "not_allowed".to_owned())]);
     let allowed = refused.json()["errors"][0]["allowed"].clone();
     let is_read = |scope: &Value| scope.as_str().unwrap().ends_with(":read");

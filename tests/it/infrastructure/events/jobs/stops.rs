@@ -73,7 +73,8 @@ async fn a_piece_is_completed_if_its_type_says_so(shop: &Shop) {
     let log = Context::default();
     let job = queue.run("complete", named("stopped"), None).await.unwrap();
     let runner = Running::start(&queue, &log);
-    until(&queue, job.id, |job| job.status == JobStatus::Running).await;
+    // the job is claimed some time before the piece begins
+    eventually("the piece begins", async || log.begun().len() == 1).await;
     assert_eq!(runner.stop().await, 1);
     let released = queue.job(job.id).await.unwrap();
     assert_eq!((released.status, released.processed), (JobStatus::Waiting, 1));
@@ -81,7 +82,7 @@ async fn a_piece_is_completed_if_its_type_says_so(shop: &Shop) {
     assert_eq!(log.begun(), ["stopped"], "no further piece is begun");
 
     let runner = Running::start(&queue, &log);
-    until(&queue, job.id, |job| job.status == JobStatus::Running).await;
+    eventually("the next piece begins", async || log.begun().len() == 2).await;
     queue.cancel(job.id).await.unwrap();
     let cancelled = until(&queue, job.id, |job| job.ended_at.is_some()).await;
     assert_eq!((cancelled.status, cancelled.processed), (JobStatus::Cancelled, 1));

@@ -1,12 +1,16 @@
 //! The callers of the matrix, with each kind of credential.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use undercroft::application::{AccountTerms, Terms};
 use undercroft::domain::api_key::SESSION_ONLY;
 use undercroft::infrastructure::middleware::jwt::TokenSigner;
 use uuid::Uuid;
 
 use super::FEW;
 use crate::support::issuer::Issuer;
+use crate::support::passwords::create_key;
 use crate::support::{Shop, TestClient, TestServer, unique};
 
 /// The principals of the matrix.
@@ -18,6 +22,8 @@ pub(super) enum Caller {
     Administrator,
     /// An administrator with the role [`STAFF_ROLE`].
     Staff,
+    /// An administrator without one-time passwords, at a server that requires them.
+    MustEnrol,
     EndedSession,
 }
 
@@ -41,16 +47,29 @@ pub(super) enum Means {
     ReadOnlyApiKey,
     /// A token of the identity provider.
     IssuerToken,
+    /// The token of an order alone, in `Order-Token`: of the caller's order.
+    OrderToken,
+    /// The same in the query.
+    OrderTokenInQuery,
+}
+
+/// The servers of the shop.
+pub(super) struct Servers<'a> {
+    usual: &'a TestServer,
+    /// Requires one-time passwords of administrators.
+    requiring: TestServer,
+    provider: Provider<'a>,
 }
 
 /// An identity provider, and a server that trusts it.
-pub(super) struct Provider<'a> {
+struct Provider<'a> {
     shop: &'a Shop,
     issuer: Issuer,
     server: TestServer,
 }
 
 /// A caller with credentials of one kind.
+#[derive(Clone)]
 pub(super) struct Row {
     pub(super) caller: Caller,
     pub(super) means: Means,
@@ -58,14 +77,14 @@ pub(super) struct Row {
 }
 
 /// The client with its token in a header, and the one with it in a cookie.
-pub(super) fn with_each_credential(server: &TestServer, bearer: TestClient) -> [(Means, TestClient); 2] {
+fn with_each_credential(server: &TestServer, bearer: TestClient) -> [(Means, TestClient); 2] {
     let token = bearer.header("authorization").trim_start_matches("Bearer ").to_owned();
     let cookie = server.guest().with("cookie", &format!("undercroft_session={token}"));
     [(Means::Bearer, bearer), (Means::Cookie, cookie)]
 }
 
 /// The client with an API key.
-pub(super) async fn with_key(server: &TestServer, owner: &TestClient, means: Means) -> TestClient {
+async fn with_key(server: &TestServer, owner: &TestClient, means: Means) -> TestClient {
     let permissions = owner.get("/admin/v1/permissions").await;
     let all = permissions.json()["items"].as_array().cloned().unwrap_or_default();
     let is_read_only = means == Means::ReadOnlyApiKey;
@@ -79,12 +98,12 @@ pub(super) async fn with_key(server: &TestServer, owner: &TestClient, means: Mea
     let has_few = is_staff || means == Means::ApiKeyOfFewScopes;
     let scopes = if has_few { vec![json!(FEW)] } else { scopes };
     let new = json!({"name": "Key", "scopes": scopes, "read_only": is_read_only, "lifetime_days": 1});
-    let created = owner.post("/v1/me/api-keys", new).await.expect(201);
+    let created = create_key(server, owner, new).await.expect(201);
     server.guest().with("authorization", &format!("Bearer {}", created["key"].as_str().unwrap()))
 }
 
 /// The client with an access token.
-pub(super) async fn with_access_token(server: &TestServer, owner: &TestClient) -> TestClient {
+async fn with_access_token(server: &TestServer, owner: &TestClient) -> TestClient {
     let issued = owner.post("/v1/sessions/token", json!({})).await.expect(200);
     server.guest().with("authorization", &format!("Bearer {}", issued["access_token"].as_str().unwrap()))
 }
@@ -138,8 +157,67 @@ async fn rows_with_keys(server: &TestServer, owner: &TestClient) -> Vec<Row> {
     rows
 }
 
-impl<'a> Provider<'a> {
+/// Clients of an administrator at a server that requires one-time passwords, of which the administrator has none. The
+/// API key has all scopes: it is of an administrator of another server.
+async fn rows_without_one_time_passwords(Servers { usual, requiring, .. }: &Servers<'_>) -> Vec<Row> {
+    let administrator = requiring.admin().await;
+    let key = with_key(usual, &usual.admin().await, Means::ApiKey).await;
+    let mut clients = vec![
+        (Means::AccessToken, with_access_token(requiring, &administrator).await),
+        (Means::ApiKey, requiring.guest().with("authorization", key.header("authorization"))),
+    ];
+    clients.extend(with_each_credential(requiring, administrator));
+    clients.into_iter().map(|(means, client)| Row { caller: Caller::MustEnrol, means, client }).collect()
+}
+
+/// Clients with the token of an order of the owner, and of a guest's order.
+fn rows_with_order_tokens(server: &TestServer) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for caller in [Caller::Owner, Caller::Guest] {
+        for means in [Means::OrderToken, Means::OrderTokenInQuery] {
+            rows.push(Row { caller, means, client: server.guest() });
+        }
+    }
+    rows
+}
+
+impl<'a> Servers<'a> {
     pub(super) async fn of(shop: &'a Shop) -> Self {
+        let mut store = shop.store.clone();
+        let accounts =
+            AccountTerms { administrators_use_one_time_passwords: true, ..AccountTerms::default() };
+        store.terms = Arc::new(Terms { accounts, ..Terms::clone(&store.terms) });
+        let requiring = TestServer::start(store).await;
+        Self { usual: shop.server().await, requiring, provider: Provider::of(shop).await }
+    }
+
+    /// The same caller with the same kind of credentials: a new user, if it is one.
+    pub(super) async fn newcomer_like(&self, row: &Row) -> Row {
+        let at = if row.caller == Caller::MustEnrol { &self.requiring } else { self.usual };
+        let has_order_token = matches!(row.means, Means::OrderToken | Means::OrderTokenInQuery);
+        let client = match row.caller {
+            Caller::Guest | Caller::EndedSession => return row.clone(),
+            _ if has_order_token => return row.clone(),
+            Caller::Owner | Caller::OtherCustomer => at.customer().await,
+            Caller::Administrator | Caller::MustEnrol => at.admin().await,
+            Caller::Staff => at.staff(STAFF_ROLE).await,
+        };
+        let client = match row.means {
+            Means::Bearer | Means::OrderToken | Means::OrderTokenInQuery => client,
+            Means::Cookie => with_each_credential(at, client)[1].1.clone(),
+            Means::AccessToken => with_access_token(at, &client).await,
+            Means::ApiKey | Means::ApiKeyOfFewScopes | Means::ReadOnlyApiKey => {
+                with_key(at, &client, row.means).await
+            }
+            Means::IssuerToken if row.caller == Caller::Administrator => self.provider.linked(&client).await,
+            Means::IssuerToken => self.provider.newcomer(),
+        };
+        Row { caller: row.caller, means: row.means, client }
+    }
+}
+
+impl<'a> Provider<'a> {
+    async fn of(shop: &'a Shop) -> Self {
         let issuer = Issuer::start().await;
         let server = issuer.server_of(shop).await;
         Self { shop, issuer, server }
@@ -153,33 +231,50 @@ impl<'a> Provider<'a> {
     }
 
     /// The client of a new user.
-    pub(super) fn newcomer(&self) -> TestClient {
+    fn newcomer(&self) -> TestClient {
         self.client(&unique("subject"), &self.issuer.signer)
     }
 
-    /// Clients with tokens: of the owner, of another customer, and one that the provider did not sign.
-    async fn rows(&self, owner: &TestClient) -> [Row; 3] {
-        let account = owner.get("/v1/me").await.expect(200);
-        let given = (self.issuer.url.clone(), account["email"].as_str().unwrap().to_owned());
-        let linked = self.shop.database.write(given, async |work, (url, email)| {
+    /// The client of the user of another client, to whom a subject is linked.
+    pub(super) async fn linked(&self, user: &TestClient) -> TestClient {
+        let subject = unique("subject");
+        self.link(&subject, user).await;
+        self.client(&subject, &self.issuer.signer)
+    }
+
+    /// Links a subject to the user of a client.
+    async fn link(&self, subject: &str, user: &TestClient) {
+        let account = user.get("/v1/me").await.expect(200);
+        let email = account["email"].as_str().unwrap().to_owned();
+        let given = (self.issuer.url.clone(), subject.to_owned(), email);
+        let linked = self.shop.database.write(given, async |work, (url, subject, email)| {
             let sql = "INSERT INTO user_identities (provider, subject, user_id, created_at) \
-                       SELECT $1, 'owner', id, created_at FROM users WHERE email = $2";
-            work.execute(sql, &[url.as_str().into(), email.as_str().into()]).await
+                       SELECT $1, $2, id, created_at FROM users WHERE email = $3";
+            let values = [url.as_str().into(), subject.as_str().into(), email.as_str().into()];
+            work.execute(sql, &values).await
         });
         assert_eq!(linked.await.unwrap(), 1);
+    }
+
+    /// Clients with tokens: of the owner, of another customer, of an administrator, and one that the provider did not
+    /// sign.
+    async fn rows(&self, owner: &TestClient) -> [Row; 4] {
+        self.link("owner", owner).await;
         let stranger = TokenSigner::new("k1".into(), &[9; 32]).unwrap();
         let other = self.newcomer();
         other.get("/v1/me").await.expect(200);
         [
             (Caller::Owner, self.client("owner", &self.issuer.signer)),
             (Caller::OtherCustomer, other),
+            (Caller::Administrator, self.linked(&self.server.admin().await).await),
             (Caller::EndedSession, self.client("owner", &stranger)),
         ]
         .map(|(caller, client)| Row { caller, means: Means::IssuerToken, client })
     }
 }
 
-pub(super) async fn rows(server: &TestServer, provider: &Provider<'_>, owner: &TestClient) -> Vec<Row> {
+pub(super) async fn rows(servers: &Servers<'_>, owner: &TestClient) -> Vec<Row> {
+    let server = servers.usual;
     let ended = server.customer().await;
     ended.delete("/v1/sessions").await.expect(204);
     let role = json!({"name": STAFF_ROLE, "permissions": [FEW]});
@@ -197,6 +292,8 @@ pub(super) async fn rows(server: &TestServer, provider: &Provider<'_>, owner: &T
         rows.extend(clients.map(|(means, client)| Row { caller, means, client }));
     }
     rows.extend(rows_with_keys(server, owner).await);
-    rows.extend(provider.rows(owner).await);
+    rows.extend(servers.provider.rows(owner).await);
+    rows.extend(rows_without_one_time_passwords(servers).await);
+    rows.extend(rows_with_order_tokens(server));
     rows
 }

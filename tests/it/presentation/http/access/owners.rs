@@ -6,18 +6,19 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::callers::{Caller, Row};
+use super::order_tokens::OrderTokens;
 use super::{Expected, assert_expected, call, owned};
 use crate::presentation::http::examples::Operation;
 use crate::support::http::order_of;
 use crate::support::{Shop, TestClient, TestServer};
 
-/// The id of the content of a product that the owner buys.
-pub(super) async fn bought_content(shop: &Shop, server: &TestServer, owner: &TestClient) -> String {
+/// The ids of the content of a product that the owner buys, and of the order.
+pub(super) async fn bought_content(shop: &Shop, server: &TestServer, owner: &TestClient) -> (String, String) {
     let order = order_of(owner, shop.product().with("kind", "digital").create().await).await;
     let product = order["items"][0]["product_id"].as_str().unwrap();
     let path = format!("/admin/v1/files?name=song.json&product_id={product}");
     let file = server.admin().await.post(&path, json!("la la la")).await.expect(201);
-    file["id"].as_str().unwrap().to_owned()
+    [file, order].map(|created| created["id"].as_str().unwrap().to_owned()).into()
 }
 
 /// What the owner reads of the own resources.
@@ -42,7 +43,7 @@ pub(super) async fn owners_reads(owner: &TestClient, resources: &[(&'static str,
 /// strangers, who got the codes in `hidden`. What ends a resource comes last, and what ends the session at the very
 /// end. Returns the number of calls.
 pub(super) async fn owners_writes(
-    rows: &[Row],
+    (rows, tokens): (&[Row], &OrderTokens),
     operations: &[Operation],
     resources: &[(&'static str, String)],
     (missing, hidden): (&str, &BTreeMap<String, Value>),
@@ -59,13 +60,17 @@ pub(super) async fn owners_writes(
     for (operation, id) in writes {
         let fill = |name: &str| if name == "id" { id.to_owned() } else { missing.to_owned() };
         let path = operation.path_to(document, fill);
+        let of_strangers = hidden.get(&operation.to_string());
+        let of_strangers =
+            of_strangers.unwrap_or_else(|| panic!("{operation}: no stranger got 404, see `expects`"));
         let is_allowed = |row: &&Row| row.expects(operation, true) == Expected::Allowed;
         for row in rows.iter().filter(|row| row.caller == Caller::Owner).filter(is_allowed) {
             let what = format!("{operation} of the owner by {:?}", row.means);
-            let response = call(&row.client, operation, &path, document).await;
+            let (client, path) = tokens.add_to(row, operation, &path);
+            let response = call(&client, operation, &path, document).await;
             assert_expected(&what, Expected::Allowed, &response);
             let code = if response.status >= 400 { response.json()["code"].clone() } else { Value::Null };
-            assert_ne!(code, hidden[&operation.to_string()], "{what}: {response}");
+            assert_ne!(&code, of_strangers, "{what}: {response}");
             calls += 1;
             if removes(operation) {
                 break;

@@ -28,23 +28,12 @@ async fn last_request(client: &mut Client, path: &str) {
     client.send(&format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")).await;
 }
 
-/// Reads up to this text.
-async fn read_until(client: &mut Client, end: &str) {
-    let mut text = String::new();
-    let read = async {
-        while !text.ends_with(end) {
-            text.push(client.0.read_u8().await.expect("more of the response").into());
-        }
-    };
-    timeout(PATIENCE, read).await.expect("the chunk in time");
-}
-
 /// Reads the first chunk of the stream.
 async fn reader_of(server: &Running, chunks: &mpsc::Sender<&'static str>) -> Client {
     let mut reader = server.connect().await;
     chunks.send("first,").await.unwrap();
     reader.send("GET /stream HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    read_until(&mut reader, "first,\r\n").await;
+    reader.read_until("first,\r\n").await;
     reader
 }
 
@@ -69,7 +58,7 @@ async fn a_stream_is_not_cut_off_for_other_connections() {
     send_others(&server).await;
     chunks.send("last").await.unwrap();
     drop(chunks);
-    read_until(&mut reader, "last\r\n0\r\n\r\n").await;
+    reader.read_until("last\r\n0\r\n\r\n").await;
 
     send_others(&server).await;
     assert_eq!(reader.rest().await, "", "it is idle now");
@@ -82,7 +71,7 @@ async fn a_response_that_is_read_slowly_is_not_cut_off_for_other_connections() {
     let server = Running::start(router, |http| http.max_connections = 1.try_into().unwrap()).await;
     let mut reader = server.connect().await;
     last_request(&mut reader, "/large").await;
-    read_until(&mut reader, "\r\n\r\n").await;
+    reader.read_until("\r\n\r\n").await;
 
     send_others(&server).await;
     assert_eq!(reader.rest().await.len(), LARGE);

@@ -1,7 +1,7 @@
 //! Invalid parameters of the query and the path.
 
 use axum::body::Body;
-use http::{Request, StatusCode, header::CONTENT_TYPE};
+use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::{faults, send};
@@ -55,10 +55,29 @@ async fn a_missing_or_repeated_parameter_is_named() {
         ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&q=%ff", "q: invalid"),
         ("?shop=01890a5d-ac96-774b-bcce-b302099a8057&%ff&%ff", "\u{fffd}: invalid"),
         ("?shop=%ff", "shop: invalid"),
+        ("?shop=%ff&shop=7&shop=%fe", "shop: invalid"),
         ("?shop=01890a5dac96774bbcceb302099a8057", "shop: format"),
     ] {
         assert_eq!(faults(&fetch(&format!("/filter{query}")).await.1), [fault], "{query}");
     }
+}
+
+#[tokio::test]
+async fn parameters_that_are_not_utf_8_are_listed_with_the_other_faults() {
+    let (_, body) = fetch("/filter?q=%ff&limit=0&colour=%fe&page=2").await;
+    let expected = ["colour: invalid", "limit: minimum", "page: unknown", "q: invalid", "shop: required"];
+    assert_eq!(faults(&body), expected);
+    let many = (0..200).map(|number| format!("&{number}=%ff")).collect::<Vec<_>>().concat();
+    assert_eq!(faults(&fetch(&format!("/filter?{many}")).await.1).len(), 100);
+}
+
+#[tokio::test]
+async fn arguments_for_single_parameters_of_the_path_list_the_faults_of_all() {
+    let (_, body) = fetch("/each/7/300").await;
+    assert_eq!(faults(&body), ["count: invalid", "id: format"]);
+    assert_eq!(faults(&fetch("/each/7%00/x%00").await.1), ["count: character", "id: character"]);
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    assert_eq!(fetch(&format!("/each/{id}/3")).await, (StatusCode::OK, json!([id, 3])));
 }
 
 #[tokio::test]
@@ -81,17 +100,4 @@ async fn a_parameter_of_the_path_is_named() {
         );
     }
     assert_eq!(fetch("/names/a%20b").await, (StatusCode::OK, json!("a b")));
-}
-
-#[tokio::test]
-async fn the_faults_of_a_body_are_listed_together_once_the_path_has_none() {
-    let replace = async |id: &str| {
-        let request = Request::put(format!("/parcels/{id}")).header(CONTENT_TYPE, "application/json");
-        faults(&send(request.body(Body::from(r#"{"quantity": 0}"#)).unwrap()).await.1)
-    };
-    assert_eq!(replace("7").await, ["id: format"]);
-    assert_eq!(
-        replace("01890a5d-ac96-774b-bcce-b302099a8057").await,
-        ["/id: required", "/name: required", "/quantity: minimum"]
-    );
 }
