@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use governor::{Quota as GovernorQuota, RateLimiter as Governor};
+use redis::Script;
 use redis::aio::MultiplexedConnection;
 use undercroft::application::catalogue::caches::clear;
 use undercroft::domain::context::Context;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 use crate::Outcome;
 use crate::figures::{each, median, rate};
-use crate::process::{own_cpu, own_memory};
+use crate::process::{UNREACHED, own_cpu, own_memory};
 use crate::shop::{Shop, folder};
 
 /// The keys that are read.
@@ -32,8 +33,10 @@ const VALUE: usize = 1_000;
 const READERS: usize = 16;
 /// The changes of products in a round.
 const CHANGES: usize = 300;
-/// The Redis, unless the environment names another one.
+/// The Redis, if there is one.
 const REDIS: &str = "redis://127.0.0.1:6379";
+/// The script that counts a request there.
+const COUNT: &str = include_str!("../../src/infrastructure/middleware/rate_limits/count.lua");
 
 /// A cache of texts that cannot fail to load.
 type Texts = Cached<u32, Rendered<String>, String>;
@@ -78,7 +81,7 @@ async fn hits(rounds: usize) -> Outcome<()> {
 async fn limits(rounds: usize) -> Outcome<()> {
     let context = Context::system();
     let limiter = RateLimiter::in_process(context.clock.clone());
-    let limit = RateLimit { name: "bench", quota: "1000000/second".parse::<Quota>()? };
+    let limit = RateLimit { name: "bench", quota: UNREACHED.parse()? };
     let bare = Governor::hashmap(GovernorQuota::per_second(1_000_000.try_into()?));
     let clients: Vec<_> = (0..1_000).map(|_| context.ids.uuid()).collect();
     let requests = || std::iter::repeat_n(&clients, 500).flatten();
@@ -152,8 +155,19 @@ async fn redis(rounds: usize) -> Outcome<()> {
     };
     let context = Context::system();
     let space = context.ids.uuid().to_string();
+    let gets = entries(&connection, &space, &context, rounds).await?;
+    counts(&connection, &space, &context, rounds, gets).await
+}
+
+/// Entries from Redis beside `GET` alone; returns how many of these there are in a second.
+async fn entries(
+    connection: &MultiplexedConnection,
+    space: &str,
+    context: &Context,
+    rounds: usize,
+) -> Outcome<f64> {
     let shared = || -> Outcome<SharedTier> {
-        Ok(SharedTier::new(Arc::new(EntriesInRedis(Arc::new(Redis::new(url)?))), space.as_bytes()))
+        Ok(SharedTier::new(Arc::new(EntriesInRedis(Arc::new(Redis::new(REDIS)?))), space.as_bytes()))
     };
     let process = || -> Outcome<Texts> {
         Ok(texts(&Tiers { shared: Some(shared()?), ..Tiers::in_memory(context.clone()) }))
@@ -176,15 +190,41 @@ async fn redis(rounds: usize) -> Outcome<()> {
     }
     let (own, raw) = (median(own), median(raw));
     println!("  {own:9.0} entries a second from Redis, {raw:9.0} by GET: {:.2} (aim ≥ 0.8)", own / raw);
+    remove(connection.clone(), &keys).await?;
+    Ok(raw)
+}
 
-    let limiter = RateLimiter::open(&url.parse::<CacheUrl>()?, &space, context.clock.clone())?;
-    let limit = RateLimit { name: "bench", quota: "1000000/second".parse::<Quota>()? };
+/// Requests counted at Redis, beside the same script alone and `GET`. Redis removes their keys after a millisecond.
+async fn counts(
+    connection: &MultiplexedConnection,
+    space: &str,
+    context: &Context,
+    rounds: usize,
+    gets: f64,
+) -> Outcome<()> {
+    let limiter = RateLimiter::open(&REDIS.parse::<CacheUrl>()?, space, context.clock.clone())?;
+    let limit = RateLimit { name: "bench", quota: UNREACHED.parse()? };
+    let script = Script::new(COUNT);
     let clients: Vec<_> = (0..KEYS).map(|_| context.ids.uuid()).collect();
-    let began = Instant::now();
-    for_each(clients.into_iter(), |client| count(&limiter, limit, client)).await?;
-    let counted = rate(KEYS as usize, began.elapsed());
-    println!("  {counted:9.0} requests counted at Redis in a second: {:.2} of GET", counted / raw);
-    remove(connection, &keys).await
+    let keys: Vec<String> = clients.iter().map(|client| format!("{space}:{client}")).collect();
+
+    let (mut own, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let (names, now) = (keys.clone().into_iter(), context.clock.now().as_microsecond());
+        let began = Instant::now();
+        for_each(names, |key| evaluate(connection.clone(), &script, key, limit.quota, now)).await?;
+        raw.push(rate(keys.len(), began.elapsed()));
+        let (clients, began) = (clients.clone().into_iter(), Instant::now());
+        for_each(clients, |client| count(&limiter, limit, client)).await?;
+        own.push(rate(keys.len(), began.elapsed()));
+    }
+    let (own, raw) = (median(own), median(raw));
+    println!(
+        "  {own:9.0} requests counted at Redis in a second: {:.2} of GET; {raw:.0} by EVALSHA of the script: {:.2}",
+        own / gets,
+        own / raw
+    );
+    Ok(())
 }
 
 /// Runs an operation for all items, a few at a time.
@@ -216,6 +256,19 @@ async fn set(mut connection: MultiplexedConnection, key: String) -> Outcome<()> 
 async fn get(mut connection: MultiplexedConnection, key: String) -> Outcome<()> {
     let found: Option<Vec<u8>> = ::redis::cmd("GET").arg(key).query_async(&mut connection).await?;
     found.map(drop).ok_or("not kept".into())
+}
+
+async fn evaluate(
+    mut connection: MultiplexedConnection,
+    script: &Script,
+    key: String,
+    quota: Quota,
+    now: i64,
+) -> Outcome<()> {
+    let mut call = script.key(key);
+    call.arg(now).arg(quota.interval()).arg(quota.full()).arg(1);
+    let (is_counted, _): (bool, i64) = call.invoke_async(&mut connection).await?;
+    is_counted.then_some(()).ok_or("refused".into())
 }
 
 async fn remove(mut connection: MultiplexedConnection, keys: &[String]) -> Outcome<()> {

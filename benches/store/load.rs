@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -22,18 +22,19 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) struct Caller {
     address: SocketAddr,
     connection: Option<SendRequest<Full<Bytes>>>,
-    accepts_gzip: bool,
+    /// A header of each request.
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Caller {
     /// A client that is not connected yet.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, connection: None, accepts_gzip: false }
+        Self { address, connection: None, header: None }
     }
 
-    /// A client that accepts compressed responses, as browsers do, and does not read them.
-    pub(crate) fn with_gzip(address: SocketAddr) -> Self {
-        Self { accepts_gzip: true, ..Self::new(address) }
+    /// A client whose requests have this header.
+    pub(crate) fn with_header(address: SocketAddr, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..Self::new(address) }
     }
 
     /// Sends a GET request and returns the body.
@@ -49,11 +50,16 @@ impl Caller {
 
     /// Sends a GET request; returns the status of the response.
     pub(crate) async fn status(&mut self, path: &str) -> Outcome<StatusCode> {
-        let request = Request::get(path).header(header::HOST, "store").body(Full::default())?;
-        let response = self.connected().await?.send_request(request).await?;
-        let status = response.status();
-        response.into_body().collect().await?;
-        Ok(status)
+        let request = self.request(Method::GET, path).body(Full::default())?;
+        Ok(self.exchange(request).await?.status())
+    }
+
+    /// Sends a GET request, whose response must be a success, and returns a header of it.
+    pub(crate) async fn header(&mut self, path: &str, name: &str) -> Outcome<HeaderValue> {
+        let request = self.request(Method::GET, path).body(Full::default())?;
+        let response = self.exchange(request).await?;
+        let header = response.headers().get(name).filter(|_| response.status().is_success());
+        header.cloned().ok_or_else(|| format!("{path} → {}, without {name}", response.status()).into())
     }
 
     /// Sends JSON and returns the body of the response, which must be a success.
@@ -64,24 +70,34 @@ impl Caller {
         body: impl Into<Bytes>,
         key: Option<&str>,
     ) -> Outcome<Bytes> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "store");
+        let mut request = self.request(method, path);
         if let Some(key) = key {
             request = request.header(IDEMPOTENCY_KEY, key);
-        }
-        if self.accepts_gzip {
-            request = request.header(header::ACCEPT_ENCODING, "gzip");
         }
         let body = body.into();
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let response = self.connected().await?.send_request(request.body(Full::new(body))?).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
+        let response = self.exchange(request.body(Full::new(body))?).await?;
+        let (status, body) = (response.status(), response.into_body());
         if status.is_success() {
             return Ok(body);
         }
         Err(format!("{path} → {status}: {}", String::from_utf8_lossy(&body)).into())
+    }
+
+    /// Sends a request and reads the whole response.
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Outcome<Response<Bytes>> {
+        let (head, body) = self.connected().await?.send_request(request).await?.into_parts();
+        Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+    }
+
+    fn request(&self, method: Method, path: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "store");
+        match &self.header {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        }
     }
 
     async fn connected(&mut self) -> Outcome<&mut SendRequest<Full<Bytes>>> {

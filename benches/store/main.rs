@@ -1,9 +1,9 @@
 //! The cost of the store as ratios within one run and as CPU time per operation. Elapsed times are printed for context
 //! only: they depend on the machine.
 //!
-//! `cargo bench --bench store -- [--quick] [--postgres URL] [--trace FILE] [caches] [commits] [events] [http] [start]`.
-//! `--quick` runs for about half a minute; its figures are noisy. CPU and memory of a server are read from `/proc`, so
-//! that part needs Linux.
+//! `cargo bench --bench store -- [--quick] [--postgres URL] [--redis URL] [--trace FILE] [caches] [commits] [events]
+//! [http] [start]`. `--quick` runs for about half a minute; its figures are noisy. CPU and memory of a server are read
+//! from `/proc`, so that part needs Linux.
 
 mod bare;
 mod caches;
@@ -39,6 +39,9 @@ struct Options {
     /// Measure events and HTTP on this PostgreSQL as well (`postgres://…`), in a temporary schema
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
+    /// Measure HTTP with the caches of the store at this Redis as well (`redis://…`); its entries are removed
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
     /// Replay the reads in a file, a key in each line, and print the hit ratios
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -47,9 +50,12 @@ struct Options {
     /// Serve the bytes of a file with bare axum, for comparison
     #[arg(long, hide = true, value_name = "FILE")]
     bare: Option<PathBuf>,
-    /// Refuse each request for overload, for comparison
-    #[arg(long, hide = true)]
-    refuse: bool,
+    /// Put the middleware of the store at this URL around bare axum
+    #[arg(long, hide = true, value_name = "URL", requires = "bare")]
+    chain: Option<String>,
+    /// Serve the store at this URL, and refuse each request for overload
+    #[arg(long, hide = true, value_name = "URL")]
+    refuse: Option<String>,
     /// Passed by cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -69,14 +75,26 @@ enum Part {
     Start,
 }
 
-#[tokio::main]
-async fn main() -> Outcome<()> {
+fn main() -> Outcome<()> {
     let options = Options::parse();
-    if let Some(file) = options.bare {
-        return bare::serve(&file).await;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all();
+    if options.refuse.is_some() {
+        // that of the server
+        runtime.global_queue_interval(2);
     }
-    if options.refuse {
-        return bare::refuse().await;
+    runtime.build()?.block_on(run(options))
+}
+
+async fn run(options: Options) -> Outcome<()> {
+    if let Some(file) = options.bare {
+        return match options.chain {
+            Some(url) => bare::serve_in_chain(&file, &url).await,
+            None => bare::serve(&file).await,
+        };
+    }
+    if let Some(url) = options.refuse {
+        return bare::refuse(&url).await;
     }
     if let Some(file) = options.trace {
         return trace::measure(&file).await;
@@ -95,7 +113,7 @@ async fn main() -> Outcome<()> {
         events::measure(options.quick, options.postgres.as_deref()).await?;
     }
     if wanted(Part::Http) {
-        http::measure(options.quick, options.postgres.as_deref()).await?;
+        http::measure(options.quick, options.postgres.as_deref(), options.redis.as_deref()).await?;
     }
     Ok(())
 }

@@ -24,14 +24,22 @@ pub(crate) struct Server {
     _stdout: BufReader<ChildStdout>,
 }
 
-/// The setting by which no request is limited.
-pub(crate) const UNLIMITED: (&str, &str) = ("RATE_LIMITS__ENABLED", "false");
+/// A quota that is never reached.
+pub(crate) const UNREACHED: &str = "1000000/second";
+/// The settings by which every request is counted and none is refused: its clients have one address.
+pub(crate) const LIMITS: [(&str, &str); 4] = [
+    ("RATE_LIMITS__GENERAL", UNREACHED),
+    ("RATE_LIMITS__USER", UNREACHED),
+    ("RATE_LIMITS__NEW_CART", UNREACHED),
+    ("RATE_LIMITS__CHECKOUT", UNREACHED),
+];
+/// The setting by which requests are counted for metrics.
+pub(crate) const COUNTED: (&str, &str) = ("METRICS__LISTEN", "127.0.0.1:0");
 
 impl Server {
-    /// Starts the store in `folder`, on the database at `url` or on its default. Its clients have one address, so
-    /// nothing is limited for an address.
+    /// Starts the store in `folder`, on the database at `url` or on its default, with limits that are not reached.
     pub(crate) async fn store(folder: &Path, url: Option<&str>) -> Outcome<Self> {
-        Self::store_with(folder, url, &[UNLIMITED]).await
+        Self::store_with(folder, url, &LIMITS).await
     }
 
     /// Starts the store as [`store`](Self::store) with other settings, each a name without the prefix and a value.
@@ -56,10 +64,17 @@ impl Server {
         Self::start(command).await
     }
 
-    /// Starts the server of the store, which refuses each request for overload.
-    pub(crate) async fn refusing() -> Outcome<Self> {
+    /// Starts bare axum with the bytes of `file` in the middleware of the store at `url`.
+    pub(crate) async fn bare_in_chain(file: &Path, url: &str) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--refuse");
+        command.args([OsStr::new("--bare"), file.as_os_str(), OsStr::new("--chain"), OsStr::new(url)]);
+        Self::start(command).await
+    }
+
+    /// Starts the server of the store at `url`, which refuses each request for overload.
+    pub(crate) async fn refusing(url: &str) -> Outcome<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--refuse", url]);
         Self::start(command).await
     }
 
