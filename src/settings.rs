@@ -204,7 +204,7 @@ impl Settings {
     /// Returns the address at which other machines reach the store, directly or through a proxy; `None` if all are
     /// those of this machine, and no proxy is trusted.
     pub fn public_address(&self) -> Option<String> {
-        if !self.listen.ip().is_loopback() {
+        if !self.listen.ip().to_canonical().is_loopback() {
             return Some(self.listen.to_string());
         }
         if !self.http.trusted_proxies.is_empty() {

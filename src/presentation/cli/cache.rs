@@ -81,6 +81,9 @@ struct Shared<'a> {
     /// Its host and port.
     redis: &'a str,
     responds: bool,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 impl Cache {
@@ -98,10 +101,10 @@ impl Look {
     async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let store = open_store(settings, Setup::ReadOnly).await?;
         let redis = redis(&settings.cache).map(|redis| Arc::new(redis.however_slow()));
-        let (responds, entries) = match &redis {
+        let (error, entries) = match &redis {
             // first, since it leaves the connection the time that a command does not have
-            Some(redis) => (redis.check().await.is_ok(), entries_in_redis(redis, &store).await),
-            None => (false, None),
+            Some(redis) => (redis.check().await.err(), entries_in_redis(redis, &store).await),
+            None => (None, None),
         };
         for state in caches::states(&store) {
             let of_cache =
@@ -117,7 +120,8 @@ impl Look {
         let invalidated = caches::invalidated(&store).await.map_err(CliError::Store)?;
         print_item(self.json, &invalidated, &describe(&invalidated))?;
         let Some(redis) = &redis else { return Ok(()) };
-        let shared = Shared { redis: redis.server(), responds };
+        let error = error.map(|error| error.to_string());
+        let shared = Shared { redis: redis.server(), responds: error.is_none(), error };
         print_item(self.json, &shared, &shared.describe())
     }
 }
@@ -143,8 +147,7 @@ impl Kept {
 
 impl Shared<'_> {
     fn describe(&self) -> String {
-        let Self { redis, responds } = self;
-        format!("Redis at {redis}: {}", if *responds { "responds" } else { "does not respond" })
+        self.error.clone().unwrap_or_else(|| format!("Redis at {} responds", self.redis))
     }
 }
 

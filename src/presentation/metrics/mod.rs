@@ -72,7 +72,7 @@ impl Metrics {
         };
         let context = self.store.database().context().clone();
         let metrics = Arc::new(self);
-        let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        let is_local = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
         let route = if is_local { get(respond).layer(from_fn(only_to_this_machine)) } else { get(respond) };
         let router = Router::new().route("/metrics", route).with_state(Arc::clone(&metrics));
         // these requests are not logged, and their signals are no metrics of the store

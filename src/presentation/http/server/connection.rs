@@ -80,9 +80,10 @@ impl Connections {
         self.stop.notify_waiters();
     }
 
-    /// Closes connections, so that there is room for others; returns how many.
-    pub(super) fn make_room(&self) -> usize {
-        self.registry.make_room()
+    /// Closes connections, so that there is room for others, unless fewer than `limit` stay open without that; returns how
+    /// many.
+    pub(super) fn make_room(&self, limit: usize) -> usize {
+        self.registry.make_room(limit)
     }
 
     /// The number of requests that got a response.

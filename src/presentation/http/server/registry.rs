@@ -51,10 +51,12 @@ enum Turn {
     IdleOfMany,
     /// Its request waits for its client, and its network has many.
     WaitingOfMany,
-    /// It is idle.
+    /// It is idle after a response.
     Idle,
     /// Its request waits for its client, and no network has more connections.
     WaitingOfMost,
+    /// It has not sent the head of a request yet, for which its time is short.
+    Beginning,
 }
 
 /// The network with the most connections.
@@ -107,7 +109,8 @@ impl Entry {
         let most = most.filter(|most| self.network.is_some_and(|network| most.contains(network)));
         let has_many = most.is_some_and(|most| most.has_many);
         if !phase.is_request() {
-            Some(if has_many { Turn::IdleOfMany } else { Turn::Idle })
+            let of_few = if phase == Phase::Head { Turn::Beginning } else { Turn::Idle };
+            Some(if has_many { Turn::IdleOfMany } else { of_few })
         } else if most.is_some() && phase.is_waiting_for_client() {
             Some(if has_many { Turn::WaitingOfMany } else { Turn::WaitingOfMost })
         } else {
@@ -118,7 +121,7 @@ impl Entry {
     /// Makes the task of the connection close it.
     fn close(&self, turn: Turn) {
         // also if the client begins a request in this moment, unless its network has few connections
-        self.interrupting.store(turn != Turn::Idle, Relaxed);
+        self.interrupting.store(!matches!(turn, Turn::Idle | Turn::Beginning), Relaxed);
         self.closing.store(true, Relaxed);
         self.close.notify_one();
     }
@@ -184,9 +187,12 @@ impl Registry {
     }
 
     /// Closes some of the connections whose turn is first, those that have been idle or have waited longest; at least
-    /// one if any may be closed. Returns how many.
-    pub(super) fn make_room(&self) -> usize {
+    /// one if any may be closed. Closes none if fewer than `limit` stay open without that. Returns how many.
+    pub(super) fn make_room(&self, limit: usize) -> usize {
         let open: Vec<_> = self.entries().values().filter(|entry| !entry.is_ending()).cloned().collect();
+        if open.len() < limit {
+            return 0;
+        }
         let most = Most::of(&open);
         let turns = open.iter().filter_map(|entry| Some((entry.turn(most.as_ref())?, entry)));
         let mut turns: Vec<_> =
@@ -256,6 +262,12 @@ mod tests {
         registry.register(Some(Partition::Address(address).canonical()))
     }
 
+    /// Responds to a request of a connection, which is idle after that.
+    fn respond(registered: &Registered<'_>) {
+        registered.entry.tracker.begin_request();
+        drop(registered.entry.respond_with(Body::empty()));
+    }
+
     /// Makes the client of a connection read its response slowly.
     fn send_slowly(registered: &Registered<'_>) {
         registered.entry.tracker.begin_request();
@@ -272,20 +284,31 @@ mod tests {
         let registry = Registry::new();
         let [busy, old, new] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|it| from(&registry, it));
         busy.entry.tracker.begin_request();
-        new.entry.tracker.begin_request();
-        drop(new.entry.respond_with(Body::empty()));
+        [&old, &new].map(respond);
 
-        assert_eq!(registry.make_room(), 1);
+        assert_eq!(registry.make_room(0), 1);
         assert_eq!(closing([&busy, &old, &new]), [false, true, false]);
         drop(old);
-        assert_eq!(registry.make_room(), 1);
+        assert_eq!(registry.make_room(0), 1);
         assert_eq!(closing([&busy, &new]), [false, true]);
-        assert_eq!(registry.make_room(), 0, "the last one has a request");
+        assert_eq!(registry.make_room(0), 0, "the last one has a request");
 
         let body = busy.entry.respond_with(Body::from("late"));
-        assert_eq!(registry.make_room(), 0, "the last one has a response that is not written yet");
+        assert_eq!(registry.make_room(0), 0, "the last one has a response that is not written yet");
         drop(body);
-        assert_eq!(registry.make_room(), 1);
+        assert_eq!(registry.make_room(0), 1);
+    }
+
+    #[test]
+    fn no_connection_is_closed_while_enough_are_ending() {
+        let registry = Registry::new();
+        let three = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|it| from(&registry, it));
+        three.iter().for_each(respond);
+
+        assert_eq!(registry.make_room(3), 1);
+        assert_eq!(registry.make_room(3), 0, "the first one still ends");
+        assert_eq!(closing(three.each_ref()), [true, false, false]);
+        assert_eq!(registry.make_room(2), 1);
     }
 
     #[test]
@@ -298,12 +321,12 @@ mod tests {
         send_slowly(&new);
 
         for expected in [[false, false, false, true], [false, true, false, true]] {
-            assert_eq!(registry.make_room(), 1);
+            assert_eq!(registry.make_room(0), 1);
             assert_eq!(closing([&other, &old, &new, &idle]), expected);
         }
-        assert_eq!(registry.make_room(), 1);
+        assert_eq!(registry.make_room(0), 1);
         assert_eq!(closing([&other, &new]), [true, false], "one connection is not many");
-        assert_eq!(registry.make_room(), 0);
+        assert_eq!(registry.make_room(0), 0);
     }
 
     #[test]
@@ -315,7 +338,7 @@ mod tests {
         let idle = from(&registry, "2001:db8:1::1");
 
         for expected in [[false, true, false, false], [false, true, true, false]] {
-            assert_eq!(registry.make_room(), 1);
+            assert_eq!(registry.make_room(0), 1);
             assert_eq!(closing([&others[0], &many[0], &many[1], &idle]), expected);
         }
     }
@@ -327,13 +350,16 @@ mod tests {
         let two = [from(&registry, "198.51.100.1"), from(&registry, "198.51.100.1")];
         others.iter().chain(&two).for_each(send_slowly);
         two[0].entry.tracker.begin_request();
-        let idle = from(&registry, "203.0.113.1");
+        let [idle, new] = ["203.0.113.1", "203.0.113.2"].map(|it| from(&registry, it));
+        respond(&idle);
 
-        assert_eq!(registry.make_room(), 1);
+        assert_eq!(registry.make_room(0), 1);
         assert_eq!(closing([&two[0], &two[1], &idle]), [false, false, true], "an idle one is closed first");
-        assert_eq!(registry.make_room(), 1);
-        assert_eq!(closing([&two[0], &two[1]]), [false, true], "the other one has a handler");
-        assert_eq!(registry.make_room(), 0);
+        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(closing([&two[0], &two[1], &new]), [false, true, false], "the other one has a handler");
+        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(closing([&two[0], &new]), [false, true], "it sent no request yet");
+        assert_eq!(registry.make_room(0), 0);
     }
 
     #[test]
@@ -341,12 +367,13 @@ mod tests {
         let registry = Registry::new();
         let others: Vec<_> = (0..30).map(|it| from(&registry, &format!("192.0.2.{it}"))).collect();
         let three = ["198.51.100.1"; 3].map(|it| from(&registry, it));
+        respond(&three[0]);
         others.iter().chain(&three[1..]).for_each(send_slowly);
 
-        assert_eq!(registry.make_room(), 1, "the idle one");
+        assert_eq!(registry.make_room(0), 1, "the idle one");
         send_slowly(&three[0]);
         assert_eq!(closing(three.each_ref()), [false; 3]);
-        assert_eq!(registry.make_room(), 1);
+        assert_eq!(registry.make_room(0), 1);
         assert_eq!(
             closing(three.each_ref()),
             [true, false, false],
@@ -359,10 +386,10 @@ mod tests {
         let registry = Registry::new();
         let proxied = [(); 5].map(|()| registry.register(None));
         proxied.iter().for_each(send_slowly);
-        assert_eq!(registry.make_room(), 0);
+        assert_eq!(registry.make_room(0), 0);
         proxied[0].entry.tracker.end_response();
         proxied[0].entry.tracker.record_write(&Poll::Ready(Ok(1)));
-        assert_eq!(registry.make_room(), 1);
+        assert_eq!(registry.make_room(0), 1);
         assert_eq!(closing([&proxied[0], &proxied[1]]), [true, false]);
     }
 }
