@@ -170,26 +170,29 @@ pub async fn record_export(store: &Store, user_id: UserId) {
 }
 
 /// Records the administrative action of the store's actor, which only read, once in five minutes: `read` is who read
-/// what.
+/// what. If that fails, the next one is recorded.
 pub async fn record_read(store: &Store, read: Partition) {
     let limit = RateLimit { name: "recorded_reads", quota: Quota::new(NonZeroU32::MIN, READ_IN) };
-    if store.infrastructure.limiter.count(limit, read).await.is_allowed {
-        record(store, None).await;
+    if store.infrastructure.limiter.count(limit, read).await.is_allowed && !record(store, None).await {
+        store.infrastructure.limiter.uncount(limit, read).await;
     }
 }
 
 /// Writes the entries of what changed nothing: of the administrative action of the store's actor, if it is one, and of
-/// this action. What was done or refused remains so if they cannot be written, such as on a standby.
-async fn record(store: &Store, action: Option<(SecurityAction, UserId)>) {
+/// this action; returns whether they were written. What was done or refused remains so if they cannot be written, such
+/// as on a standby.
+async fn record(store: &Store, action: Option<(SecurityAction, UserId)>) -> bool {
     let write = store.database().write(action, async |work, action| {
         if let Some((action, user_id)) = action {
             work.record(*action, Some(*user_id));
         }
         Ok::<_, Failure>(())
     });
-    if let Err(failure) = write.await {
+    let written = write.await;
+    if let Err(failure) = &written {
         tracing::warn!(failure = %failure.report(), "an action was not recorded in the audit log");
     }
+    written.is_ok()
 }
 
 /// Returns a page of the audit log, newest first.

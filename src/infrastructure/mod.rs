@@ -16,8 +16,8 @@ use self::cache::{CacheOptions, Caches, EntriesInRedis, Redis, SharedTier};
 use self::events::transports::Transport;
 use self::events::{Broker, EventBus, Mode};
 use self::middleware::jwt::TrustedIssuer;
-use self::middleware::{OverloadLimiter, RateLimiter, SessionStore, Waits};
-use self::repositories::{Database, QueueWaits};
+use self::middleware::{OverloadLimiter, RateLimiter, SessionStore};
+use self::repositories::Database;
 
 /// The wait at which a queue of requests is standing, as in `CoDel`.
 const QUEUE_TARGET: Duration = Duration::from_millis(5);
@@ -72,8 +72,7 @@ impl Infrastructure {
         let caches = Caches::new(&database, CacheOptions::default());
         let sessions = SessionStore::in_database(database.clone());
         let queues = database.clone();
-        let waits = move || queues.take_waits().map(|QueueWaits { least, mean }| Waits { least, mean });
-        let overload = OverloadLimiter::new(QUEUE_TARGET, Some(Arc::new(waits)));
+        let overload = OverloadLimiter::new(QUEUE_TARGET, Some(Arc::new(move || queues.take_waits())));
         Self {
             database,
             bus,

@@ -159,7 +159,7 @@ pub async fn erase(
         ),
         None => None,
     };
-    check_erasures(store, &user).await?;
+    let counted = count_erasures(store, &user).await?;
 
     let given = (user_id, proven, store.mailing());
     let erase = store.database().write(given, async |work, (user_id, proven, mailing)| {
@@ -169,26 +169,33 @@ pub async fn erase(
         }
         users::erase_in(work, mailing, Granter::Unlimited, *user_id).await
     });
-    sessions::end_in_redis(store, &erase.await?).await;
+    let erased = erase.await;
+    if erased.is_err() {
+        for email in &counted {
+            tokens::uncount_recipient(store, ERASURES, email).await;
+        }
+    }
+    sessions::end_in_redis(store, &erased?).await;
     Ok(())
 }
 
-/// Counts an erasure for each address of a user that may be someone else's, if the store sends e-mails. Fails if there
-/// were too many in the last hour: with an account, the e-mails are removed by which further ones to its address are
-/// limited, and who registers with the address of someone else must not send it more by erasing each account.
-async fn check_erasures(store: &Store, user: &User) -> Result<(), Failure> {
+/// Counts an erasure for each address of a user that may be someone else's, if the store sends e-mails; returns these
+/// addresses. Fails if there were too many: with an account, the e-mails are removed by which further ones to its
+/// address are limited, and who registers with the address of someone else must not send it more by erasing each
+/// account.
+async fn count_erasures(store: &Store, user: &User) -> Result<Vec<String>, Failure> {
     let mut connection = store.database().read().await?;
     if !are_sent(&mut connection, &store.terms).await? {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let addresses = addresses_of(&mut connection, user).await?;
     drop(connection);
-    for address in addresses {
-        if address.is_unverified {
-            tokens::check_recipient(store, ERASURES, &address.email).await?;
-        }
+    let unverified = addresses.into_iter().filter(|address| address.is_unverified);
+    let emails: Vec<_> = unverified.map(|address| address.email).collect();
+    for email in &emails {
+        tokens::check_recipient(store, ERASURES, email).await?;
     }
-    Ok(())
+    Ok(emails)
 }
 
 /// The hashes of the passwords in a change.

@@ -84,14 +84,23 @@ pub(super) async fn check_limit(
 ///
 /// [`RejectedRequest::TooManyEmails`].
 pub(super) async fn check_recipient(store: &Store, name: &'static str, email: &str) -> Result<(), Failure> {
-    let quota = Quota::new(RECIPIENT_LIMIT, RECIPIENT_WINDOW);
-    let limit = RateLimit { name, quota };
-    let recipient = Partition::digest(&[email_key(email).as_bytes()]);
+    let (limit, recipient) = recipient_limit(name, email);
     let decision = store.infrastructure.limiter.count(limit, recipient).await;
     if decision.is_allowed {
         return Ok(());
     }
-    Err(RejectedRequest::TooManyEmails { retry_after: decision.retry_after(quota) }.into())
+    Err(RejectedRequest::TooManyEmails { retry_after: decision.retry_after(limit.quota) }.into())
+}
+
+/// Takes back what [`check_recipient`] counted, since it was not done.
+pub(super) async fn uncount_recipient(store: &Store, name: &'static str, email: &str) {
+    let (limit, recipient) = recipient_limit(name, email);
+    store.infrastructure.limiter.uncount(limit, recipient).await;
+}
+
+fn recipient_limit(name: &'static str, email: &str) -> (RateLimit, Partition) {
+    let limit = RateLimit { name, quota: Quota::new(RECIPIENT_LIMIT, RECIPIENT_WINDOW) };
+    (limit, Partition::digest(&[email_key(email).as_bytes()]))
 }
 
 /// Returns a valid token for one of these purposes, without using it.

@@ -64,7 +64,8 @@ pub struct Counts {
     pub stale: u64,
     /// Reads that waited for a load that another reader began; of several keys that are loaded together, each.
     pub waits: u64,
-    /// Reads that began a load; of several keys that are loaded together, each.
+    /// Reads that began a load, and those that began none because the source is away; of several keys that are loaded
+    /// together, each.
     pub loads: u64,
     /// Loads that are not counted as a read: in the background, or the second one of a reader.
     pub refreshes: u64,
@@ -80,7 +81,8 @@ pub struct Counts {
     pub too_large: u64,
     /// Loads whose entry came from the source; of several keys that are loaded together, each.
     pub from_source: u64,
-    /// Loads that failed; of several keys that are loaded together, each.
+    /// Loads that failed, and reads that began none because the source is away; of several keys that are loaded
+    /// together, each.
     pub failures: u64,
     /// Entries that were removed from memory, or not kept, to make room for others.
     pub evictions: u64,

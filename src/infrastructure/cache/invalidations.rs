@@ -211,7 +211,7 @@ impl Invalidations {
         let mut connection = self.database.read().await?;
         let (last, known_log) = (state.last, state.log);
         Outbox(&mut connection).send_id_and_log_ahead(position_of(last));
-        let is_continued = self.read(state, &mut connection).await?;
+        let (is_continued, mut publishing) = self.read(state, &mut connection).await?;
         let (has_last, log) = log_of(&mut connection, last).await?;
         let is_another = known_log.is_some_and(|known| known != log);
         if !is_continued || !has_last || is_another {
@@ -219,13 +219,17 @@ impl Invalidations {
                 "all caches are emptied: the last known change was purged, or the database was restored or started"
             );
             self.leave_log(state);
-            self.read(state, &mut connection).await?;
+            (_, publishing) = self.read(state, &mut connection).await?;
         }
-        // not before: what was dropped is recorded one event after the other
+        // not before: a look that failed half-way, or whose reader left, may have read another log
+        if let Some(publishing) = publishing {
+            self.set_complete_to(state, publishing.readable_until());
+            state.publishing = Some(publishing);
+        }
+        // what was dropped is recorded one event after the other
         if !self.drops.follows_log() {
             self.drops.follow_log(log);
         }
-        // not before: a look that failed half-way may have read another log
         (state.last, state.log) = (self.drops.known().last, Some(log));
         Ok(())
     }
@@ -238,8 +242,12 @@ impl Invalidations {
     }
 
     /// Reads the invalidations that are new; at the first look, those before it. Returns whether the log may be that of
-    /// the looks before.
-    async fn read(&self, state: &mut State, connection: &mut Connection) -> Result<bool, DatabaseError> {
+    /// the looks before, and the transactions that are still open, if they were asked for.
+    async fn read(
+        &self,
+        state: &mut State,
+        connection: &mut Connection,
+    ) -> Result<(bool, Option<Publishing>), DatabaseError> {
         // on SQLite transactions do not overlap, and a look follows a commit
         let is_sqlite = connection.engine() == Engine::Sqlite;
         let mut outbox = Outbox(connection);
@@ -260,7 +268,7 @@ impl Invalidations {
         state.looks += 1;
         let now = self.database.context().clock.now();
         if !is_sqlite && !state.asks(now) {
-            return self.read_new(state, connection, complete_to).await;
+            return Ok((self.read_new(state, connection, complete_to).await?, None));
         }
         (state.looks, state.asked_at) = (0, Some(now));
         let publishing = outbox.publishing().await?;
@@ -268,12 +276,8 @@ impl Invalidations {
         let new_after = state.publishing.as_ref().map_or(0, |earlier| publishing.new_after(earlier));
         let is_continued = self.read_new(state, connection, new_after.max(complete_to)).await?;
         // on SQLite it is that of the last event, which may be purged
-        if !is_continued || !is_sqlite && publishing.assigned() < complete_to {
-            return Ok(false);
-        }
-        self.set_complete_to(state, publishing.readable_until());
-        state.publishing = Some(publishing);
-        Ok(true)
+        let is_continued = is_continued && (is_sqlite || publishing.assigned() >= complete_to);
+        Ok((is_continued, Some(publishing)))
     }
 
     /// Reads the invalidations after a position that were committed since the last look. Returns whether none of them

@@ -101,7 +101,7 @@ pub use self::localization_middleware::LocalizationMiddleware;
 pub use self::logging_middleware::LoggingMiddleware;
 pub use self::named_origins::FromNamedOrigin;
 pub use self::origin::{NotAnOrigin, Origin};
-pub use self::overload_limiter::{InProgress, Load, OverloadLimiter, Priority, Probe, ServiceWaits, Waits};
+pub use self::overload_limiter::{InProgress, Load, OverloadLimiter, Priority, Probe, ServiceWaits};
 pub use self::overload_middleware::OverloadMiddleware;
 pub use self::rate_limiting_middleware::{RateClass, RateLimitingMiddleware, RequestLimits};
 pub use self::rate_limits::{

@@ -11,6 +11,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::infrastructure::repositories::QueueWaits;
+
 /// The time after which the limit changes, and over which the least wait is taken: that of `CoDel`.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The fewest waits of an interval.
@@ -73,17 +75,9 @@ impl Priority {
     }
 }
 
-/// How long requests waited in a queue for some time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waits {
-    /// The least wait: while even this one is long, the queue is standing.
-    pub least: Duration,
-    /// The mean of all waits.
-    pub mean: Duration,
-}
-
-/// Returns the waits in a queue of the service since it was called before; `None` if nothing was in it.
-pub type ServiceWaits = Arc<dyn Fn() -> Option<Waits> + Send + Sync>;
+/// Returns the waits in a queue of the service since it returned some before; `None` if there are none, or too few to
+/// say something.
+pub type ServiceWaits = Arc<dyn Fn() -> Option<QueueWaits> + Send + Sync>;
 
 /// Limits the requests that begin. Clones share the limit.
 #[derive(Clone)]
@@ -282,7 +276,7 @@ impl State {
     }
 
     /// Sets the limit by what happened in an interval, and begins the next one.
-    fn end_interval(&mut self, target: Duration, waits: Option<Waits>, now: Duration) {
+    fn end_interval(&mut self, target: Duration, waits: Option<QueueWaits>, now: Duration) {
         let Interval { began, begun, served, .. } = self.interval;
         let in_service = waits.map(|waits| if self.limit.is_none() { waits.least } else { waits.mean });
         let wait = self.wait(now).max(in_service).unwrap_or_default();

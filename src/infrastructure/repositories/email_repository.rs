@@ -168,7 +168,10 @@ impl EmailRepository<'_> {
 /// Removes an e-mail that has ended if its user was erased. Its recipient is personal data, which are kept as long as
 /// it takes to send it.
 async fn remove_of_erased(work: &mut UnitOfWork, id: EmailId) -> Result<(), DatabaseError> {
-    let sql =
-        "DELETE FROM emails WHERE id = $1 AND user_id IN (SELECT id FROM users WHERE erased_at IS NOT NULL)";
-    work.defer(sql, &params![id]).await
+    work.defer(REMOVE_OF_ERASED, &params![id]).await
 }
+
+/// The statement that removes an e-mail of an erased user. It finds the user by the id: SQLite would read all users for
+/// `IN`.
+pub const REMOVE_OF_ERASED: &str = "DELETE FROM emails WHERE id = $1 AND EXISTS \
+    (SELECT 1 FROM users WHERE users.id = emails.user_id AND users.erased_at IS NOT NULL)";

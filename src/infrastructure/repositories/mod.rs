@@ -106,7 +106,7 @@ pub(crate) use database::{from_row, next_number_ahead, params, read_column, spaw
 pub use dead_letter_repository::{DeadLetter, DeadLetterFilter, DeadLetterRepository};
 pub use digest_repository::{Digest, DigestRepository};
 pub use discount_repository::DiscountRepository;
-pub use email_repository::{EmailAttempt, EmailFilter, EmailRepository};
+pub use email_repository::{EmailAttempt, EmailFilter, EmailRepository, REMOVE_OF_ERASED};
 pub use feature_flag_repository::FeatureFlagRepository;
 pub use file_repository::FileRepository;
 pub use idempotency_repository::{Claimed, IdempotencyKey, IdempotencyRepository, StoredResponse};

@@ -60,6 +60,11 @@ impl PersonalDataRepository<'_> {
     /// Returns the actions of a user that concern security, and those of others on the account and its API keys, newest
     /// first; of more than 10,000 the last ones.
     pub async fn security_log(&mut self, user_id: UserId) -> Result<Vec<SecurityEntry>, DatabaseError> {
+        self.0.all(&Self::security_log_statement(), &params![user_id, MOST_ENTRIES]).await
+    }
+
+    /// Returns the statement that reads the security log.
+    pub fn security_log_statement() -> String {
         let actions: Vec<_> =
             SecurityAction::ALL.iter().map(|action| format!("'{}'", action.name())).collect();
         let actions = actions.join(", ");
@@ -68,16 +73,16 @@ impl PersonalDataRepository<'_> {
             "SELECT number, occurred_at, action, CASE WHEN user_id IS NULL THEN network END, subject_id FROM audit_log \
              WHERE user_id IS DISTINCT FROM $1 AND action IN ({actions})"
         );
-        // several statements, so that each has its index; of a key that was revoked, only the log says whose it was
-        let sql = format!(
+        // several statements, so that each has its index; of a key that was revoked, only the log says whose it was.
+        // Its creation is found by the user: SQLite would take the index by action, with the keys of all users
+        format!(
             "SELECT occurred_at, action, network, subject_id FROM (\
              SELECT number, occurred_at, action, network, subject_id FROM audit_log \
              WHERE user_id = $1 AND action IN ({actions}) \
              UNION ALL {by_others} AND subject_id = $1 \
              UNION ALL {by_others} AND subject_id IN \
-             (SELECT subject_id FROM audit_log WHERE user_id = $1 AND action = '{created}')\
+             (SELECT subject_id FROM audit_log WHERE user_id = $1 AND action || '' = '{created}')\
              ) AS entries ORDER BY number DESC LIMIT $2"
-        );
-        self.0.all(&sql, &params![user_id, MOST_ENTRIES]).await
+        )
     }
 }

@@ -20,7 +20,7 @@ use super::response::{JSON, entity_tag, tagged};
 use super::routing::Argument;
 use crate::application::Precondition;
 use crate::infrastructure::cache::Form;
-use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest, Technical};
+use crate::infrastructure::exceptions::{Conflict, Failure, RejectedRequest, RequestFaults, Technical};
 use crate::infrastructure::middleware::{ResponseLanguages, client_has, entity_tags, if_none_match};
 
 /// The entity tags of the representations that the client has.
@@ -143,12 +143,16 @@ impl<S: Sync> FromRequestParts<S> for RequiredState {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let IfMatch(version) = IfMatch::from_request_parts(parts, state).await?;
+        let mut faults = RequestFaults::default();
+        let version = faults.keep(IfMatch::from_request_parts(parts, state).await)?;
         let requires_one = parts.headers.contains_key(IF_MATCH);
         let requires_none = parts.headers.contains_key(IF_NONE_MATCH);
-        if parts.headers.get_all(IF_NONE_MATCH).iter().any(|value| value != "*") {
-            return Err(NOT_NONE.into());
-        }
+        let is_star = parts.headers.get_all(IF_NONE_MATCH).iter().all(|value| value == "*");
+        faults.keep(is_star.then_some(()).ok_or(NOT_NONE))?;
+        let (Some(IfMatch(version)), true) = (version, faults.is_empty()) else {
+            return Err(faults.into_failure());
+        };
+
         match (version, requires_one, requires_none) {
             (_, true, true) => Err(Conflict::PreconditionFailed.into()),
             (Some(version), ..) => Ok(Self(Precondition::Version(version))),
@@ -190,6 +194,7 @@ fn version(tag: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infrastructure::exceptions::{Location, ValidationException};
     use http::{HeaderName, Request};
 
     fn if_none_match(text: &str) -> IfNoneMatch {
@@ -237,7 +242,14 @@ mod tests {
         for other in ["\"7-0\"", "W/\"7-0\"", "", "*, \"7-0\""] {
             let failure = extract(&[(IF_NONE_MATCH, other)]).await.unwrap_err();
             assert_eq!(failure.details()["header"], "If-None-Match", "{other}");
+            // a tag of another store is no fault
+            let failure = extract(&[(IF_MATCH, "\"foreign\""), (IF_NONE_MATCH, other)]).await.unwrap_err();
+            assert_eq!(failure.details()["header"], "If-None-Match", "{other}");
         }
+        let failure = extract(&[(IF_MATCH, "foreign"), (IF_NONE_MATCH, "\"x\"")]).await.unwrap_err();
+        let invalid: &ValidationException = failure.downcast_ref().unwrap();
+        let headers: Vec<_> = invalid.faults().iter().map(|(location, _)| location.clone()).collect();
+        assert_eq!(headers, [Location::Header("If-Match"), Location::Header("If-None-Match")]);
     }
 
     #[tokio::test]

@@ -14,10 +14,10 @@ pub(super) struct QueueWait {
     waits: AtomicU32,
 }
 
-/// How long was waited in a queue for some time.
+/// How long was waited in a queue for some time, such as by requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueWaits {
-    /// The least wait.
+    /// The least wait: while even this one is long, the queue is standing.
     pub least: Duration,
     /// The mean of all waits.
     pub mean: Duration,

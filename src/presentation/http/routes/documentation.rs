@@ -83,8 +83,8 @@ fn viewer_file(name: &str) -> Result<ViewerFile, Failure> {
         LazyLock::new(|| Arc::new(Config::from("/openapi.json").validator_url("none")));
     static KEPT: Mutex<BTreeMap<String, ViewerFile>> = Mutex::new(BTreeMap::new());
 
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(file) = kept.get(name) {
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(file) = kept().get(name) {
         return Ok(file.clone());
     }
     let found = utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG));
@@ -93,8 +93,8 @@ fn viewer_file(name: &str) -> Result<ViewerFile, Failure> {
         content_type: found.content_type.parse().map_err(Technical::internal)?,
         form: form_of(NO_VERSION, found.bytes.into_owned())?,
     };
-    kept.insert(name.to_owned(), file.clone());
-    Ok(file)
+    // another request may have made it meanwhile: its compressed bytes are kept
+    Ok(kept().entry(name.to_owned()).or_insert(file).clone())
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ async fn send_email_verification(
 ///
 /// If the store sends e-mails, a last one tells the owner of the account, also at the addresses that it had before, as
 /// long as the e-mails of their changes are kept (30 days). Accounts of one address that is not verified can be erased
-/// five times in an hour.
+/// five times at once, and once in twelve minutes after that.
 #[utoipa::path(delete, path = "/v1/me", tag = "account", request_body = EraseAccount, responses((status = 204)))]
 async fn erase_account(
     user: WithSessionOrIssuer,

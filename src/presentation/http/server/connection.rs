@@ -80,8 +80,8 @@ impl Connections {
         self.stop.notify_waiters();
     }
 
-    /// Closes connections, so that there is room for others, unless fewer than `limit` stay open without that; returns how
-    /// many.
+    /// Closes connections, so that there is room for others, unless fewer than `limit` stay open without that; returns
+    /// how many.
     pub(super) fn make_room(&self, limit: usize) -> usize {
         self.registry.make_room(limit)
     }

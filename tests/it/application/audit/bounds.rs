@@ -4,11 +4,12 @@ use jiff::SignedDuration;
 use serde_json::json;
 use undercroft::domain::ids::UserId;
 use undercroft::infrastructure::middleware::TrustedProxies;
+use undercroft::infrastructure::repositories::Engine;
 use undercroft::settings::HttpSettings;
 
 use super::{ANN, PASSWORD, log_in, newcomer, rows, verified};
 use crate::support::http::order_of;
-use crate::support::store::value;
+use crate::support::store::{execute, value};
 use crate::support::{Shop, ShopOptions, TestServer};
 
 /// The number of refused requests that are recorded.
@@ -157,4 +158,29 @@ async fn the_same_read_of_an_administrator_has_one_entry_in_five_minutes(shop: &
     shop.clock().advance(SignedDuration::from_mins(5));
     admin.with("if-none-match", &tag).get(&one).await.expect(304);
     assert_eq!(value::<i64>(&shop.database, reads, &[]).await, 4, "what has not changed was read before");
+}
+
+on_both_engines!(a_read_whose_entry_cannot_be_written_is_recorded_the_next_time);
+async fn a_read_whose_entry_cannot_be_written_is_recorded_the_next_time(shop: &Shop) {
+    let server = shop.server().await;
+    let admin = server.admin().await;
+    let (refuse, accept): (&[&str], &[&str]) = match shop.database.engine() {
+        Engine::Sqlite => (
+            &["CREATE TRIGGER no_entries BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'no'); END"],
+            &["DROP TRIGGER no_entries"],
+        ),
+        Engine::Postgres => (
+            &["ALTER TABLE audit_log ADD CONSTRAINT no_entries CHECK (number < 0) NOT VALID"],
+            &["ALTER TABLE audit_log DROP CONSTRAINT no_entries"],
+        ),
+    };
+    let reads = "SELECT COUNT(*) FROM audit_log WHERE action = 'adminListUsers'";
+    execute(&shop.database, refuse).await;
+    admin.get("/admin/v1/users").await.expect(200);
+    execute(&shop.database, accept).await;
+    assert_eq!(value::<i64>(&shop.database, reads, &[]).await, 0);
+    for _ in 0..2 {
+        admin.get("/admin/v1/users").await.expect(200);
+    }
+    assert_eq!(value::<i64>(&shop.database, reads, &[]).await, 1);
 }

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use undercroft::infrastructure::middleware::{
-    InProgress, OverloadLimiter, Priority, Probe, ServiceWaits, Waits,
-};
+use undercroft::infrastructure::middleware::{InProgress, OverloadLimiter, Priority, Probe, ServiceWaits};
+use undercroft::infrastructure::repositories::QueueWaits;
 
 const STEP: Duration = Duration::from_micros(100);
 const SERVICE: Duration = Duration::from_millis(1);
@@ -208,7 +207,7 @@ fn requests_whose_clients_have_gone_are_not_served() {
 /// A queue of the service in which requests wait for so many milliseconds.
 pub(super) fn waits(milliseconds: u64) -> ServiceWaits {
     let wait = Duration::from_millis(milliseconds);
-    Arc::new(move || Some(Waits { least: wait, mean: wait }))
+    Arc::new(move || Some(QueueWaits { least: wait, mean: wait }))
 }
 
 #[test]
