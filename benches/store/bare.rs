@@ -12,7 +12,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use undercroft::infrastructure::middleware::{OverloadLimiter, PublicResponse, Quota, Waits};
+use undercroft::infrastructure::middleware::{OverloadLimiter, PublicResponse, Quota};
+use undercroft::infrastructure::repositories::QueueWaits;
 use undercroft::presentation::cli::logging;
 use undercroft::presentation::http::router::Api;
 use undercroft::presentation::http::server;
@@ -75,7 +76,7 @@ pub(crate) async fn refuse(url: &str) -> Outcome<()> {
     let overload = chain.overload.as_mut().ok_or("the store has no limiter")?;
     // nothing is served in time, so that the limit is the lowest one
     let second = Duration::from_secs(1);
-    let waits = move || Some(Waits { least: second, mean: second });
+    let waits = move || Some(QueueWaits { least: second, mean: second });
     overload.limiter = OverloadLimiter::new(Duration::ZERO, Some(Arc::new(waits)));
 
     let listener = listen().await?;
