@@ -79,6 +79,7 @@ mod messages;
 mod not_found;
 mod not_ready;
 mod order_processing_exception;
+mod outage;
 mod payment_failed_exception;
 mod problem;
 mod problem_types;
@@ -113,6 +114,7 @@ pub use self::{
     not_found::NotFound,
     not_ready::{NotReady, NotReadyReason},
     order_processing_exception::OrderProcessingException,
+    outage::Outage,
     payment_failed_exception::PaymentFailedException,
     problem::{PROBLEM_JSON, ProblemCode, translated, with_causes, with_instance},
     product_out_of_stock_exception::ProductOutOfStockException,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -18,13 +18,37 @@ use undercroft::application::selling::checkout::Checkout;
 use undercroft::domain::email::{Email, EmailStatus};
 use undercroft::domain::ids::{EmailId, UserId, VariantId};
 use undercroft::domain::user::Role;
+use undercroft::infrastructure::adapters::Mail;
 use undercroft::infrastructure::repositories::{DatabaseError, EmailFilter};
+use uuid::Uuid;
 
 use crate::support::builders::user;
 use crate::support::emails::{with_mail, work_until_none};
 use crate::support::orders::{Sale, check_out, checkout_request, submit};
 use crate::support::store::{cart, confirm_payment, execute, value};
-use crate::support::{Shop, ShopOptions};
+use crate::support::{Lines, Shop, ShopOptions};
+
+/// An e-mail that was not sent yet.
+fn unsent(id: EmailId, recipient: &str, created_at: Timestamp) -> Email {
+    Email {
+        id,
+        user_id: None,
+        event_id: None,
+        kind: "order_paid".into(),
+        recipient: recipient.to_owned(),
+        subject: "Gr\u{fc}\u{df}e".into(),
+        body: "Line one\n.\nLine three \u{2713}".into(),
+        status: EmailStatus::Pending,
+        attempts: 0,
+        due_at: None,
+        error: None,
+        created_at,
+        ended_at: None,
+        token_id: None,
+        trace: None,
+        limit_key: None,
+    }
+}
 
 /// Writes an e-mail that is due; returns its id.
 async fn pending(store: &Store, recipient: &str, user_id: Option<UserId>) -> EmailId {
@@ -40,24 +64,8 @@ async fn pending_for(
 ) -> EmailId {
     let given = (recipient.to_owned(), user_id, age);
     let write = store.database().write(given, async |work, (recipient, user_id, age)| {
-        let email = Email {
-            id: work.id(),
-            user_id: *user_id,
-            event_id: None,
-            kind: "order_paid".into(),
-            recipient: recipient.clone(),
-            subject: "Gr\u{fc}\u{df}e".into(),
-            body: "Line one\n.\nLine three \u{2713}".into(),
-            status: EmailStatus::Pending,
-            attempts: 0,
-            due_at: Some(work.now() - *age),
-            error: None,
-            created_at: work.now(),
-            ended_at: None,
-            token_id: None,
-            trace: None,
-            limit_key: None,
-        };
+        let due_at = Some(work.now() - *age);
+        let email = Email { user_id: *user_id, due_at, ..unsent(work.id(), recipient, work.now()) };
         work.insert(&email).await?;
         Ok(email.id)
     });
@@ -251,7 +259,12 @@ async fn a_refused_e_mail_fails_and_a_deferred_one_is_sent_again(shop: &Shop) {
 /// A mail server that refuses recipients at `bounce.test` and defers those at `busy.test`; returns its port. What it
 /// accepts is sent to the channel; it says so when there is a permit.
 async fn mail_server(permits: &Arc<Semaphore>) -> (u16, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    mail_server_at(0, permits).await
+}
+
+/// The same at a port.
+async fn mail_server_at(port: u16, permits: &Arc<Semaphore>) -> (u16, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, accepted) = mpsc::channel(100);
     let permits = Arc::clone(permits);
@@ -350,4 +363,29 @@ async fn a_mail_server_that_is_away_is_asked_again(shop: &Shop) {
     work_until_none(&store, "SELECT COUNT(*) FROM emails WHERE attempts = 0").await;
     let email = email(&store, id).await.unwrap();
     assert_eq!((email.status, email.attempts), (EmailStatus::Pending, 1));
+}
+
+#[tokio::test]
+async fn an_outage_of_the_mail_server_has_a_line_and_its_end_another() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("smtp://127.0.0.1:{port}").parse().unwrap();
+    let mail = Mail::new(&url, &"Shop <shop@example.com>".parse().unwrap()).unwrap();
+    assert_eq!(mail.shown(), format!("127.0.0.1:{port}"));
+    let lines = Lines::begin();
+    let send = async |recipient: &str| {
+        let email = unsent(EmailId(Uuid::nil()), recipient, Timestamp::UNIX_EPOCH);
+        mail.mailer().send(&email).await.is_ok()
+    };
+    for _ in 0..3 {
+        assert!(!send("buyer@example.com").await);
+    }
+    let _server = mail_server_at(port, &Arc::new(Semaphore::new(2))).await;
+    assert!(!send("a@bounce.test").await && !send("a@busy.test").await);
+    assert_eq!(lines.with("e-mails again"), 0);
+    assert!(send("buyer@example.com").await && send("buyer@example.com").await);
+    assert!(!send("a@busy.test").await && !send("no address").await);
+    let named = format!("server=\"127.0.0.1:{port}\" setting=\"mail.url\"");
+    assert_eq!(lines.with(&format!("the mail server accepts no e-mails {named} error=")), 1);
+    assert_eq!(lines.with(&format!("the mail server accepts e-mails again {named}")), 1);
+    assert_eq!(lines.with(""), 2, "the lines name no e-mail");
 }

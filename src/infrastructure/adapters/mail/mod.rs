@@ -83,7 +83,7 @@ impl Mail {
             MailUrl::Local => Self { mailer: Arc::new(LocalMailer), shown: "local:".into() },
             MailUrl::Smtp(url) => {
                 let adapter = SmtpAdapter::new(url, sender.0.clone())?;
-                let shown = adapter.host().into();
+                let shown = adapter.server().into();
                 Self { mailer: Arc::new(adapter), shown }
             }
         })
@@ -94,7 +94,7 @@ impl Mail {
         &*self.mailer
     }
 
-    /// Returns the host, or `local:`.
+    /// Returns the host and the port of the server, or `local:`.
     pub fn shown(&self) -> &str {
         &self.shown
     }
