@@ -21,6 +21,9 @@ pub trait FileStorage: Send + Sync {
 
     /// Removes a content, or what an interrupted [`FileStorage::put`] left, if there is any.
     fn remove(&self, id: FileId) -> PortFuture<'_, (), FileError>;
+
+    /// Fails if no content can be stored. Nothing is left of what is written for it.
+    fn check(&self) -> PortFuture<'_, (), FileError>;
 }
 
 /// A content that is read part by part.

@@ -5,7 +5,7 @@
 //! Only the user of the process can read the files.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -39,19 +39,36 @@ impl FolderAdapter {
 
     async fn write(&self, id: FileId, content: &mut dyn FileContent) -> Result<(), FileError> {
         let path = self.path(id);
-        let part = blocking({
+        let part = self.blocking({
             let path = path.clone();
             move || create(&path)
         });
         // it is removed when it is dropped
         let part = part.await?;
-        let mut file = tokio::fs::File::from_std(part.as_file().try_clone().map_err(unavailable)?);
+        let file = part.as_file().try_clone().map_err(|error| self.unavailable(&error))?;
+        let mut file = tokio::fs::File::from_std(file);
         while let Some(bytes) = content.next().await? {
-            file.write_all(&bytes).await.map_err(unavailable)?;
+            file.write_all(&bytes).await.map_err(|error| self.unavailable(&error))?;
         }
-        file.flush().await.map_err(unavailable)?;
-        file.sync_all().await.map_err(unavailable)?;
-        blocking(move || complete(part, &path)).await
+        file.flush().await.map_err(|error| self.unavailable(&error))?;
+        file.sync_all().await.map_err(|error| self.unavailable(&error))?;
+        self.blocking(move || complete(part, &path)).await
+    }
+
+    /// Runs a function that waits for the disk in a thread of its own.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        function: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, FileError> {
+        match spawn_blocking(function).await {
+            Ok(result) => result.map_err(|error| self.unavailable(&error)),
+            Err(error) => Err(FileError::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Returns the error for operators, with the folder and the setting that has it.
+    fn unavailable(&self, error: &io::Error) -> FileError {
+        FileError::Unavailable(format!("the folder {} of `files.url`: {error}", self.folder.display()))
     }
 }
 
@@ -65,9 +82,9 @@ impl FileStorage for FolderAdapter {
             let mut file =
                 tokio::fs::File::open(self.path(id)).await.map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => FileError::Missing,
-                    _ => unavailable(error),
+                    _ => self.unavailable(&error),
                 })?;
-            file.seek(SeekFrom::Start(bytes.start)).await.map_err(unavailable)?;
+            file.seek(SeekFrom::Start(bytes.start)).await.map_err(|error| self.unavailable(&error))?;
             let left = bytes.end.saturating_sub(bytes.start);
             Ok(Box::new(Reader { file, left }) as Box<dyn FileContent>)
         })
@@ -78,14 +95,14 @@ impl FileStorage for FolderAdapter {
             match tokio::fs::metadata(self.path(id)).await {
                 Ok(found) => Ok(Some(found.len())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(unavailable(error)),
+                Err(error) => Err(self.unavailable(&error)),
             }
         })
     }
 
     fn remove(&self, id: FileId) -> PortFuture<'_, (), FileError> {
         let path = self.path(id);
-        Box::pin(blocking(move || {
+        Box::pin(self.blocking(move || {
             for path in [&part_of(&path), &path] {
                 match fs::remove_file(path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -99,6 +116,20 @@ impl FileStorage for FolderAdapter {
             }
         }))
     }
+
+    fn check(&self) -> PortFuture<'_, (), FileError> {
+        let folder = self.folder.clone();
+        Box::pin(self.blocking(move || check_writable(&folder)))
+    }
+}
+
+/// Writes a file without a name in a folder or, if that does not exist, in the one above it in which it would be
+/// created.
+fn check_writable(folder: &Path) -> io::Result<()> {
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::tempfile_in(existing)?;
+    file.write_all(b"a check")?;
+    file.sync_all()
 }
 
 /// Creates the temporary file of a content, and the folders that are missing.
@@ -150,21 +181,6 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Runs a function that waits for the disk in a thread of its own.
-async fn blocking<T: Send + 'static>(
-    function: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, FileError> {
-    match spawn_blocking(function).await {
-        Ok(result) => result.map_err(unavailable),
-        Err(error) => Err(FileError::Unavailable(error.to_string())),
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the error of a result")]
-fn unavailable(error: io::Error) -> FileError {
-    FileError::Unavailable(error.to_string())
-}
-
 /// A part of a file.
 struct Reader {
     file: tokio::fs::File,
@@ -186,5 +202,25 @@ impl FileContent for Reader {
             self.left = self.left.saturating_sub(bytes.len() as u64);
             Ok(Some(bytes.freeze()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_leaves_nothing_and_an_error_names_the_folder_and_the_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = FolderAdapter::new(folder.path().join("files"));
+        assert_eq!(files.check().await, Ok(()));
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+
+        fs::write(folder.path().join("files"), "no folder").unwrap();
+        let Err(FileError::Unavailable(error)) = files.check().await else { panic!("it is no folder") };
+        let named = format!("the folder {}/files of `files.url`: ", folder.path().display());
+        assert!(error.starts_with(&named), "{error}");
+        let removed = files.remove(FileId(uuid::Uuid::nil())).await;
+        assert!(matches!(removed, Err(FileError::Unavailable(error)) if error.starts_with(&named)));
     }
 }

@@ -252,13 +252,20 @@ async fn sessions(store: &Store) -> Option<Finding> {
     })
 }
 
-/// Checks that the file storage has the content of each file.
+/// Checks that the file storage can be written, and has the content of each file.
 async fn stored_files(store: &Store) -> Finding {
-    let shown = store.infrastructure.files.shown();
+    let files = &store.infrastructure.files;
+    if let Err(error) = files.storage().check().await {
+        let advice = "make the folder writable for the user of the process, also in `ReadWritePaths` of a unit of \
+                      systemd, or correct `files.url` in the settings; until then uploads get 503";
+        return Finding::problem("storage", error.to_string(), advice);
+    }
+    let shown = files.shown();
     let advice = "copy the missing contents into the file storage, or correct `files.url` in the settings";
     match check_files(store).await {
         Ok(FileCheck { files, missing: 0, damaged: 0 }) => {
-            Finding::ok("storage", format!("{shown} has {}", counted(files, "file", "files")))
+            let found = format!("{shown} has {}, and can be written", counted(files, "file", "files"));
+            Finding::ok("storage", found)
         }
         Ok(FileCheck { files, missing, damaged }) => {
             let found = format!(

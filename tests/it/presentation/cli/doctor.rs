@@ -15,7 +15,7 @@ use crate::support::redis::redis_url;
 use crate::support::store::execute;
 
 /// Runs `doctor` on a database; returns its exit code and its output with the errors.
-fn doctor(folder: &TempDir, database: &str) -> (Option<i32>, String) {
+pub(super) fn doctor(folder: &TempDir, database: &str) -> (Option<i32>, String) {
     let arguments = ["doctor", "--listen", "127.0.0.1:0", "--database", database];
     let (code, output, errors) = run(folder.path(), &arguments);
     (code, output + &errors)
@@ -368,24 +368,4 @@ fn a_store_that_others_reach_needs_a_mail_server() {
     let expected =
         "warning  mail         local: sends no e-mails, and other machines reach https://shop.example\n";
     assert!(text.contains(expected), "{text}");
-}
-
-#[test]
-fn a_folder_for_files_that_is_not_absolute_is_beside_the_database() {
-    let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let (code, _, errors) = run(folder.path(), &["migrate", "--database", "sqlite:shop.db"]);
-    assert_eq!(code, Some(0), "{errors}");
-    let (code, text) = doctor(&other, &format!("sqlite:{}", folder.path().join("shop.db").display()));
-    assert_eq!(code, Some(0), "{text}");
-    let files = folder.path().join("./files");
-    assert!(text.contains(&format!("file:{} has 0 files", files.display())), "{text}");
-
-    let mut command = undercroft(folder.path(), &["doctor", "--database", "sqlite:shop.db"]);
-    let refused = command.env("UNDERCROFT_FILES__URL", "s3://KEY:hush@bucket").output().unwrap();
-    assert_eq!(refused.status.code(), Some(2));
-    let errors = String::from_utf8(refused.stderr).unwrap();
-    assert!(
-        errors.contains("UNDERCROFT_FILES__URL: files.url: `s3://…@bucket` is not `file:FOLDER`"),
-        "{errors}"
-    );
 }

@@ -10,6 +10,7 @@ mod command_line;
 mod copy;
 mod database_files;
 mod doctor;
+mod doctor_files;
 mod documentation;
 mod events;
 mod import;
