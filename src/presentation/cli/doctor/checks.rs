@@ -34,6 +34,7 @@ pub(super) async fn all(settings: &Settings, books: bool) -> Vec<Finding> {
     let mut findings = vec![address(settings).await];
     findings.extend(metrics(settings).await);
     findings.extend([files(settings), sandbox(settings)]);
+    findings.extend(deliveries::allowed_webhooks(settings));
     findings.extend(disk(settings));
     findings.extend(mail::pages(settings));
     findings.extend(caches::redis(settings).await);

@@ -9,6 +9,7 @@ use crate::application::jobs::event_log;
 use crate::application::webhooks::endpoints;
 use crate::infrastructure::events::RELAY;
 use crate::infrastructure::repositories::WebhookCounts;
+use crate::settings::Settings;
 
 /// The age of an event above which it is reported that it is not published to the broker: longer than the lease of a
 /// process that ended.
@@ -105,5 +106,15 @@ pub(super) async fn private_webhooks(store: &Store) -> Option<Finding> {
         "webhooks",
         format!("{count} a URL that is not public, such as {}: nothing is sent there", first.id.0),
         "change it (`PATCH /admin/v1/webhook-endpoints/{id}`), or set `webhooks.allow_private`, for development",
+    ))
+}
+
+/// Checks that a store which other machines reach sends webhooks to public addresses alone.
+pub(super) fn allowed_webhooks(settings: &Settings) -> Option<Finding> {
+    let address = settings.public_address().filter(|_| settings.webhooks.allow_private)?;
+    Some(Finding::warning(
+        "webhooks",
+        format!("`webhooks.allow_private` is set, and other machines reach {address}"),
+        "set it to false: with it, an administrator can make the store send requests to internal servers",
     ))
 }

@@ -350,6 +350,24 @@ async fn webhook_endpoints_that_the_settings_refuse_are_a_warning() {
 }
 
 #[test]
+fn private_webhooks_of_a_store_that_others_reach_are_a_warning() {
+    let folder = TempDir::new().unwrap();
+    let doctor = |allow_private: &str, public_url: &str| {
+        let mut command = undercroft(folder.path(), &["doctor", "--listen", "127.0.0.1:0"]);
+        let command = command.env("UNDERCROFT_WEBHOOKS__ALLOW_PRIVATE", allow_private);
+        let command = command.env("UNDERCROFT_PUBLIC_URL", public_url);
+        let output = command.env("UNDERCROFT_PAYMENTS__SANDBOX", "disabled").output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = doctor("true", "https://shop.example");
+    let expected = "warning  webhooks     `webhooks.allow_private` is set, and other machines reach https://shop.example\n";
+    assert!(text.contains(expected), "{text}");
+    assert!(!doctor("true", "").contains("webhooks.allow_private"));
+    assert!(!doctor("false", "https://shop.example").contains("webhooks.allow_private"));
+}
+
+#[test]
 fn a_store_that_others_reach_needs_a_mail_server() {
     let folder = TempDir::new().unwrap();
     let (code, _, errors) = run(folder.path(), &["migrate", "--database", "sqlite:shop.db"]);
