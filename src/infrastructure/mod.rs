@@ -116,6 +116,6 @@ impl Infrastructure {
     #[must_use]
     pub fn with_broker(self, transport: Arc<dyn Transport>, mode: Mode) -> Self {
         let bus = self.bus.clone();
-        Self { broker: Some(Broker { transport, mode, bus }), ..self }
+        Self { broker: Some(Broker::new(transport, mode, bus)), ..self }
     }
 }

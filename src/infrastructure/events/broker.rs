@@ -1,5 +1,6 @@
 //! A broker that carries the events of a store.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -8,11 +9,14 @@ use super::cloud_event::Mode;
 use super::event_bus::EventBus;
 use super::message_queue_event::{MessageDirection, MessageOutcome, MessageQueueEvent};
 use super::transports::{Transport, TransportError};
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, Outage};
 use crate::infrastructure::repositories::{Database, SettingsRepository};
 
 /// The setting with the id of the store, which brokers record.
 const STORE: &str = "store_id";
+
+/// What the log says when a broker is away, and when it is back.
+const OUTAGE: [&str; 2] = ["the broker is not available", "the broker responds again"];
 
 /// A broker that carries the events of a store. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -23,9 +27,31 @@ pub struct Broker {
     pub mode: Mode,
     /// The bus that gets a signal for each message.
     pub bus: EventBus,
+    /// The outages, which the relay and each receiver notice.
+    outage: Arc<Outage>,
 }
 
 impl Broker {
+    /// Returns a broker whose messages contain events in this way, and whose signals a bus gets.
+    pub fn new(transport: Arc<dyn Transport>, mode: Mode, bus: EventBus) -> Self {
+        let outage = Arc::new(Outage::new(transport.server(), "events.url", OUTAGE));
+        Self { transport, mode, bus, outage }
+    }
+
+    /// Notes that what a subscriber, or the relay, did with the broker failed. Returns whether the broker is away,
+    /// which the log has then.
+    pub(super) fn is_away_for(&self, subscriber: &str, failure: &Failure) -> bool {
+        let cause = failure.source().and_then(|cause| cause.downcast_ref::<TransportError>());
+        let Some(TransportError::Unavailable(reason)) = cause else { return false };
+        self.outage.begin(subscriber, reason);
+        true
+    }
+
+    /// Notes that the broker did what a subscriber, or the relay, asked for.
+    pub(super) fn responds_to(&self, subscriber: &str) {
+        self.outage.end(subscriber);
+    }
+
     /// Checks that the name at the broker does not belong to another store; returns whether the broker has recorded
     /// that it belongs to this one.
     ///

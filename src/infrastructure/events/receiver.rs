@@ -23,7 +23,7 @@ use super::subscriber::Subscriber;
 use super::tasks::run_all;
 use super::transports::{Messages, Received, Settlement, TransportError};
 use super::{cursor, inbox};
-use crate::infrastructure::exceptions::Failure;
+use crate::infrastructure::exceptions::{Failure, RepeatedFailure};
 use crate::infrastructure::repositories::{EventRange, Outbox, UnitOfWork};
 
 /// The most characters of the reason why a message is rejected.
@@ -53,6 +53,13 @@ struct Named {
     id: Uuid,
 }
 
+/// The failures in a row of receiving for a subscriber.
+#[derive(Default)]
+struct Failures {
+    backoff: Backoff,
+    repeated: RepeatedFailure,
+}
+
 impl Receiver {
     /// Returns a receiver for the subscribers of a dispatcher, which leaves new events to it.
     pub fn new(dispatcher: EventDispatcher, broker: Broker) -> Self {
@@ -70,26 +77,30 @@ impl Receiver {
     }
 
     async fn receive_for(&self, subscriber: &Subscriber, stop: &CancellationToken) {
-        let mut backoff = Backoff::default();
+        let mut failures = Failures::default();
         while !stop.is_cancelled() {
-            let receiving = self.receive(subscriber, &mut backoff);
+            let receiving = self.receive(subscriber, &mut failures);
             let Some(received) = stop.run_until_cancelled(receiving).await else { return };
-            if let Err(failure) = received {
-                let (subscriber, failure) = (subscriber.name(), failure.report());
+            if let Err(failure) = received
+                && !self.broker.is_away_for(subscriber.name(), &failure)
+                && let Some(failure) = failures.repeated.begin(&failure)
+            {
+                let subscriber = subscriber.name();
                 tracing::warn!(subscriber, %failure, "no events were received from the broker, retrying");
             }
-            let wait = backoff.next(self.dispatcher.database().context());
+            let wait = failures.backoff.next(self.dispatcher.database().context());
             stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
     }
 
     /// Receives messages until the first failure.
-    async fn receive(&self, subscriber: &Subscriber, backoff: &mut Backoff) -> Result<(), Failure> {
+    async fn receive(&self, subscriber: &Subscriber, failures: &mut Failures) -> Result<(), Failure> {
         let mut messages = self.consume(subscriber).await?;
+        self.broker.responds_to(subscriber.name());
         loop {
             let batch = next(&mut messages).await?;
             self.handle(subscriber, batch).await?;
-            *backoff = Backoff::default();
+            *failures = Failures::default();
         }
     }
 

@@ -24,7 +24,7 @@ use super::envelope::Envelope;
 use super::event_logger::{EventFilter, EventLogger};
 use super::message_queue_event::MessageOutcome;
 use super::transports::TransportError;
-use crate::infrastructure::exceptions::{Failure, NotFound, Technical, TechnicalKind};
+use crate::infrastructure::exceptions::{Failure, NotFound, RepeatedFailure, Technical, TechnicalKind};
 use crate::infrastructure::repositories::{Database, DeadLetter, Outbox, SettingsRepository, UnitOfWork};
 
 /// The most events that are read at once.
@@ -82,22 +82,26 @@ impl Relay {
 
     /// Publishes events as they are committed, until `stop` is cancelled.
     pub async fn run(&self, stop: &CancellationToken) {
-        let (mut held, mut backoff) = (None, Backoff::default());
+        let (mut held, mut backoff, mut failing) = (None, Backoff::default(), RepeatedFailure::default());
         while !stop.is_cancelled() {
             let committed = self.database.committed().notified();
             let Some(relayed) = stop.run_until_cancelled(self.relay(&mut held)).await else { break };
             let failed = relayed.err();
             let wait = match &failed {
                 None => {
-                    backoff = Backoff::default();
+                    self.broker.responds_to(RELAY);
+                    (backoff, failing) = (Backoff::default(), RepeatedFailure::default());
                     POLL
                 }
                 Some(failure) => {
                     held = None;
                     // the broker may be reached from another process
                     let _ = self.release().await;
-                    let failure = failure.report();
-                    tracing::warn!(%failure, "events were not published to the broker, retrying");
+                    if !self.broker.is_away_for(RELAY, failure)
+                        && let Some(failure) = failing.begin(failure)
+                    {
+                        tracing::warn!(%failure, "events were not published to the broker, retrying");
+                    }
                     backoff.next(self.database.context())
                 }
             };
@@ -347,6 +351,10 @@ mod tests {
             "slow"
         }
 
+        fn server(&self) -> String {
+            "slow:1".to_owned()
+        }
+
         fn state<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Option<String>, TransportError>> {
             ready(Ok(None)).boxed()
         }
@@ -367,7 +375,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_slow_broker_has_stored_is_not_published_again() {
         let (_folder, database) = new_database().await;
-        let broker = Broker { transport: Arc::new(Slow), mode: Mode::Structured, bus: EventBus::default() };
+        let broker = Broker::new(Arc::new(Slow), Mode::Structured, EventBus::default());
         let event = |position, event_type: &str| Envelope {
             position,
             id: Uuid::from_u128(1),

@@ -32,6 +32,8 @@ use super::{
     in_time,
 };
 
+/// The name of the servers in the configuration of the client.
+const SERVERS: &str = "bootstrap.servers";
 /// The prefix of the attributes of an event in binary mode.
 const PREFIX: &str = "ce_";
 /// The number of partitions of the topic of events. A subject stays in one of them.
@@ -54,7 +56,7 @@ impl Kafka {
     pub(super) fn new(url: &KafkaUrl, name: &str) -> Self {
         let (timeout, mut config) = (TIMEOUT.as_millis().to_string(), ClientConfig::new());
         config
-            .set("bootstrap.servers", &url.servers)
+            .set(SERVERS, &url.servers)
             .set("client.id", "undercroft")
             .set("allow.auto.create.topics", "false")
             .set("socket.keepalive.enable", "true")
@@ -170,6 +172,10 @@ impl std::fmt::Debug for Kafka {
 impl Transport for Kafka {
     fn kind(&self) -> &'static str {
         "kafka"
+    }
+
+    fn server(&self) -> String {
+        self.config.get(SERVERS).unwrap_or_default().to_owned()
     }
 
     fn state<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Option<String>, TransportError>> {

@@ -57,6 +57,9 @@ pub trait Transport: Debug + Send + Sync {
     /// Returns the name of the kind of broker, such as `nats`.
     fn kind(&self) -> &'static str;
 
+    /// Returns the host and the port, or those of several servers, without user and password.
+    fn server(&self) -> String;
+
     /// Returns what identifies the content of the broker; `None` if something of [`Transport::set_up`] is missing. A
     /// broker that was wiped and set up again has another identity, or `None` in between.
     fn state<'a>(&'a self, groups: &'a [String]) -> BoxFuture<'a, Result<Option<String>, TransportError>>;
@@ -287,6 +290,26 @@ mod tests {
         for url in urls {
             let shown = format!("{:?}", open(&url.parse().unwrap(), "name"));
             assert!(shown.contains("name") && !shown.contains("secret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_server_of_a_broker_is_shown_with_its_port_and_without_credentials() {
+        let servers = [
+            #[cfg(feature = "kafka")]
+            ("kafka://ann:secret@one:9092,two", "one:9092,two"),
+            #[cfg(feature = "nats")]
+            ("nats://ann:secret@localhost", "localhost:4222"),
+            #[cfg(feature = "nats")]
+            ("tls://[::1]:4333", "[::1]:4333"),
+            #[cfg(feature = "rabbitmq")]
+            ("amqp://ann:secret@localhost/store?heartbeat=5", "localhost:5672"),
+            #[cfg(feature = "rabbitmq")]
+            ("amqps://localhost", "localhost:5671"),
+        ];
+        for (url, server) in servers {
+            let transport = open(&url.parse().unwrap(), "name").unwrap();
+            assert_eq!(transport.server(), server, "{url}");
         }
     }
 

@@ -20,6 +20,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
+use super::url::host_and_port;
 use super::{
     AGAIN, CONTENT_TYPE, Message, Messages, Receipt, Received, Settle, Settlement, TIMEOUT, Transport,
     TransportError, group_name, in_time, read_headers, rejected_body,
@@ -106,6 +107,10 @@ impl Nats {
 impl Transport for Nats {
     fn kind(&self) -> &'static str {
         "nats"
+    }
+
+    fn server(&self) -> String {
+        host_and_port(self.url.expose_secret())
     }
 
     fn state<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Option<String>, TransportError>> {

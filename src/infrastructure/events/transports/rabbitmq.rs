@@ -24,6 +24,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKin
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
+use super::url::host_and_port;
 use super::{
     MAX_MESSAGE, Message, Messages, REJECTED, Receipt, Received, Settle, Settlement, Transport,
     TransportError, group_name, in_time,
@@ -139,6 +140,10 @@ impl std::fmt::Debug for Connected {
 impl Transport for RabbitMq {
     fn kind(&self) -> &'static str {
         "rabbitmq"
+    }
+
+    fn server(&self) -> String {
+        host_and_port(self.url.expose_secret())
     }
 
     fn state<'a>(&'a self, groups: &'a [String]) -> BoxFuture<'a, Result<Option<String>, TransportError>> {
@@ -268,12 +273,10 @@ fn received(
         attributes.push((name.to_owned(), text(value)));
     }
     let body = Bytes::from(std::mem::take(&mut delivery.data));
+    let content_type = delivery.properties.content_type().as_ref();
+    let content_type = content_type.map(|media_type| media_type.as_str().to_owned());
     Received {
-        content_type: delivery
-            .properties
-            .content_type()
-            .as_ref()
-            .map(|media_type| media_type.as_str().to_owned()),
+        content_type,
         attributes,
         body: body.clone(),
         receipt: Receipt::new(RabbitMqReceipt {

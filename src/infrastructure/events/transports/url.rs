@@ -65,6 +65,19 @@ impl FromStr for EventsUrl {
     }
 }
 
+/// Returns the host and the port of a URL of NATS or RabbitMQ, without user and password.
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+pub(super) fn host_and_port(url: &str) -> String {
+    // the reader of the setting has checked it
+    let url: Uri = url.parse().unwrap_or_default();
+    let usual = match url.scheme_str() {
+        Some("amqp") => 5672,
+        Some("amqps") => 5671,
+        _ => 4222,
+    };
+    format!("{}:{}", url.host().unwrap_or_default(), url.port_u16().unwrap_or(usual))
+}
+
 /// The parts of a URL of Kafka: `kafka://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]`.
 #[cfg(feature = "kafka")]
 #[derive(Clone, PartialEq, Eq)]

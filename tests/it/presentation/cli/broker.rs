@@ -85,3 +85,47 @@ async fn a_store_sells_while_its_broker_is_away_and_refills_one_that_was_wiped(b
     let refills = log.matches("publishing all events that are kept to the broker").count();
     assert_eq!(refills, 2, "at the start and after the broker was wiped: {log}");
 }
+
+/// The number of lines with a text in a log.
+fn lines_with(log: &str, text: &str) -> usize {
+    log.lines().filter(|line| line.contains(text)).count()
+}
+
+on_each_broker!(an_outage_of_the_broker_has_a_line_and_its_end_another);
+async fn an_outage_of_the_broker_has_a_line_and_its_end_another(broker: &TestBroker) {
+    let folder = store();
+    let (proxy, url) = Proxy::before(&broker.url).await.unwrap();
+    proxy.set(Line::Cut);
+    let (mut server, _) = Server::start(&mut with_broker(folder.path(), &SERVE, &url, broker));
+    let first = server.wait_for_log("the broker is not available");
+    assert!(first.contains(" server=\"127.0.0.1:") && first.contains(" setting=\"events.url\""), "{first}");
+    // several attempts of the relay and of each receiver
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    proxy.set(Line::Open);
+    wait_until_published(folder.path(), broker).await;
+    // the longest wait before an attempt
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let log = server.stop();
+    assert_eq!(lines_with(&log, "the broker responds again"), 1, "{log}");
+    assert_eq!(lines_with(&log, "the broker is not available") + lines_with(&log, "retrying"), 0, "{log}");
+}
+
+#[test]
+fn a_broker_that_never_responded_has_one_warning_without_its_password() {
+    let folder = store();
+    for (url, server) in [
+        #[cfg(feature = "nats")]
+        ("nats://ann:hush@127.0.0.1:1", "127.0.0.1:1"),
+        #[cfg(feature = "rabbitmq")]
+        ("amqp://ann:hush@127.0.0.1:1/store", "127.0.0.1:1"),
+    ] {
+        let mut command = undercroft(folder.path(), &SERVE);
+        let (running, _) = Server::start(command.env("UNDERCROFT_EVENTS__URL", url));
+        std::thread::sleep(Duration::from_secs(4));
+        let log = running.stop();
+        let named = format!("the broker is not available server=\"{server}\" setting=\"events.url\" error=");
+        assert_eq!(lines_with(&log, &named), 1, "{log}");
+        assert_eq!(lines_with(&log, " WARN "), 1, "{log}");
+        assert!(!log.contains("hush"), "{log}");
+    }
+}

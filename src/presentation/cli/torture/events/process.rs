@@ -143,7 +143,7 @@ async fn work(database: Database, plan: &Plan, stop: &CancellationToken) -> Resu
         let url: EventsUrl = url.parse().map_err(|_| TortureError::ChildUnresponsive)?;
         if let Some(transport) = transports::open(&url, &plan.name) {
             dispatcher = dispatcher.behind_broker();
-            let carrier = Broker { transport, mode: Mode::Structured, bus: EventBus::default() };
+            let carrier = Broker::new(transport, Mode::Structured, EventBus::default());
             broker = Some(BrokerTasks::new(dispatcher.clone(), carrier));
         }
     }

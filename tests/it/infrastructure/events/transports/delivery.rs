@@ -44,7 +44,7 @@ impl Process {
         let stop = CancellationToken::new();
         let groups = vec![subscriber.name().to_owned(), OTHER.to_owned()];
         let dispatcher = EventDispatcher::new(database.clone(), [subscriber]).behind_broker();
-        let broker = Broker { transport, mode, bus: EventBus::default() };
+        let broker = Broker::new(transport, mode, EventBus::default());
         let relay = Relay::new(database.clone(), broker.clone(), groups);
         let receiver = Receiver::new(dispatcher, broker);
         let (end, ends) = (stop.clone(), stop.clone());
@@ -211,7 +211,7 @@ async fn events_that_arrive_in_another_order_are_delivered_in_theirs(shop: &Shop
     let dispatcher = EventDispatcher::new(database.clone(), [noting()]).behind_broker();
     let (mode, bus) = (Mode::Structured, EventBus::default());
     let mut signals = bus.subscribe::<MessageQueueEvent>();
-    let receiver = Receiver::new(dispatcher.clone(), Broker { transport, mode, bus });
+    let receiver = Receiver::new(dispatcher.clone(), Broker::new(transport, mode, bus));
     let stop = CancellationToken::new();
     let receiving = tokio::spawn({
         let stop = stop.clone();

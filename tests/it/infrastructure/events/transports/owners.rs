@@ -27,7 +27,7 @@ async fn a_name_of_another_store_is_not_used(shop: &Shop, broker: &TestBroker) {
     wait_for_notes(&shop.database, 6).await;
     wait_for(&shop.database, RELAYED, 1).await;
     assert_eq!(value::<i64>(&other.database, RELAYED, &[]).await, 0);
-    let broker = Broker { transport: broker.transport(), mode: Mode::Structured, bus: EventBus::default() };
+    let broker = Broker::new(broker.transport(), Mode::Structured, EventBus::default());
     assert!(broker.check_owner(&shop.database).await.unwrap());
     let refused = broker.check_owner(&other.database).await.unwrap_err().report().to_string();
     assert!(refused.contains("belongs to another store"), "{refused}");

@@ -21,7 +21,7 @@ async fn a_silent_consumer_changes_no_order(shop: &Shop, broker: &TestBroker) {
     publish(database, 1, 0..10).await;
     let relaying = {
         let (transport, bus) = (broker.transport(), EventBus::default());
-        let relay = Relay::new(database.clone(), Broker { transport, mode: Mode::Structured, bus }, groups);
+        let relay = Relay::new(database.clone(), Broker::new(transport, Mode::Structured, bus), groups);
         let stop = CancellationToken::new();
         let ended = tokio::spawn({
             let stop = stop.clone();
