@@ -9,6 +9,7 @@ mod canaries;
 mod command_line;
 mod copy;
 mod database_files;
+mod database_urls;
 mod doctor;
 mod doctor_files;
 mod documentation;
