@@ -5,7 +5,13 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, open_store::open_or_set_up, password, signals::interruptible, terminal::stdout};
+use super::{
+    CliError,
+    open_store::{open_or_set_up, open_to_change},
+    password,
+    signals::interruptible,
+    terminal::stdout,
+};
 use crate::application::people::accounts::{CreateUser, create_admin};
 use crate::application::people::common_passwords::check_password;
 use crate::domain::email::is_email;
@@ -56,7 +62,11 @@ impl Create {
         let password = password::read(password_stdin, stop).await?;
         check_password(&password, &email, name.as_deref().unwrap_or_default())
             .map_err(|_| CliError::CommonPassword)?;
-        let store = open_or_set_up(settings, "admin create").await?;
+        let store = match role {
+            // a new store has no roles: it would be set up, and the role refused
+            Some(_) => open_to_change(settings, "admin create").await?,
+            None => open_or_set_up(settings, "admin create").await?,
+        };
         let new = CreateUser { email, password, name, birth_date: None, locale: None };
         let created = create_admin(&store, new, role.clone()).await;
         let User { id, email, version, .. } = created.map_err(|failure| match role {

@@ -54,10 +54,14 @@ fn an_administrator_is_created_with_a_role_that_exists() {
         admin(folder.path(), &arguments, "battery staple")
     };
     let (code, _, errors) = create("root@example.org", &["--role", "support"]);
-    assert_eq!(code, Some(2));
-    assert!(errors.contains("there is no role support"), "{errors}");
+    assert_eq!(code, Some(4));
+    assert!(errors.contains("the database does not exist: undercroft.db"), "{errors}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no store was set up");
 
     assert_eq!(create("root@example.org", &[]).0, Some(0));
+    let (code, _, errors) = create("ann@example.org", &["--role", "support"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("there is no role support"), "{errors}");
     let (server, address) = Server::start(&mut undercroft(folder.path(), &["--listen", "127.0.0.1:0"]));
     let response = log_in(&address, "root@example.org", "battery staple");
     let token = response.split(r#""token":""#).nth(1).unwrap().split('"').next().unwrap();
