@@ -1,5 +1,7 @@
 //! Errors of the database, named by what the caller can do about them.
 
+use std::fmt::Display;
+
 use thiserror::Error;
 
 /// An error of the database.
@@ -93,6 +95,11 @@ impl DatabaseError {
     pub(super) fn foreign() -> Self {
         let advice = "set `database` to that of a store, or to an empty one";
         Self::Schema(format!("the database has tables of another program: {advice}"))
+    }
+
+    /// Returns the error of a file of another program than SQLite.
+    pub(super) fn of_other_file(file: &dyn Display) -> Self {
+        Self::Schema(format!("{file} is not a database of SQLite"))
     }
 
     /// Returns the error of a commit for this error, which its statement failed with.

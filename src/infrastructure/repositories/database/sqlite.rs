@@ -23,7 +23,7 @@ use super::queue_wait::QueueWaits;
 use super::row::Row;
 use super::sqlite_commits::{CommitHeader, CommitMark};
 use super::sqlite_file::{self, OpenFile};
-use super::sqlite_pool::{ReadAccess, Readers, open, open_reader};
+use super::sqlite_pool::{ReadAccess, Readers, check_format, open, open_reader};
 use super::sqlite_queue::WriterQueue;
 
 /// The most units in one commit, which bounds the wait of the first of them. With more arrivals the others wait in the
@@ -79,7 +79,9 @@ impl SqliteDatabase {
             sqlite_file::check(path)?;
         }
         let access = ReadAccess::alone(path);
-        let readers = Arc::new(Readers::new(path, access, vec![open_reader(path, access)?], None));
+        let reader = open_reader(path, access)?;
+        check_format(&reader, path)?;
+        let readers = Arc::new(Readers::new(path, access, vec![reader], None));
         Ok(Self { writer: None, thread: None, readers, header: None })
     }
 
@@ -148,6 +150,7 @@ impl Drop for SqliteDatabase {
 /// Opens the connection of the writer.
 fn open_writer(path: &Path, may_be_empty: bool) -> Result<Connection, DatabaseError> {
     let writer = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    check_format(&writer, path)?;
     check_tables(&writer, path, may_be_empty)?;
     // A cache of 16 MB holds the pages that a large unit of work changes until it commits. The journal of its savepoint
     // is kept in memory too (temp_store) instead of in a file. The log is moved into the file when it has 16 MB: a page
@@ -370,6 +373,7 @@ impl From<rusqlite::Error> for DatabaseError {
                 | ffi::ErrorCode::SystemIoFailure => Self::Unavailable(message),
                 ffi::ErrorCode::DiskFull => Self::Full(message),
                 ffi::ErrorCode::ReadOnly => Self::ReadOnly(message),
+                ffi::ErrorCode::NotADatabase => Self::of_other_file(&"the file"),
                 _ => Self::Internal(message),
             },
         }

@@ -26,7 +26,12 @@ pub(super) fn create(path: &Path) -> Result<(), DatabaseError> {
     match private().create_new(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(unusable(path, &error)),
+        Err(error) => {
+            let folder = sqlite_side_files::folder(path);
+            let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+            let (path, folder) = (path.display(), folder.display());
+            Err(DatabaseError::Unavailable(format!("{path} cannot be created in {folder}: {error}")))
+        }
     }
 }
 
@@ -37,8 +42,13 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Fails if the file cannot be used: if it cannot be written, has a second name, or was replaced after a crash.
+/// Fails if the file cannot be used: if it is a folder, cannot be written, has a second name, or was replaced after a
+/// crash.
 pub(super) fn check(path: &Path) -> Result<(), DatabaseError> {
+    if path.is_dir() {
+        let path = path.display();
+        return Err(DatabaseError::Schema(format!("{path} is a folder, not the file of a database")));
+    }
     check_writable(path)?;
     check_one_name(path)?;
     check_instance(path)

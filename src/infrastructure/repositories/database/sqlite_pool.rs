@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -108,6 +108,16 @@ pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Database
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// Fails if the file is not one of SQLite: a connection learns it by its first read.
+pub(super) fn check_format(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
+    match connection.query_row("PRAGMA schema_version", [], |_| Ok(())) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(DatabaseError::of_other_file(&path.display()))
+        }
+        read => Ok(read?),
+    }
 }
 
 /// Waits for a lock in short steps: a server under load holds it nearly all the time, and the steps of SQLite, up to

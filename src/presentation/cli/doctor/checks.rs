@@ -135,11 +135,8 @@ fn disk(settings: &Settings) -> Option<Finding> {
         .and_then(|()| if file.exists() { access(file, Access::READ_OK | Access::WRITE_OK) } else { Ok(()) });
     if let Err(error) = writable {
         let found = format!("{}: {}", file.display(), io::Error::from(error));
-        return Some(Finding::problem(
-            "disk",
-            found,
-            "make the file and its folder writable for the user of the process",
-        ));
+        let advice = "let the user of the process read and write the file and its folder";
+        return Some(Finding { exit: Exit::Database, ..Finding::problem("disk", found, advice) });
     }
     let space = match statvfs(folder) {
         Ok(space) => space.f_bavail.saturating_mul(space.f_frsize),
@@ -211,6 +208,14 @@ fn unusable(error: &DatabaseError) -> Finding {
             "create the database, or correct `database` in the settings",
             exit,
         ),
+        DatabaseError::ReadOnly(_) => Finding::unusable(
+            error.to_string(),
+            "let the user of the process read and write the database (of SQLite: the file and its folder)",
+            exit,
+        ),
+        DatabaseError::Schema(reason) => {
+            Finding::unusable(reason.clone(), "correct that, or `database` in the settings", exit)
+        }
         _ => Finding::unusable(
             format!("responds, but cannot be used: {error}"),
             "restore a backup, or correct `database` in the settings",

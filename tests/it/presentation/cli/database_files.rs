@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -159,30 +159,97 @@ fn a_database_of_another_program_is_refused_and_stays_as_it_is() {
     }
 }
 
-#[test]
-fn a_file_that_cannot_be_written_is_refused_with_the_reason() {
-    // without these capabilities, the modes of files also apply to the superuser
+/// Runs a command to which the modes of files apply, also as the superuser; returns its exit code, its output and its
+/// errors. `None` if that is not possible here.
+fn run_by_modes(folder: &Path, arguments: &[&str]) -> Option<(Option<i32>, String, String)> {
     let without = ["--bounding-set", "-dac_override,-dac_read_search"];
     let usable = Command::new("setpriv").args(without).arg("true").stderr(Stdio::null()).status();
     if !usable.is_ok_and(|status| status.success()) {
         eprintln!("SKIPPED: setpriv cannot drop capabilities here");
-        return;
+        return None;
     }
+    let mut command = Command::new("setpriv");
+    command.args(without).arg(env!("CARGO_BIN_EXE_undercroft")).args(arguments).current_dir(folder);
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    Some((status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap()))
+}
+
+/// Gives a file or folder a mode until the closure ends; returns what that returns.
+fn with_mode<T>(path: &Path, mode: u32, run: impl FnOnce() -> T) -> T {
+    let before = fs::metadata(path).unwrap().permissions();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let returned = run();
+    fs::set_permissions(path, before).unwrap();
+    returned
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_with_the_reason() {
     let folder = TempDir::new().unwrap();
     assert_eq!(run(folder.path(), &["migrate"]).0, Some(0));
     let file = folder.path().join("undercroft.db");
     for (path, mode) in [(file.as_path(), 0o400), (folder.path(), 0o500)] {
-        let before = fs::metadata(path).unwrap().permissions();
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        let mut command = Command::new("setpriv");
-        command.args(without).arg(env!("CARGO_BIN_EXE_undercroft")).args(SERVE).current_dir(folder.path());
-        let output = command.output().unwrap();
-        fs::set_permissions(path, before).unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(4), "{errors}");
+        let ran = with_mode(path, mode, || run_by_modes(folder.path(), &SERVE));
+        let Some((code, _, errors)) = ran else { return };
+        assert_eq!(code, Some(4), "{errors}");
         assert!(errors.contains("the database is read-only: "), "{errors}");
         assert!(errors.contains("Permission denied"), "{errors}");
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_created_is_refused_with_its_folder() {
+    let folder = TempDir::new().unwrap();
+    let ran = with_mode(folder.path(), 0o500, || run_by_modes(folder.path(), &SERVE));
+    if let Some((code, _, errors)) = ran {
+        assert_eq!(code, Some(4), "{errors}");
+        assert!(errors.contains(": undercroft.db cannot be created in /"), "{errors}");
+        assert!(errors.contains("Permission denied"), "{errors}");
+    }
+    let doctor = ["doctor", "--listen", "127.0.0.1:0"];
+    if let Some((code, output, _)) = with_mode(folder.path(), 0o500, || run_by_modes(folder.path(), &doctor))
+    {
+        assert_eq!(code, Some(4), "{output}");
+    }
+    let (code, _, errors) = run(folder.path(), &["migrate", "--database", "sqlite:none/shop.db"]);
+    assert_eq!(code, Some(4), "{errors}");
+    assert!(errors.contains("none/shop.db cannot be created in /") && errors.contains("/none: "), "{errors}");
+}
+
+#[test]
+fn the_doctor_advises_to_change_the_mode_of_a_file_that_cannot_be_read() {
+    let folder = TempDir::new().unwrap();
+    assert_eq!(run(folder.path(), &["migrate"]).0, Some(0));
+    let file = folder.path().join("undercroft.db");
+    let doctor = ["doctor", "--listen", "127.0.0.1:0"];
+    let Some((code, output, _)) = with_mode(&file, 0o000, || run_by_modes(folder.path(), &doctor)) else {
+        return;
+    };
+    assert_eq!(code, Some(4), "{output}");
+    assert!(output.contains("→ let the user of the process read and write the database"), "{output}");
+    assert!(!output.contains("restore a backup"), "{output}");
+}
+
+#[test]
+fn a_folder_and_a_file_of_another_program_are_refused_by_their_names() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("shop")).unwrap();
+    fs::write(folder.path().join("notes.txt"), "no database, ".repeat(100)).unwrap();
+    for (name, fault) in [
+        ("shop", "shop is a folder, not the file of a database"),
+        ("notes.txt", "notes.txt is not a database of SQLite"),
+    ] {
+        let database = format!("sqlite:{name}");
+        for command in [&SERVE[..], &["migrate"], &["export"], &["jobs", "list"], &["doctor"]] {
+            let (code, output, errors) = run(folder.path(), &[command, &["--database", &database]].concat());
+            assert_eq!(code, Some(4), "{command:?}: {errors}");
+            assert!((output + &errors).contains(fault), "{command:?}: {errors}");
+        }
+    }
+    let (code, _, errors) = run(folder.path(), &["restore", "notes.txt"]);
+    assert_eq!(code, Some(4), "{errors}");
+    assert!(errors.contains("notes.txt: the file is not a database of SQLite"), "{errors}");
+    assert_eq!(files(folder.path()), ["notes.txt", "shop"]);
 }
 
 #[test]

@@ -47,12 +47,13 @@ fn an_unreachable_database_exits_with_4() {
 }
 
 #[test]
-fn a_file_that_is_no_database_exits_with_1() {
+fn a_file_that_is_no_database_exits_with_4() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("shop.db"), "no database, ".repeat(100)).unwrap();
     let (code, text) = doctor(&folder, "sqlite:shop.db");
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("responds, but cannot be used: "), "{text}");
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains("shop.db is not a database of SQLite\n"), "{text}");
+    assert!(text.contains("→ correct that, or `database` in the settings"), "{text}");
 }
 
 #[tokio::test]
