@@ -6,9 +6,13 @@ use toml::{Table, Value};
 
 use super::{EXAMPLE, PREFIX, Settings};
 
-/// Returns the message about the value at `key` of `table`. One of serde about its type would name types of Rust, and
-/// quote the value, which may contain a password: it becomes what is expected, with the variable of the setting.
+/// Returns the message about the value at `key` of `table`. One of serde about its type or its range would name types
+/// of Rust, and quote a text, which may contain a password: it becomes what is expected, with the variable of the
+/// setting.
 pub(super) fn explained(table: &Table, key: &str, message: &str) -> String {
+    if let Some(text) = out_of_range(key, message) {
+        return text;
+    }
     let is_of_types = message.starts_with("invalid type: ") || message.starts_with("wanted ");
     let of_types = || {
         let example: Table = EXAMPLE.parse().ok()?;
@@ -32,6 +36,19 @@ pub(super) fn explained(table: &Table, key: &str, message: &str) -> String {
         Some(format!("it is {is}, and {expected} is expected (as a variable: {variable})"))
     };
     is_of_types.then(of_types).flatten().unwrap_or_else(|| message.to_owned())
+}
+
+/// Returns the message about a whole number that is too small or too large; `None` for another fault.
+fn out_of_range(key: &str, message: &str) -> Option<String> {
+    let (number, expected) = message.strip_prefix("invalid value: integer `")?.split_once("`, expected ")?;
+    let range = match expected {
+        "a nonzero u32" => format!("from 1 to {}", u32::MAX),
+        "u32" => format!("from 0 to {}", u32::MAX),
+        "u64" => "from 0".to_owned(),
+        _ => return None,
+    };
+    let variable = variable(key);
+    Some(format!("it is {number}, and a whole number {range} is expected (as a variable: {variable})"))
 }
 
 /// Returns the value at a dotted key.

@@ -75,3 +75,70 @@ fn a_variable_of_another_type_is_refused_without_its_value() {
     let text = error("UNDERCROFT_RATE_LIMITS__GENERAL", "100");
     assert!(text.contains("it is a whole number, and a text such as \"6000/minute\" is expected"), "{text}");
 }
+
+#[test]
+fn a_number_that_is_too_small_or_too_large_is_refused_with_its_range() {
+    for (text, expected, variable) in [
+        (
+            "http.max_connections = -1",
+            "it is -1, and a whole number from 1 to 4294967295",
+            "HTTP__MAX_CONNECTIONS",
+        ),
+        (
+            "http.max_connections = 0",
+            "it is 0, and a whole number from 1 to 4294967295",
+            "HTTP__MAX_CONNECTIONS",
+        ),
+        (
+            "store.cart_days = 5000000000",
+            "it is 5000000000, and a whole number from 1 to ",
+            "STORE__CART_DAYS",
+        ),
+        (
+            "store.cancellation_days = -1",
+            "it is -1, and a whole number from 0 to 4294967295",
+            "STORE__CANCELLATION_DAYS",
+        ),
+        (
+            "http.body_timeout_seconds = -5",
+            "it is -5, and a whole number from 1 to 4294967295",
+            "HTTP__BODY_TIMEOUT_SECONDS",
+        ),
+        (
+            "caches.limit_bytes.product = -1",
+            "it is -1, and a whole number from 0 is expected",
+            "CACHES__LIMIT_BYTES__PRODUCT",
+        ),
+    ] {
+        let error = error(text);
+        let key = text.split(' ').next().unwrap();
+        assert!(error.contains(&format!(": {key}: {expected}")), "{error}");
+        assert!(error.ends_with(&format!(" is expected (as a variable: UNDERCROFT_{variable})")), "{error}");
+    }
+}
+
+#[test]
+fn a_level_of_a_module_that_is_none_is_named() {
+    for (level, expected) in [
+        ("info,undercroft=loud", "`loud` is no level (off, error, warn, info, debug, trace)"),
+        ("undercroft=info=debug", "`info=debug` is no level (off, error, warn, info, debug, trace)"),
+        ("loud", "`loud` is neither a level (off, error, warn, info, debug, trace) nor target=level"),
+    ] {
+        let error = error(&format!("log.level = \"{level}\""));
+        assert_eq!(error, format!("FILE:1:13: log.level: {expected}"));
+    }
+    let variables = [("UNDERCROFT_LOG__LEVEL".into(), "info, undercroft=debug".into())];
+    assert!(load(Some(std::path::Path::new("/dev/null")), variables, &[]).is_ok());
+}
+
+#[test]
+fn a_path_of_a_url_of_redis_that_is_no_number_is_refused_with_what_it_is() {
+    for name in ["cache", "sessions"] {
+        let error = error(&format!("{name} = \"redis://:hush@cache.internal/store\""));
+        assert!(
+            error.contains(": the text is neither `") && error.ends_with("as in redis://HOST/1"),
+            "{error}"
+        );
+        assert!(!error.contains("hush"), "{error}");
+    }
+}

@@ -22,6 +22,9 @@ use crate::infrastructure::cache::{CACHES, CacheLimits};
 use crate::infrastructure::middleware::{Quota, TrustedProxies};
 use crate::infrastructure::repositories::DatabaseUrl;
 
+/// The levels of the log, as errors list them.
+const LEVELS: &str = "(off, error, warn, info, debug, trace)";
+
 /// Reads a section. A list would be read as the values of its keys in their order, and an empty one as the defaults.
 pub(super) fn section<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
@@ -303,12 +306,14 @@ pub(super) fn broker_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 /// Refuses a misspelt level, which `Targets` would read as the name of a module and thereby turn all others off.
 pub(super) fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Targets, D::Error> {
     let text = String::deserialize(deserializer)?;
+    let is_level = |text: &str| text.parse::<LevelFilter>().is_ok();
     for part in text.split(',').map(str::trim) {
-        if !part.contains('=') && part.parse::<LevelFilter>().is_err() {
-            return Err(de::Error::custom(format!(
-                "`{part}` is neither a level (off, error, warn, info, debug, trace) nor target=level"
-            )));
-        }
+        let message = match part.split_once('=') {
+            Some((_, level)) if !is_level(level) => format!("`{level}` is no level {LEVELS}"),
+            None if !is_level(part) => format!("`{part}` is neither a level {LEVELS} nor target=level"),
+            _ => continue,
+        };
+        return Err(de::Error::custom(message));
     }
     text.parse().map_err(de::Error::custom)
 }

@@ -17,7 +17,10 @@ pub enum CacheUrl {
 
 /// A text is not the URL of a cache. It is not shown, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("neither `memory:` nor the URL of Redis: redis://HOST or rediss://HOST")]
+#[error(
+    "neither `memory:` nor the URL of Redis: redis://HOST or rediss://HOST, whose path, if it has one, is the \
+     number of a database, as in redis://HOST/1"
+)]
 pub struct InvalidCacheUrl;
 
 impl FromStr for CacheUrl {

@@ -17,7 +17,10 @@ pub enum SessionsUrl {
 
 /// A text is not the URL of sessions. It is not shown, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("neither `database:` nor the URL of Redis: redis://HOST or rediss://HOST")]
+#[error(
+    "neither `database:` nor the URL of Redis: redis://HOST or rediss://HOST, whose path, if it has one, is the \
+     number of a database, as in redis://HOST/1"
+)]
 pub struct InvalidSessionsUrl;
 
 impl FromStr for SessionsUrl {
