@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     CliError, counted,
+    ids::id,
     open_store::{open_store, open_to_change},
     print_item,
     terminal::stdout,
@@ -72,6 +73,7 @@ struct Run {
 #[derive(Args, Debug)]
 struct Id {
     /// The id of the job
+    #[arg(value_parser = id)]
     id: Uuid,
 }
 

@@ -20,6 +20,7 @@ mod error;
 mod events;
 mod exit;
 mod export;
+mod ids;
 mod import;
 mod jobs;
 mod log_lines;

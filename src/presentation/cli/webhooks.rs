@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     CliError, counted,
+    ids::id,
     open_store::{open_store, open_to_change},
     print_item,
 };
@@ -49,6 +50,7 @@ struct List {
 #[derive(Args, Debug)]
 struct Deliveries {
     /// The id of the endpoint
+    #[arg(value_parser = id)]
     endpoint: Uuid,
     /// The number of deliveries
     #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 20)]
@@ -61,6 +63,7 @@ struct Deliveries {
 #[derive(Args, Debug)]
 struct Id {
     /// The id
+    #[arg(value_parser = id)]
     id: Uuid,
     /// Print the delivery as a JSON object
     #[arg(long)]

@@ -11,6 +11,7 @@ use crate::domain::ids::DeadLetterId;
 use crate::infrastructure::repositories::{DeadLetter, DeadLetterFilter, Setup};
 use crate::presentation::cli::{
     CliError, counted,
+    ids::id,
     open_store::{open_store, open_to_change},
     print_item,
     terminal::stdout,
@@ -49,6 +50,7 @@ struct List {
 #[derive(Args, Debug)]
 struct Id {
     /// The id of the dead letter
+    #[arg(value_parser = id)]
     id: Uuid,
 }
 

@@ -5,12 +5,14 @@ mod tail;
 
 use std::io::Write;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
     CliError, counted,
+    ids::id,
     open_store::{open_store, open_to_change},
     print_item,
     terminal::stdout,
@@ -93,7 +95,8 @@ fn describe(lag: &Lag) -> String {
 
 #[derive(Args, Debug)]
 struct ReplayEvents {
-    #[arg(help = subscriber_help())]
+    /// The subscriber
+    #[arg(value_parser = PossibleValuesParser::new(subscriber_names()))]
     subscriber: String,
     #[command(flatten)]
     selection: Selection,
@@ -107,7 +110,7 @@ struct Selection {
     #[arg(long, conflicts_with_all = ["event", "type", "since"])]
     all: bool,
     /// Only the event with this id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     event: Option<Uuid>,
     /// Only events of this type, such as `order.paid`
     #[arg(long, value_name = "TYPE")]
@@ -117,9 +120,8 @@ struct Selection {
     since: Option<Timestamp>,
 }
 
-fn subscriber_help() -> String {
-    let names: Vec<_> = subscribers().iter().map(Subscriber::name).collect();
-    format!("The subscriber: {}", names.join(", "))
+fn subscriber_names() -> Vec<&'static str> {
+    subscribers().iter().map(Subscriber::name).collect()
 }
 
 impl ReplayEvents {

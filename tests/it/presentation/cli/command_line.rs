@@ -125,3 +125,19 @@ fn the_counts_of_a_torture_test_are_plain_lines() {
         output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(counts, ["rounds 1", "orders 2", "out of stock 1", "others 0", "wrong rounds 0"]);
 }
+
+#[test]
+fn a_text_that_is_no_id_is_refused_with_the_form_of_one() {
+    let folder = TempDir::new().unwrap();
+    for arguments in [
+        &["webhooks", "retry", "nope"][..],
+        &["webhooks", "deliveries", "nope"],
+        &["jobs", "cancel", "nope"],
+        &["events", "dead", "retry", "nope"],
+        &["events", "replay", "emails", "--event", "nope"],
+    ] {
+        let (code, _, errors) = run(folder.path(), arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(": an id is a UUID, such as 0"), "{arguments:?}: {errors}");
+    }
+}
