@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::super::counted;
+use super::super::{Exit, counted};
 use super::{Finding, LATE};
 use crate::application::Store;
 use crate::infrastructure::repositories::ReplicationState;
@@ -38,11 +38,11 @@ pub(super) async fn replication(store: &Store) -> Option<Finding> {
             Finding::warning("replication", standby(equal_at), "run `undercroft replicate`")
         }
         ReplicationState::Standby { equal_at } => Finding::ok("replication", standby(equal_at)),
-        ReplicationState::Moved => Finding::warning(
-            "replication",
-            "the store has moved to another database",
-            "set `database` to that one",
-        ),
+        ReplicationState::Moved => {
+            let found = "the store has moved to another database: `serve` does not start on this one";
+            let advice = "set `database` to that one";
+            Finding { exit: Exit::Database, ..Finding::problem("replication", found, advice) }
+        }
     })
 }
 

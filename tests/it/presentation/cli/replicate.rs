@@ -129,6 +129,10 @@ fn replicate_through_kills(from: &str, to: &str) {
     let (code, _, errors) = run(folder.path(), &serve);
     assert_eq!(code, Some(4), "{errors}");
     assert!(errors.contains("the store has moved to another database"), "{errors}");
+    let doctor = ["doctor", "--listen", "127.0.0.1:0", "--database", from];
+    let (code, output, _) = run(folder.path(), &doctor);
+    assert_eq!(code, Some(4), "{output}");
+    assert!(output.contains("PROBLEM  replication  the store has moved to another database"), "{output}");
     succeed(folder.path(), &["doctor", "--books", "--listen", "127.0.0.1:0", "--database", to]);
     let carts = |output: &str| output.lines().find(|line| line.starts_with("carts ")).map(str::to_owned);
     let copied = succeed(folder.path(), &["copy", "--from", to, "--to", "sqlite:last.db"]);
