@@ -228,6 +228,7 @@ fn replication_exit(error: &ReplicationError) -> Exit {
         | R::WritesNotHeld(_)
         | R::TooSlow
         | R::TakenOver
+        | R::HandedOver
         | R::Unfinished(_) => Exit::Failure,
     }
 }

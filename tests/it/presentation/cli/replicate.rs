@@ -151,6 +151,31 @@ async fn a_store_on_postgres_moves_to_sqlite_through_kills() {
     replicate_through_kills(&postgres.url, "sqlite:target.db");
 }
 
+/// Waits until the file standby.db is a standby.
+fn wait_for_standby(folder: &Path) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let doctor = ["doctor", "--json", "--listen", "127.0.0.1:0", "--database", "sqlite:standby.db"];
+    while !run(folder, &doctor).1.contains("it is a standby") {
+        assert!(Instant::now() < deadline, "there is no standby");
+    }
+}
+
+#[test]
+fn a_replication_whose_source_another_process_hands_over_is_a_failure_that_says_so() {
+    let folder = TempDir::new().unwrap();
+    succeed(folder.path(), &["migrate"]);
+    let mut command = undercroft(folder.path(), &["replicate", "--to", "sqlite:standby.db"]);
+    let running = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_standby(folder.path());
+    hand_over(folder.path(), "sqlite:undercroft.db", "sqlite:standby.db");
+    let output = running.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    // it may notice the other process before the source has moved
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("another process has "), "{errors}");
+    assert!(!errors.contains("--make-live"), "{errors}");
+}
+
 #[test]
 fn the_state_is_printed_and_a_signal_ends_a_replication_in_order() {
     let folder = TempDir::new().unwrap();
@@ -158,13 +183,8 @@ fn the_state_is_printed_and_a_signal_ends_a_replication_in_order() {
     let arguments = ["replicate", "--to", "sqlite:standby.db", "--json", "--log-level", "undercroft=debug"];
     let mut command = undercroft(folder.path(), &arguments);
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_standby(folder.path());
     let deadline = Instant::now() + Duration::from_mins(1);
-    while !run(folder.path(), &["doctor", "--json", "--database", "sqlite:standby.db"])
-        .1
-        .contains("it is a standby")
-    {
-        assert!(Instant::now() < deadline, "there is no standby");
-    }
     let doctor = || run(folder.path(), &["doctor", "--json", "--listen", "127.0.0.1:0"]).1;
     assert!(doctor().contains("its changes are recorded for a standby"), "{}", doctor());
     std::fs::write(folder.path().join("demo.jsonl"), DEMO).unwrap();

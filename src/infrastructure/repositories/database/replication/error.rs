@@ -32,6 +32,11 @@ pub enum ReplicationError {
     /// Another process replicates to the target since.
     #[error("another process has taken over the replication to the target; it continues there")]
     TakenOver,
+    /// Another process has handed the source over since.
+    #[error(
+        "another process has handed the source over: the store has moved to the target, and this replication has ended"
+    )]
+    HandedOver,
     /// The source has another target.
     #[error(
         "the source is replicated to another database already; `undercroft replicate --stop` ends that replication"

@@ -111,9 +111,10 @@ pub async fn replicate<O: ReplicationObserver>(
 ) -> Result<Outcome, ReplicationError> {
     let mut opened = pair::open(from, to, &context).await;
     let mut delay = RECONNECT[0];
-    let (mut has_opened, mut may_have_moved) = (false, false);
+    let (mut has_opened, mut has_replicated, mut may_have_moved) = (false, false, false);
     loop {
         has_opened |= opened.is_ok();
+        has_replicated |= matches!(opened, Ok(Opened::Copying(_) | Opened::Following(_)));
         may_have_moved |= matches!(opened, Ok(Opened::Moving(_)));
         let began = Instant::now();
         let error = match opened {
@@ -124,7 +125,8 @@ pub async fn replicate<O: ReplicationObserver>(
             Err(error) => error,
         };
         if !has_opened || !error.is_transient() {
-            return Err(error);
+            let is_handed_over = has_replicated && matches!(error, ReplicationError::SourceHasMoved);
+            return Err(if is_handed_over { ReplicationError::HandedOver } else { error });
         }
         if began.elapsed() > RECONNECT[1] {
             delay = RECONNECT[0];

@@ -40,6 +40,15 @@ async fn a_replication_ends_when_another_process_takes_it_over(shop: &Shop) {
     stop(&shop.url.parse().unwrap(), Context::system()).await.unwrap();
 }
 
+on_both_engines!(a_replication_ends_when_another_process_hands_its_source_over, unchecked());
+async fn a_replication_ends_when_another_process_hands_its_source_over(shop: &Shop) {
+    let target = Target::sqlite();
+    let running = Running::start(&shop.url, &target.url).await;
+    execute(&shop.database, &["UPDATE replication SET role = 'moved'"]).await;
+    let error = running.failed().await;
+    assert!(matches!(error, ReplicationError::HandedOver), "{error}");
+}
+
 on_both_engines!(no_change_is_applied_after_the_end_has_begun);
 async fn no_change_is_applied_after_the_end_has_begun(shop: &Shop) {
     let target = Target::sqlite();
