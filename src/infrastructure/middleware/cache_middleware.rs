@@ -92,8 +92,13 @@ impl Middleware for Control {
 
 /// Returns whether shared caches may store a response with these headers (RFC 9111 section 3).
 fn may_be_shared(headers: &HeaderMap) -> bool {
+    !has_directive(headers, "no-store") && !has_directive(headers, "private")
+}
+
+/// Returns whether `Cache-Control` has a directive of this name in small letters, as responses of the service have it.
+pub(super) fn has_directive(headers: &HeaderMap, name: &str) -> bool {
     let control = headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok()).unwrap_or_default();
-    !control.contains("no-store") && !control.contains("private")
+    control.split(',').any(|directive| directive.split('=').next().is_some_and(|it| it.trim() == name))
 }
 
 /// Adds the digest of the body as the entity tag, if the body is in memory.

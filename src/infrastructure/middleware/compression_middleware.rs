@@ -20,8 +20,8 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
-    Entry, IF_MATCH, IF_NONE_MATCH, SET_COOKIE, VARY,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, Entry, IF_MATCH,
+    IF_NONE_MATCH, SET_COOKIE, VARY,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request as HttpRequest, Response as HttpResponse, StatusCode,
@@ -32,6 +32,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::{CompressionLayer, Predicate};
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
+use super::cache_middleware::has_directive;
 use super::entity_tags::{client_has, if_none_match};
 use super::last_byte::LastByteApart;
 use super::surround::{Middleware, Next, service};
@@ -256,9 +257,7 @@ impl Predicate for Rule {
             return false;
         }
         let headers = response.headers();
-        let control =
-            headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok()).unwrap_or_default();
-        let is_secret = control.contains("no-store") || headers.contains_key(SET_COOKIE);
+        let is_secret = has_directive(headers, "no-store") || headers.contains_key(SET_COOKIE);
         let is_text = headers.get(CONTENT_TYPE).map(essence).is_some_and(is_text);
         // a response with ranges is identified by its bytes as they are
         let is_whole = !headers.contains_key(ACCEPT_RANGES) && !headers.contains_key(CONTENT_ENCODING);

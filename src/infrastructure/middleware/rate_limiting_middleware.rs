@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue};
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
 
+use super::cache_middleware::PublicResponse;
 use super::client::client_address;
 use super::rate_limits::{Decision, Partition, Quota, RATE_LIMIT, RATE_LIMIT_POLICY, RateLimit, RateLimiter};
 use super::request::{ByRoute, of_route};
@@ -136,31 +138,46 @@ impl RequestLimits {
     }
 
     /// Adds the headers to a response.
-    fn describe(&self, headers: &mut HeaderMap) {
+    fn describe(&self, response: &mut Response) {
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if counted.is_empty() {
             return;
         }
-        let mut states = String::with_capacity(TEXT);
-        for (RateLimit { name, quota }, decision) in counted.iter() {
-            let comma = if states.is_empty() { "" } else { ", " };
-            let (remaining, reset) = (decision.remaining(*quota), decision.reset_after());
-            // writing to a text does not fail
-            let _ = write!(states, "{comma}\"{name}\";r={remaining};t={reset}");
-        }
+        let states = (!is_public(response)).then(|| states(&counted));
+        let states = states.map(HeaderValue::try_from);
         let policies = match &**counted {
             [(RateLimit { name: GENERAL, .. }, _)] => Ok(self.limits.general_policy.clone()),
             several => {
                 several.iter().map(|(limit, _)| policy(*limit)).collect::<Vec<_>>().join(", ").try_into()
             }
         };
-        for (header, value) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, states.try_into())] {
+        for (header, value) in [(RATE_LIMIT_POLICY, Some(policies)), (RATE_LIMIT, states)] {
             // names and numbers are always valid
-            if let Ok(value) = value {
-                headers.insert(header, value);
+            if let Some(Ok(value)) = value {
+                response.headers_mut().insert(header, value);
             }
         }
     }
+}
+
+/// Returns what is left of the limits that a request was counted for, as `RateLimit` has it.
+fn states(counted: &[(RateLimit, Decision)]) -> String {
+    let mut states = String::with_capacity(TEXT);
+    for (RateLimit { name, quota }, decision) in counted {
+        let comma = if states.is_empty() { "" } else { ", " };
+        let (remaining, reset) = (decision.remaining(*quota), decision.reset_after());
+        // writing to a text does not fail
+        let _ = write!(states, "{comma}\"{name}\";r={remaining};t={reset}");
+    }
+    states
+}
+
+/// Returns whether the middleware of caching makes a response one that shared caches may store: what one client has
+/// left need not be written.
+fn is_public(response: &Response) -> bool {
+    matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED)
+        && response.extensions().get::<PublicResponse>().is_some()
+        && !response.headers().contains_key(CACHE_CONTROL)
 }
 
 /// Returns a limit as `RateLimit-Policy` has it.
@@ -183,14 +200,14 @@ impl Middleware for Arc<Limits> {
         for limit in self.settings.limits(class) {
             if let Err(rejected) = limits.count(limit, partition).await {
                 let mut response = Failure::from(rejected).into_response();
-                limits.describe(response.headers_mut());
+                limits.describe(&mut response);
                 return response;
             }
         }
 
         request.extensions_mut().insert(limits.clone());
         let mut response = next.run(request).await;
-        limits.describe(response.headers_mut());
+        limits.describe(&mut response);
         response
     }
 }

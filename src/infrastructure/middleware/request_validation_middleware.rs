@@ -178,14 +178,18 @@ fn check_head(request: &Request) -> Result<(), RejectedRequest> {
             expected: "the name or address of a host, with a port if it is not the usual one",
         });
     }
-    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    let codings = || headers.get_all(TRANSFER_ENCODING).iter();
-    if codings().count() > 1 || !codings().all(is_chunked) {
-        return Err(RejectedRequest::MalformedHeader { header: "Transfer-Encoding", expected: "chunked" });
-    }
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        let expected = "absent beside Transfer-Encoding";
-        return Err(RejectedRequest::MalformedHeader { header: "Content-Length", expected });
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(RejectedRequest::MalformedHeader {
+                header: "Transfer-Encoding",
+                expected: "chunked",
+            });
+        }
+        if headers.contains_key(CONTENT_LENGTH) {
+            let expected = "absent beside Transfer-Encoding";
+            return Err(RejectedRequest::MalformedHeader { header: "Content-Length", expected });
+        }
     }
     if headers.get_all(CONTENT_TYPE).iter().count() > 1 {
         return Err(RejectedRequest::MalformedHeader { header: "Content-Type", expected: "one media type" });

@@ -110,7 +110,7 @@ impl Written<'_> {
             self.writer.write_char(' ')?;
         }
         if name != "message" {
-            self.writer.write_str(name.trim_start_matches("r#"))?;
+            self.writer.write_str(name.strip_prefix("r#").unwrap_or(name))?;
             self.writer.write_char('=')?;
         }
         self.writer.write_fmt(value)
