@@ -116,14 +116,16 @@ pub enum DiscountFault {
 }
 
 impl DiscountFault {
-    /// Returns the name of the field of [`Discount`] that is at fault.
-    pub const fn field(self) -> &'static str {
+    /// Returns the JSON pointer of what is at fault in a discount.
+    pub const fn pointer(self) -> &'static str {
         match self {
-            Self::Code => "code",
-            Self::BasisPoints | Self::Amount => "kind",
-            Self::Minimum | Self::MinimumCurrency => "minimum",
-            Self::UsageLimit => "usage_limit",
-            Self::Period => "ends_at",
+            Self::Code => "/code",
+            Self::BasisPoints => "/kind/basis_points",
+            Self::Amount => "/kind/amount/amount",
+            Self::Minimum => "/minimum/amount",
+            Self::MinimumCurrency => "/minimum/currency",
+            Self::UsageLimit => "/usage_limit",
+            Self::Period => "/ends_at",
         }
     }
 }
@@ -330,8 +332,16 @@ mod tests {
             ends_at: Some(at(5)),
             ..fixed(eur(-1))
         };
-        let fields = faults(all).into_iter().map(DiscountFault::field).collect::<Vec<_>>();
-        assert_eq!(fields, ["code", "kind", "minimum", "minimum", "usage_limit", "ends_at"]);
+        let pointers = faults(all).into_iter().map(DiscountFault::pointer).collect::<Vec<_>>();
+        let expected = [
+            "/code",
+            "/kind/amount/amount",
+            "/minimum/currency",
+            "/minimum/amount",
+            "/usage_limit",
+            "/ends_at",
+        ];
+        assert_eq!(pointers, expected);
     }
 
     #[test]

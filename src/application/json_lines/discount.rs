@@ -76,7 +76,7 @@ impl DiscountLine {
             updated_at: created_at,
         };
         discount.validate().map_err(|faults| {
-            let faults = faults.iter().map(|fault| format!("/{}: {fault}", fault.field()));
+            let faults = faults.iter().map(|fault| format!("{}: {fault}", fault.pointer()));
             faults.collect::<Vec<_>>().join("; ")
         })?;
         Ok(discount)

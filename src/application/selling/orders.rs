@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::ids::{OrderId, PaymentOperationId};
-use crate::domain::money::Money;
+use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::payment::{FIRST_RETRY, OperationKind, OperationStatus, Payment, PaymentOperation};
 use crate::domain::permission::Permissions;
@@ -90,6 +90,36 @@ pub enum Amount {
     Money(Money),
     /// An amount in minor units of the order's currency.
     Minor(i64),
+}
+
+impl Amount {
+    /// Returns the amount, which must be in this currency.
+    fn in_currency(self, currency: Currency) -> Result<Money, Failure> {
+        match self {
+            Self::Money(money) if money.currency != currency => {
+                let fault = Fault::WrongCurrency { expected: currency.to_string() };
+                Err(ValidationException::one("/amount/currency", fault).into())
+            }
+            Self::Money(money) => Ok(money),
+            Self::Minor(minor) => Ok(Money::new(minor, currency)),
+        }
+    }
+
+    /// Fails at the number of the amount unless it is within bounds, in minor units.
+    fn check_bounds(self, minimum: i64, maximum: i64) -> Result<(), Failure> {
+        let (pointer, minor) = match self {
+            Self::Money(money) => ("/amount/amount", money.amount),
+            Self::Minor(minor) => ("/amount", minor),
+        };
+        let fault = if minor < minimum {
+            Fault::Minimum { minimum: minimum.into() }
+        } else if minor > maximum {
+            Fault::Maximum { maximum: maximum.into() }
+        } else {
+            return Ok(());
+        };
+        Err(ValidationException::one(pointer, fault).into())
+    }
 }
 
 /// A request to capture an authorized amount or to refund a captured one.
@@ -211,12 +241,11 @@ async fn free_refund(
         return Err(OrderProcessingException::InProgress.into());
     }
     order.status.transition_to(OrderStatus::Refunded)?;
-    let zero = Money::zero(payment.currency);
-    match request.amount {
-        None | Some(Amount::Minor(0)) => Ok(zero),
-        Some(Amount::Money(amount)) if amount == zero => Ok(zero),
-        Some(_) => Err(ValidationException::one("/amount", Fault::Maximum { maximum: 0.into() }).into()),
+    if let Some(amount) = request.amount {
+        amount.in_currency(payment.currency)?;
+        amount.check_bounds(0, 0)?;
     }
+    Ok(Money::zero(payment.currency))
 }
 
 /// Returns the amount of a requested operation, if the order and its payment allow it.
@@ -241,15 +270,8 @@ fn amount(payment: &Payment, order: &Order, request: &OperationRequest) -> Resul
         return Err(OrderProcessingException::Forbidden { what: "payment", from, to }.into());
     }
 
-    let amount = match request.amount {
-        None => left,
-        Some(Amount::Money(money)) => money,
-        Some(Amount::Minor(minor)) => Money::new(minor, left.currency),
-    };
-    if amount.currency != left.currency {
-        let fault = Fault::WrongCurrency { expected: left.currency.to_string() };
-        return Err(ValidationException::one("/amount/currency", fault).into());
-    }
+    let requested = request.amount.unwrap_or(Amount::Money(left));
+    let amount = requested.in_currency(left.currency)?;
     if request.restock && payment.capturing.is_positive() {
         // what is captured then would be kept for pieces that were returned
         return Err(OrderProcessingException::InProgress.into());
@@ -258,11 +280,6 @@ fn amount(payment: &Payment, order: &Order, request: &OperationRequest) -> Resul
     if request.restock && !restockable {
         return Err(ValidationException::one("/restock", Fault::NotRestockable).into());
     }
-    match amount.amount {
-        ..1 => Err(ValidationException::one("/amount", Fault::Minimum { minimum: 1.into() }).into()),
-        minor if minor > left.amount => {
-            Err(ValidationException::one("/amount", Fault::Maximum { maximum: left.amount.into() }).into())
-        }
-        _ => Ok(amount),
-    }
+    requested.check_bounds(1, left.amount)?;
+    Ok(amount)
 }

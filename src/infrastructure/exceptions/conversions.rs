@@ -208,8 +208,12 @@ impl From<ForeignCursor> for Failure {
 impl From<Vec<DiscountFault>> for Failure {
     fn from(faults: Vec<DiscountFault>) -> Self {
         let mut input = ValidationException::none();
-        for fault in faults {
-            input.add(format!("/{}", fault.field()), Fault::Invalid);
+        for broken in faults {
+            let fault = match broken {
+                DiscountFault::Amount | DiscountFault::Minimum => Fault::Minimum { minimum: 1.into() },
+                _ => Fault::Invalid,
+            };
+            input.add(broken.pointer(), fault);
         }
         input.into()
     }
@@ -264,11 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_discount_names_its_field() {
-        let failure = Failure::from(vec![DiscountFault::Code, DiscountFault::Period]);
+    fn every_fault_of_a_discount_has_its_location() {
+        let failure = Failure::from(vec![DiscountFault::Code, DiscountFault::Amount]);
         let faults = failure.downcast_ref::<ValidationException>().unwrap().faults();
-        let fields: Vec<_> = faults.iter().map(|(location, _)| location.clone()).collect();
-        assert_eq!(fields, ["/code".into(), "/ends_at".into()] as [Location; 2]);
+        let positive = Fault::Minimum { minimum: 1.into() };
+        let expected: [(Location, Fault); 2] =
+            [("/code".into(), Fault::Invalid), ("/kind/amount/amount".into(), positive)];
+        assert_eq!(faults, expected);
     }
 
     #[test]

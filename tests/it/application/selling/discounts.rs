@@ -79,7 +79,9 @@ async fn each_fault_of_a_discount_has_its_location(shop: &Shop) {
     assert_eq!(post(with("kind", kind)).await, faults([("/kind/basis_points", "maximum")]));
     assert_eq!(post(with("kind", json!({"type": "gift"}))).await, faults([("/kind/type", "not_allowed")]));
     let kind = json!({"type": "fixed", "amount": {"amount": 0, "currency": "EUR"}});
-    assert_eq!(post(with("kind", kind)).await, faults([("/kind", "invalid")]));
+    assert_eq!(post(with("kind", kind)).await, faults([("/kind/amount/amount", "minimum")]));
+    let minimum = json!({"amount": 0, "currency": "EUR"});
+    assert_eq!(post(with("minimum", minimum)).await, faults([("/minimum/amount", "minimum")]));
     assert_eq!(post(with("code", json!("  "))).await, faults([("/code", "blank")]));
     assert_eq!(post(with("usage_limit", json!(0))).await, faults([("/usage_limit", "minimum")]));
     assert_eq!(post(with("starts_at", json!("tomorrow"))).await, faults([("/starts_at", "format")]));
@@ -90,7 +92,7 @@ async fn each_fault_of_a_discount_has_its_location(shop: &Shop) {
     both["minimum"] = json!({"amount": 5, "currency": "USD"});
     both["starts_at"] = json!("2026-01-02T00:00:00Z");
     both["ends_at"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(post(both).await, faults([("/ends_at", "invalid"), ("/minimum", "invalid")]));
+    assert_eq!(post(both).await, faults([("/ends_at", "invalid"), ("/minimum/currency", "invalid")]));
     assert_eq!(admin.get(PATH).await.expect(200)["items"], json!([]), "no discount was created");
 
     let path = create(&admin, percent("Größe")).await;
