@@ -201,8 +201,8 @@ impl Settings {
         CookieAttributes { secure: secure || same_site == SameSiteCookie::None, same_site }
     }
 
-    /// Returns the address at which other machines reach the store, directly or through a proxy; `None` if all are
-    /// those of this machine, and no proxy is trusted.
+    /// Returns what other machines reach, in words: the address, the URL, or the proxies of the store. `None` if only
+    /// this machine reaches it, and no proxy is trusted.
     pub fn public_address(&self) -> Option<String> {
         if !self.listen.ip().to_canonical().is_loopback() {
             return Some(self.listen.to_string());

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// A transition that the current status does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{what} that is {from} cannot become {to}")]
+#[error("{what} that is {from} cannot be {to}")]
 pub struct ForbiddenTransition {
     /// The type of the resource, such as `order`.
     pub what: &'static str,

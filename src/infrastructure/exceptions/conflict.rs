@@ -31,7 +31,7 @@ pub enum Conflict {
     AlreadyReviewed,
     /// 409: the status has no transition to the requested one. Orders and payments have
     /// [`OrderProcessingException`](super::OrderProcessingException).
-    #[error("{what} that is {from} cannot become {to}")]
+    #[error("{what} that is {from} cannot be {to}")]
     ForbiddenTransition {
         /// The type of the resource.
         what: &'static str,

@@ -11,7 +11,7 @@ use crate::domain::placed_order::CancellationRefusal;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderProcessingException {
     /// The present status has no transition to the requested one; a repeated request fails again.
-    #[error("{what} that is {from} cannot become {to}")]
+    #[error("{what} that is {from} cannot be {to}")]
     Forbidden {
         /// What has the status: `order`, `payment`, …
         what: &'static str,

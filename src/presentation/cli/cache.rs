@@ -138,7 +138,7 @@ impl Kept {
         let Self { cache, ttl_seconds, limit_bytes, entries_in_redis } = self;
         let entries = entries_in_redis.map(|number| {
             let entries = counted(number, "entry", "entries");
-            format!("; in Redis: {entries}, also dropped ones")
+            format!("; in Redis: {entries}, including dropped ones")
         });
         let entries = entries.unwrap_or_default();
         format!("{cache:<18}at most {ttl_seconds} s, {limit_bytes} bytes in each process{entries}")

@@ -105,7 +105,9 @@ fn check_sandbox(settings: &Settings) -> Result<(), CliError> {
     match (settings.payments.sandbox, settings.public_address()) {
         (Sandbox::Local, Some(address)) => Err(CliError::Sandbox(address)),
         (Sandbox::Enabled, Some(address)) => {
-            tracing::warn!(address, "the sandbox is enabled: payments succeed without money");
+            tracing::warn!(
+                "the sandbox is enabled, and other machines reach {address}: payments succeed without money"
+            );
             Ok(())
         }
         (Sandbox::Local | Sandbox::Enabled, None) | (Sandbox::Disabled, _) => Ok(()),

@@ -241,15 +241,18 @@ async fn clock(store: &Store) -> Finding {
 /// Checks whether the Redis of the sessions responds, and keeps them. Sessions in the database have no finding.
 async fn sessions(store: &Store) -> Option<Finding> {
     Some(match store.infrastructure.sessions.eviction().await? {
-        Ok(Eviction::Never) => Finding::ok("sessions", "their Redis responds, and removes none"),
+        Ok(Eviction::Never) => {
+            Finding::ok("sessions", "their Redis responds, and removes no session to make room")
+        }
         Ok(Eviction::By(policy)) => Finding::warning(
             "sessions",
             format!("their Redis removes keys when its memory is full (maxmemory-policy {policy})"),
             "set its `maxmemory-policy` to `noeviction`, or users may have to log in again",
         ),
-        Ok(Eviction::Unknown) => {
-            Finding::ok("sessions", "their Redis responds; it does not say whether it removes any")
-        }
+        Ok(Eviction::Unknown) => Finding::ok(
+            "sessions",
+            "their Redis responds; it does not say whether it removes sessions to make room",
+        ),
         Err(error) => Finding::problem(
             "sessions",
             error.to_string(),

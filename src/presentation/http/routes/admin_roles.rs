@@ -64,7 +64,8 @@ struct RoleBody {
 ///
 /// All permissions that a role can have, each with the operations that it allows. The permission to write does not
 /// include the one to read. The response to a change shows the whole of what was changed all the same, such as the
-/// order with its addresses to who fulfils it, and the account to who replaces its birth date.
+/// order with its addresses to the administrator who fulfils it, and the account to the one who replaces its birth
+/// date.
 #[utoipa::path(get, path = "/admin/v1/permissions", tag = "admin-roles",
     responses((status = 200, body = List<PermissionBody>)))]
 async fn list_permissions(

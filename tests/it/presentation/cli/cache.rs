@@ -92,7 +92,7 @@ async fn the_entries_in_redis_are_counted_by_cache() {
         .unwrap();
     let text = undercroft(folder.path(), &["cache", "look"]).env("UNDERCROFT_CACHE", &url).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.contains("in each process; in Redis: 2 entries, also dropped ones\n"), "{text}");
+    assert!(text.contains("in each process; in Redis: 2 entries, including dropped ones\n"), "{text}");
     assert!(text.contains("\nRedis at ") && text.ends_with(" responds\n"), "{text}");
     let objects = objects(&String::from_utf8(look.stdout).unwrap());
     assert_eq!(objects.last().unwrap()["responds"], true);

@@ -86,7 +86,8 @@ async fn the_redis_of_the_sessions_is_checked() {
     assert!(code == Some(0) && !text.contains("sessions "), "{text}");
     let (code, text) = checked(&url);
     assert!(
-        code == Some(0) && text.contains("sessions     their Redis responds, and removes none"),
+        code == Some(0)
+            && text.contains("sessions     their Redis responds, and removes no session to make room"),
         "{text}"
     );
     let (code, text) = checked("redis://:hush@127.0.0.1:1");
