@@ -28,7 +28,7 @@ use crate::infrastructure::exceptions::{Failure, Fault, RejectedRequest, Technic
 use crate::infrastructure::middleware::BodyLimit;
 
 /// A JSON body. As an extractor it fails with 415 for another media type or charset, 413 for too many bytes, 400 for
-/// text that is not JSON, and 422 with all faults for a value that does not match the schema.
+/// text that is not JSON, and 422 with all faults for a value that does not match the schema, or for no body.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
@@ -40,6 +40,9 @@ pub struct OptionalJson<T>(pub T);
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyBody {}
+
+/// The text of an object without members.
+const NO_MEMBERS: &[u8] = b"{}";
 
 /// Parses and validates a body; fails with all its faults.
 pub fn parse<T: DeserializeOwned + ToSchema + 'static>(body: &[u8]) -> Result<T, Failure> {
@@ -96,17 +99,26 @@ fn is_not_coded(error: &(dyn Error + 'static)) -> bool {
 
 /// Reads a body like [`read`]; a request without one has the body `{}`.
 pub async fn read_or_empty(request: Request) -> Result<Bytes, Failure> {
-    if has_body(&request) { read(request).await } else { Ok(Bytes::from_static(b"{}")) }
+    if has_body(&request) { read(request).await } else { Ok(Bytes::from_static(NO_MEMBERS)) }
 }
 
 fn has_body(request: &Request) -> bool {
     !request.body().is_end_stream() || request.headers().contains_key(CONTENT_TYPE)
 }
 
+/// Returns the failure of a request without its body: the members that it must have, or that there must be one.
+fn missing<T: DeserializeOwned + ToSchema + 'static>() -> Failure {
+    let lacking = parse::<T>(NO_MEMBERS).err();
+    lacking.unwrap_or_else(|| ValidationException::one("", Fault::Required).into())
+}
+
 impl<S: Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> for Json<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        if !has_body(&request) {
+            return Err(missing::<T>());
+        }
         parse(&read(request).await?).map(Self)
     }
 }

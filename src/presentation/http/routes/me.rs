@@ -128,7 +128,8 @@ async fn send_email_verification(
 ///
 /// Removes the personal data of the user; this cannot be reverted. Orders and invoices keep what accounting needs.
 /// The request fails with `open_orders` while an order of the user is pending, or paid and not fulfilled. It requires a
-/// session or a token of the identity provider.
+/// session or a token of the identity provider, and has a body: `{"current_password": "…"}`, or `{}` if the
+/// account has no password.
 ///
 /// If the store sends e-mails, a last one tells the owner of the account, also at the addresses that it had before, as
 /// long as the e-mails of their changes are kept (30 days). Accounts of one address that is not verified can be erased

@@ -284,7 +284,8 @@ mod tests {
         let registry = Registry::new();
         let [busy, old, new] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|it| from(&registry, it));
         busy.entry.tracker.begin_request();
-        [&old, &new].map(respond);
+        respond(&old);
+        respond(&new);
 
         assert_eq!(registry.make_room(0), 1);
         assert_eq!(closing([&busy, &old, &new]), [false, true, false]);

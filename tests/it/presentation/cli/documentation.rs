@@ -11,12 +11,14 @@ use crate::support::is_installed;
 const README: &str = include_str!("../../../../README.md");
 /// The address in the lines of the README.
 const ADDRESS: &str = "127.0.0.1:8080";
+/// The start of the line that checks out.
+const CHECKOUT: &str = "curl -s $S/v1/carts/$C/checkout";
 
-/// Returns the lines for a shell in a section of the README.
-fn lines(section: &str) -> &'static str {
+/// Returns the blocks of lines for a shell in a section of the README.
+fn blocks(section: &str) -> Vec<&'static str> {
     let (_, rest) = README.split_once(&format!("\n## {section}\n")).unwrap();
-    let (_, rest) = rest.split_once("```sh\n").unwrap();
-    rest.split_once("```").unwrap().0
+    let (section, _) = rest.split_once("\n## ").unwrap();
+    section.split("```sh\n").skip(1).map(|block| block.split_once("```").unwrap().0).collect()
 }
 
 /// Runs lines of the README in a shell, on a server at an address; returns what they print.
@@ -39,15 +41,18 @@ fn a_store_sells_what_an_administrator_has_added() {
     let arguments = ["serve", "--no-demo", "--listen", "127.0.0.1:0"];
     let (server, address) = Server::start(&mut undercroft(folder.path(), &arguments));
 
-    let sold = typed(lines("Sell something"), &address);
+    let (selling, buying) = (blocks("Sell something"), blocks("Buy something"));
+    let ([sell, discount], [buy]) = (&selling[..], &buying[..]) else { panic!("{selling:?} {buying:?}") };
+    let sold = typed(sell, &address);
     for part in
         [r#""slug":"green-tea-"#, r#""tax_class":"reduced""#, r#""code":"parcel""#, r#""code":"WELCOME""#]
     {
         assert!(sold.contains(part), "no {part} in {sold}");
     }
     assert!(!sold.contains("/problems/"), "{sold}");
-    let bought = typed(&lines("Buy something").replace("q=coffee", "q=tea"), &address);
-    for part in [r#""status":"paid""#, r#""tax":"#] {
+    let buy = buy.replace("q=coffee", "q=tea").replace(CHECKOUT, &format!("{discount}{CHECKOUT}"));
+    let bought = typed(&buy, &address);
+    for part in [r#""discount":{"amount":158,"#, r#""status":"paid""#, r#""tax":"#] {
         assert!(bought.contains(part), "no {part} in {bought}");
     }
     server.stop();

@@ -6,7 +6,7 @@ use undercroft::domain::ids::VariantId;
 
 use super::examples::{Operation, document, example, operations};
 
-use crate::support::http::order_of;
+use crate::support::http::{faults, order_of};
 use crate::support::{Shop, TestClient, TestResponse, TestServer, awaited};
 
 /// The operations that accept any parameters of the query.
@@ -170,6 +170,17 @@ async fn an_optional_body_may_be_omitted_and_is_not_null(shop: &Shop) {
         optional += 1;
     }
     assert_eq!(optional, 10);
+}
+
+on_both_engines!(a_body_that_is_missing_is_named_with_what_it_must_have);
+async fn a_body_that_is_missing_is_named_with_what_it_must_have(shop: &Shop) {
+    let server = shop.server().await;
+    let user = server.customer().await;
+    let log_in = user.send(Method::POST, "/v1/sessions", None).await;
+    assert_eq!(log_in.faults(), faults([("/email", "required"), ("/password", "required")]));
+    let erasure = user.send(Method::DELETE, "/v1/me", None).await;
+    assert_eq!(erasure.faults(), faults([("", "required")]), "what it must have depends on the account");
+    user.get("/v1/me").await.expect(200);
 }
 
 on_both_engines!(an_unreadable_body_is_refused_with_its_reason, on_one_thread);

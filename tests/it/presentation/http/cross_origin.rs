@@ -64,7 +64,7 @@ async fn a_page_of_a_named_origin_uses_the_store_with_the_session_cookie(shop: &
         (to(Method::GET, "/v1/products/none"), 404),
         (to(Method::GET, "/none"), 404),
         (to(Method::DELETE, "/v1/products"), 405),
-        (to(Method::POST, "/v1/sessions"), 415),
+        (to(Method::POST, "/v1/sessions"), 422),
     ] {
         let response = page(&guest, SHOP).send(method, path, None).await;
         response.problem(status);
