@@ -69,7 +69,8 @@ impl VerifyCredential for Members {
     }
 }
 
-/// The proof that a request is that of a member: a guard of the service.
+/// The proof that a request is that of a member: a guard of the service. In a module of its own, as a larger service
+/// has it, nothing but its check creates one.
 pub struct MemberGuard(Member);
 
 impl Guard for MemberGuard {
@@ -112,7 +113,8 @@ async fn news(member: Guarded<MemberGuard>) -> String {
     format!("Good morning, {}. The market opens at nine.", member.0.name)
 }
 
-/// A member with a verified address: two guards, each with the way by which its facts are found, which is the only one.
+/// The proof that a request is that of a member with a verified address: of two guards. The second parameter has a `()`
+/// for each guard whose facts are loaded in one way only.
 type VerifiedMember = Guarded<And<MemberGuard, EmailVerifiedGuard>, ((), ())>;
 
 async fn archive(_: VerifiedMember, State(members): State<Members>) -> String {

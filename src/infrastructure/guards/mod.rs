@@ -1,12 +1,12 @@
 //! The guards room: what a request must fulfil before a handler or a use case goes on.
 //!
-//! The value of a guard is the proof that its check succeeded, and nothing else creates one. A handler takes the proof
-//! of who may call it, so that it cannot be called without the check; the proof has what the handler needs of the
-//! facts, such as the user or the order. A use case checks what depends on the rows of its transaction (the age, the
-//! payment, the bounds of the cart) before it goes on, and its proof ends there. A check is a pure function of its
-//! facts: those who load them are an extractor (`presentation/http/guarded.rs`), once for each request, or a use case,
-//! in its transaction. A refused check is a typed exception; what the principal may not see is a
-//! [`NotFound`](crate::infrastructure::exceptions::NotFound).
+//! The value of a guard is the proof that its check succeeded: its type has private fields in a module of its own, in
+//! which only [`Guard::check`] creates one. A handler takes the proof of who may call it, so that it cannot be called
+//! without the check; the proof has what the handler needs of the facts, such as the user or the order. A use case
+//! checks what depends on the rows of its transaction (the age, the payment, the bounds of the cart) before it goes on,
+//! and its proof ends there. A check is a pure function of its facts. An extractor loads them, once for each request
+//! (`presentation::http::guarded`), or a use case does, in its transaction. A refused check is a typed exception; what
+//! the principal may not see is a [`NotFound`](crate::infrastructure::exceptions::NotFound).
 //!
 //! [`And`], [`Or`] and [`Not`] combine guards. The room knows nothing of HTTP. Rules that guard money are rules of the
 //! database, too.
@@ -14,31 +14,48 @@
 //! # In another service
 //!
 //! Its guards are types of its own, and those of this room that do not take the facts of a store, such as
-//! [`EmailVerifiedGuard`]. The state of its router loads the facts, and handlers take the proof:
+//! [`EmailVerifiedGuard`]. The state of its router loads the facts, and handlers take the proof. A secret is compared
+//! in a time that does not depend on it, here by the crate `subtle`. A request without a credential is refused as
+//! `NotLoggedIn`, one with a wrong one as `InvalidToken` (both 401), and `NotAllowed` (403) is for those who are known
+//! and may not do it:
 //!
 //! ```
 //! use axum::Router;
 //! use http::Method;
 //! use http::request::Parts;
-//! use undercroft::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
-//! use undercroft::infrastructure::guards::Guard;
+//! use subtle::ConstantTimeEq;
+//! use undercroft::infrastructure::exceptions::Failure;
 //! use undercroft::presentation::http::guarded::{DescribeGuard, Guarded, LoadFacts};
 //! use undercroft::presentation::http::routing::{Access, Routes};
 //!
-//! /// The proof that a request has the key of the service.
-//! struct KeyGuard;
+//! /// A file of its own.
+//! mod key_guard {
+//!     use undercroft::infrastructure::exceptions::{Failure, UnauthorizedAccessException};
+//!     use undercroft::infrastructure::guards::Guard;
 //!
-//! impl Guard for KeyGuard {
-//!     type Facts = bool;
+//!     /// The proof that a request has the key of the service. Its field is private: only this module creates one.
+//!     pub struct KeyGuard(());
 //!
-//!     fn check(has_key: bool) -> Result<Self, Failure> {
-//!         if has_key { Ok(Self) } else { Err(UnauthorizedAccessException::NotAllowed.into()) }
-//!     }
+//!     impl Guard for KeyGuard {
+//!         /// Whether the key of the request is that of the service; `None` without a key.
+//!         type Facts = Option<bool>;
 //!
-//!     fn refusals() -> Vec<Failure> {
-//!         vec![UnauthorizedAccessException::NotAllowed.into()]
+//!         fn check(is_right: Option<bool>) -> Result<Self, Failure> {
+//!             match is_right {
+//!                 Some(true) => Ok(Self(())),
+//!                 Some(false) => Err(UnauthorizedAccessException::InvalidToken.into()),
+//!                 None => Err(UnauthorizedAccessException::NotLoggedIn.into()),
+//!             }
+//!         }
+//!
+//!         fn refusals() -> Vec<Failure> {
+//!             [UnauthorizedAccessException::NotLoggedIn, UnauthorizedAccessException::InvalidToken]
+//!                 .map(Failure::from)
+//!                 .to_vec()
+//!         }
 //!     }
 //! }
+//! use key_guard::KeyGuard;
 //!
 //! /// The responses are for this principal alone.
 //! impl DescribeGuard for KeyGuard {
@@ -51,8 +68,9 @@
 //! }
 //!
 //! impl LoadFacts<KeyGuard> for Service {
-//!     async fn load_facts(&self, parts: &mut Parts) -> Result<bool, Failure> {
-//!         Ok(parts.headers.get("x-key").is_some_and(|key| key == self.key))
+//!     async fn load_facts(&self, parts: &mut Parts) -> Result<Option<bool>, Failure> {
+//!         let key = parts.headers.get("x-key");
+//!         Ok(key.map(|key| key.as_bytes().ct_eq(self.key.as_bytes()).into()))
 //!     }
 //! }
 //!
