@@ -4,15 +4,35 @@
 //! puts them around all routes of a router, the response to an unknown route included. A member knows no route and no
 //! body of the store: what it needs of a response it reads from headers and extensions.
 //!
-//! `surround.rs` makes the members one service, `client.rs` reads the client of a request from its headers, as far as
-//! they are those of trusted proxies, `credential.rs` reads the credential of a request, and `request.rs` has what
-//! members and handlers tell each other. `jwt/` verifies signed tokens, `named_origins.rs` has the origins whose pages
-//! may use the service, and `overload_limiter.rs` finds how many requests may begin in a second. `rate_limits/` counts
-//! what has a limit, and `sessions/` keeps sessions, which `session_middleware.rs` lets a service read.
+//! A [`Client`] is read from the headers of a request, as far as they are those of [`TrustedProxies`], and a
+//! [`Credential`] by [`authenticate`]. Members and handlers tell each other what they know by extensions of the
+//! request, such as [`RequestId`], [`RequestUser`] and [`RequestLimits`]. [`jwt`] verifies signed tokens, an [`Origin`]
+//! names pages that may use the service, and the [`OverloadLimiter`] finds how many requests may begin in a second. A
+//! [`RateLimiter`] counts what has a limit, and a [`SessionStore`] keeps sessions, whose cookie [`SessionMiddleware`]
+//! lets a service read.
 //!
 //! No member decides who may call a route: the policy of a route does, the first argument of its handler, which runs
-//! its guards (`presentation/http/routing.rs`). The middleware of authorization, [`AuthorizationMiddleware`], is not in
+//! its guards (`presentation::http::routing`). The middleware of authorization, [`AuthorizationMiddleware`], is not in
 //! the list and refuses nothing either: it surrounds single routes and states the permission of each for a guard.
+//!
+//! # The order
+//!
+//! A request passes the members in this order, the outermost first, and its response in the opposite one:
+//!
+//! 1. [`ClientMiddleware`]: the line in the log, also that of a refusal, and the limits have the address of the client.
+//! 2. [`OverloadMiddleware`]: a request that is refused costs as little as it can. Its response has what the members
+//!    below would add.
+//! 3. [`LoggingMiddleware`]: every other response has an id and a line in the log, also one that another member makes.
+//! 4. [`SecurityHeadersMiddleware`]: every response has its headers.
+//! 5. [`CorsMiddleware`]: a page of a named origin can read every response, also a refusal by the members below.
+//! 6. [`LocalizationMiddleware`]: it translates every problem document, also those of the members below.
+//! 7. [`CompressionMiddleware`]: it compresses by what the next one says, and each coding has an entity tag of its own.
+//! 8. [`CacheMiddleware`]: it reads the response as the routes made it.
+//! 9. [`ErrorHandlingMiddleware`]: what panics or takes too long is a handler, or the check of a request.
+//! 10. [`RequestValidationMiddleware`]: no route and no limit sees a request that is malformed.
+//! 11. [`RateLimitingMiddleware`]: it counts the others, also those whose handler lists what it does not read.
+//! 12. [`SessionMiddleware`]: what it and the last one say is read by the routes.
+//! 13. [`AuthenticationMiddleware`].
 //!
 //! # In another service
 //!
@@ -42,13 +62,46 @@
 //! let router: Router = chain.apply(Router::new().route("/health", get(health)));
 //! ```
 //!
+//! Requests need the address of their connection, as the extension `ConnectInfo<SocketAddr>` of axum: the router is
+//! served with `into_make_service_with_connect_info::<SocketAddr>()`. Without it there is no [`Client`], the log has no
+//! address, and no rate limit applies, of which a warning is logged once.
+//!
+//! [`RateLimitingMiddleware`] counts each request for the address of its client. It does not know users: what finds the
+//! user of a request, such as an extractor or the `LoadFacts` of a guard, counts the request by
+//! [`RequestLimits::count_user`]. Processes that are to count together have a [`RateLimiter`] at one Redis:
+//!
+//! ```
+//! use std::error::Error;
+//!
+//! use http::request::Parts;
+//! use undercroft::domain::context::Context;
+//! use undercroft::infrastructure::cache::CacheUrl;
+//! use undercroft::infrastructure::exceptions::RejectedRequest;
+//! use undercroft::infrastructure::middleware::{Partition, RateLimiter, RequestLimits};
+//! use uuid::Uuid;
+//!
+//! /// Returns the limiter at a URL such as `redis://127.0.0.1:6379`. It is called on a runtime of Tokio.
+//! fn limiter(url: &str) -> Result<RateLimiter, Box<dyn Error + Send + Sync>> {
+//!     let url: CacheUrl = url.parse()?;
+//!     Ok(RateLimiter::open(&url, "club", Context::system().clock)?)
+//! }
+//!
+//! /// Counts a request for its user, if it is not of a route without limits.
+//! async fn count(parts: &Parts, user: Uuid) -> Result<(), RejectedRequest> {
+//!     match parts.extensions.get::<RequestLimits>() {
+//!         Some(limits) => limits.count_user(Partition::User(user)).await,
+//!         None => Ok(()),
+//!     }
+//! }
+//! ```
+//!
 //! # Adding one
 //!
 //! 1. Write `<name>_middleware.rs` with a type `<Name>Middleware` that has the settings and implements [`Middleware`],
 //!    over the layer of `tower-http` where there is one. If it computes something from its settings once, `member`
 //!    returns that.
-//! 2. Add its `mod` and `pub use` lines, a field of [`Chain`], and its place in `Chain::members` with the reason (a
-//!    test fails until its file is in the list).
+//! 2. Add its `mod` and `pub use` lines, a field of [`Chain`], its place in `Chain::members`, and with the reason in
+//!    the list above (tests fail until it is in both).
 
 mod authentication_middleware;
 mod authorization_middleware;
@@ -159,7 +212,7 @@ impl Chain {
         surround::surround(router, self.members())
     }
 
-    /// The members, outermost first.
+    /// The members, outermost first. The page of the room has the reason of each place.
     fn members(self) -> impl Middleware {
         let origins = self.cors.named();
         let (headers, localization) = (self.security_headers.headers(), &self.localization);
@@ -168,29 +221,17 @@ impl Chain {
         let overload = |it: OverloadMiddleware| {
             it.member(origins.clone(), &headers, &localization.languages, &translate, logged)
         };
-        // the line in the log, also that of a refusal, and the limits have the address of the client
         self.client
-            // a request that is refused costs as little as it can: its response has what the members below would add
             .around(self.overload.map(overload))
-            // every other response has an id and a line in the log, also one that another member makes
             .around(self.logging)
-            // every response has them
             .around(self.security_headers.member())
-            // a page of a named origin can read every response, also a refusal by the members below
             .around(CorsMiddleware::member(origins))
-            // it translates every problem document, also those of the members below
             .around(self.localization)
-            // it compresses by what the cache says, and each coding has its own entity tag
             .around(self.compression.member())
-            // it reads the response as the routes made it
             .around(self.cache.member())
-            // what panics or takes too long is a handler, or the check of a request
             .around(self.error_handling)
-            // no route and no limit sees a request that is malformed
             .around(self.request_validation)
-            // it counts the others, also those whose handler lists what it does not read
             .around(self.rate_limiting.map(RateLimitingMiddleware::member))
-            // what both say is read by the routes
             .around(self.session)
             .around(self.authentication)
     }
@@ -230,6 +271,17 @@ mod tests {
             "authentication",
         ];
         assert_eq!(names(), expected);
+    }
+
+    #[test]
+    fn the_page_of_the_room_has_the_order() {
+        let listed = include_str!("mod.rs").lines().filter_map(|line| {
+            let (number, text) = line.strip_prefix("//! ")?.split_once(". [`")?;
+            let (name, _) = text.split_once("Middleware`]")?;
+            Some((number.parse::<usize>().ok()?, name.to_lowercase()))
+        });
+        let expected = (1_usize..).zip(names()).map(|(number, name)| (number, name.replace('_', "")));
+        assert_eq!(listed.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     }
 
     #[test]
