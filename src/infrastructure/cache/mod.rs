@@ -21,11 +21,20 @@
 //!
 //! - With a [`Database`], the unit of work that writes the rows publishes a [`CacheInvalidationEvent`] with the texts
 //!   of the tags, and each read begins with [`Invalidations::catch_up`]: no process serves what is older, as below. A
-//!   tag `catalogue` drops all entries. With a shared store, [`Tiers::catch_up`] tells what was dropped while an entry
-//!   was loaded. Published events stay until they are purged: by [`EventDispatcher::purge`] in a service with
-//!   subscribers, otherwise as below. The time for which they are kept must be longer than that of any entry.
+//!   tag `catalogue` drops all entries. With a shared store, [`Tiers::catch_up`] is required, too, since a database may
+//!   be restored to an earlier state, by a backup or a failover: what was loaded is put there only if one more look
+//!   finds nothing that dropped it meanwhile, and if the log has an entry by which a reader notices that it is another
+//!   one. Without it no change is missed, but after the database was restored entries of before may be served.
+//!   Published events stay until they are purged: by [`EventDispatcher::purge`] in a service with subscribers,
+//!   otherwise as below. The time for which they are kept must be longer than that of any entry.
 //! - In a single process, without a shared store, [`Drops::drop_tags`] after the commit is enough, with any position.
-//! - With another source that has a log of its changes, the service reads the log, as `examples/cache.rs` does.
+//! - With another source that has a log of its changes, the service reads the log, as `examples/cache.rs` does. If the
+//!   source may be restored to an earlier state and there is a shared store, it sets [`Tiers::catch_up`] and calls
+//!   [`Drops::record`] for the entries of the log. With the first and without the second, nothing is shared.
+//!
+//! The values of every cache implement [`Shape`], also of one without a shared store: [`Rendered`] and [`Arc`] do for a
+//! type that serde writes and reads, and [`Private`] for one with `PartialEq` that is kept in memory alone. A service
+//! implements it for a type of its own if that has another form in bytes than JSON.
 //!
 //! ```
 //! use std::sync::Arc;

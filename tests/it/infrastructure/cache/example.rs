@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tower::util::ServiceExt;
 use undercroft::infrastructure::cache::Redis;
 
@@ -17,6 +18,11 @@ use crate::support::unique;
 mod cache;
 
 use cache::{Service, Table};
+
+/// The table in a folder, as a process opens it.
+fn table(folder: &TempDir) -> Arc<Table> {
+    Arc::new(Table::open(folder.path().join("forecasts.jsonl")).unwrap())
+}
 
 async fn send(service: &Router, method: Method, town: &str, body: Value) -> (StatusCode, Value) {
     let request = Request::builder()
@@ -42,8 +48,8 @@ async fn change(service: &Router, town: &str, weather: &str) {
 
 #[tokio::test]
 async fn a_change_drops_the_region_in_every_process() {
-    let table = Arc::new(Table::default());
-    let processes = [Service::new(Arc::clone(&table), None), Service::new(table, None)];
+    let folder = TempDir::new().unwrap();
+    let processes = [(); 2].map(|()| Service::new(table(&folder), None));
     let [first, second] = processes.clone().map(Service::routes);
     for _ in 0..2 {
         assert_eq!(send(&first, Method::GET, "bremen", json!({})).await.0, StatusCode::NOT_FOUND);
@@ -76,8 +82,8 @@ async fn a_change_drops_the_region_in_every_process() {
 #[tokio::test]
 async fn with_redis_the_second_process_reads_nothing() {
     let Some(url) = redis_url().await else { return };
-    let table = Arc::new(Table::default());
-    let process = || Service::new(Arc::clone(&table), Some(Redis::new(&url).unwrap()));
+    let folder = TempDir::new().unwrap();
+    let process = || Service::new(table(&folder), Some(Redis::new(&url).unwrap()));
     let (first, second, town) = (process(), process(), unique("town"));
     let [at_first, at_second] = [&first, &second].map(|process| process.clone().routes());
     change(&at_first, &town, "rain").await;
