@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, Version};
 use url::form_urlencoded;
 
 use super::host::is_host;

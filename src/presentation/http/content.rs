@@ -8,9 +8,9 @@ use utoipa::IntoParams;
 
 use super::guarded::{DescribeGuard, Guarded, LoadFacts};
 use super::operation::OperationDescription;
-use super::order_token::OrderToken;
+use super::order_token::{OrderToken, id_in_path, keep_faults, raw_parameter};
 use super::principal::Anyone;
-use super::query::{self, Path};
+use super::query;
 use super::routing::{Access, Argument};
 use super::state::AppState;
 use crate::application::files;
@@ -40,6 +40,17 @@ struct BoughtWith {
     token: Option<String>,
 }
 
+impl BoughtWith {
+    /// Reads the query. Its faults are listed once the client may have the file: for others there is none.
+    fn of(parts: &mut Parts) -> Result<Self, Failure> {
+        let read = keep_faults(parts, query::parse(&parts.uri))?;
+        Ok(read.unwrap_or_else(|| Self {
+            order_id: raw_parameter(parts, "order_id").and_then(|id| id.parse().ok()),
+            token: raw_parameter(parts, "token"),
+        }))
+    }
+}
+
 impl DescribeGuard<FileId> for ContentAccessGuard {
     const ACCESS: Access = Access::Anyone;
 
@@ -56,8 +67,8 @@ impl DescribeGuard<FileId> for SubscriptionGuard {
 
 impl LoadFacts<ContentAccessGuard, FileId> for AppState {
     async fn load_facts(&self, parts: &mut Parts) -> Result<ContentFacts, Failure> {
+        let BoughtWith { order_id, token } = BoughtWith::of(parts)?;
         let (product_id, user_id) = requested(parts, self).await?;
-        let BoughtWith { order_id, token } = query::parse(&parts.uri)?;
         let token = OrderToken::of(parts, token);
         let orders = match (product_id, order_id, user_id) {
             (None, ..) | (_, None, None) => Vec::new(),
@@ -90,7 +101,7 @@ impl FromRequestParts<AppState> for RequestedFile {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
         }
-        let Path(id) = Path::<FileId>::from_request_parts(parts, app).await?;
+        let id: FileId = id_in_path(parts, app).await?;
         let requested = Self(files::file(&app.store, id).await?);
         parts.extensions.insert(requested.clone());
         Ok(requested)

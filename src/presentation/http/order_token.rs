@@ -91,21 +91,32 @@ impl LoadFacts<OrderOwnershipGuard, PaymentId> for AppState {
     }
 }
 
-/// Returns the id in the path. Without one there is no order for any client: the response lists all faults at once.
-async fn id_in_path<T: DeserializeOwned + Send>(parts: &mut Parts, app: &AppState) -> Result<T, Failure> {
+/// Returns the id in the path, which a policy reads. Without one there is nothing that any client may see: the response
+/// lists all faults at once.
+pub(super) async fn id_in_path<T: DeserializeOwned + Send>(
+    parts: &mut Parts,
+    app: &AppState,
+) -> Result<T, Failure> {
     let read = Path::from_request_parts(parts, app).await;
     let id = keep_faults(parts, read)?.map(|Path(id)| id);
     id.ok_or_else(|| RequestFaults::take(&mut parts.extensions).into_failure())
 }
 
 /// Returns what a policy read. Its faults are listed with those of the handler, once the policy allows the request.
-fn keep_faults<T>(parts: &mut Parts, read: Result<T, Failure>) -> Result<Option<T>, Failure> {
+pub(super) fn keep_faults<T>(parts: &mut Parts, read: Result<T, Failure>) -> Result<Option<T>, Failure> {
     let mut faults = RequestFaults::take(&mut parts.extensions);
     let read = faults.keep(read);
     if !faults.is_empty() {
         parts.extensions.insert(faults);
     }
     read
+}
+
+/// Returns the first parameter of a query of this name as it is, although the query has faults: what a policy reads
+/// decides whether the client sees them.
+pub(super) fn raw_parameter(parts: &Parts, name: &str) -> Option<String> {
+    let mut query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    query.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }
 
 /// The principal who asks for an order, and the order token of the request.
@@ -128,9 +139,7 @@ impl Asking {
         let token = if let Some(OrderTokenParameter { token }) = read {
             token
         } else {
-            // it decides whether the client sees the faults
-            let mut query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-            query.find(|(name, _)| name == "token").map(|(_, token)| token.into_owned())
+            raw_parameter(parts, "token")
         };
         Ok(Self { principal, token: OrderToken::of(parts, token) })
     }

@@ -77,6 +77,27 @@ async fn a_content_is_downloaded_by_its_buyers_and_by_no_one_else(shop: &Shop) {
     assert_hidden(&buyer.get(url(&file)).await);
 }
 
+on_both_engines!(the_faults_of_a_request_do_not_say_whether_there_is_a_file);
+async fn the_faults_of_a_request_do_not_say_whether_there_is_a_file(shop: &Shop) {
+    let server = shop.server().await;
+    let (admin, guest) = (server.admin().await, server.guest());
+    let order = buy(shop, &guest).await;
+    let file = upload(&admin, &order["items"][0]["product_id"]).await;
+    let (own, token) = (order["id"].as_str().unwrap(), order["token"].as_str().unwrap());
+    let missing = format!("/v1/downloads/{}", uuid::Uuid::from_u128(1));
+    for faulty in
+        ["zz=1".to_owned(), "order_id=zz".into(), "token=%1b".into(), format!("order_id={own}&zz=1")]
+    {
+        for path in [url(&file), &missing] {
+            assert_hidden(&guest.get(&format!("{path}?{faulty}")).await);
+        }
+    }
+    let response = guest.get(&format!("{}?order_id={own}&token={token}&zz=1", url(&file))).await;
+    assert_eq!(response.problem(422), "validation_failed");
+    let faults = response.json()["errors"].clone();
+    assert_eq!(faults.as_array().unwrap().len(), 1, "{faults}");
+}
+
 on_both_engines!(a_guest_downloads_with_the_order_and_its_token);
 async fn a_guest_downloads_with_the_order_and_its_token(shop: &Shop) {
     let server = shop.server().await;
