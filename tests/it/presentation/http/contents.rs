@@ -93,7 +93,7 @@ async fn the_faults_of_a_request_do_not_say_whether_there_is_a_file(shop: &Shop)
         }
     }
     let response = guest.get(&format!("{}?order_id={own}&token={token}&zz=1", url(&file))).await;
-    assert_eq!(response.problem(422), "validation_failed");
+    assert_eq!(response.problem(422), "validation");
     let faults = response.json()["errors"].clone();
     assert_eq!(faults.as_array().unwrap().len(), 1, "{faults}");
 }
