@@ -368,7 +368,7 @@ mod tests {
         let registry = Registry::new();
         let others: Vec<_> = (0..30).map(|it| from(&registry, &format!("192.0.2.{it}"))).collect();
         let three = ["198.51.100.1"; 3].map(|it| from(&registry, it));
-        respond(&three[0]);
+        three.iter().for_each(respond);
         others.iter().chain(&three[1..]).for_each(send_slowly);
 
         assert_eq!(registry.make_room(0), 1, "the idle one");
