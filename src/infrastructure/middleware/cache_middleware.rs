@@ -12,9 +12,10 @@ use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use sha2::{Digest, Sha256};
 
+use super::cache_control::{PublicResponse, may_be_shared};
 use super::entity_tags::{client_has, if_none_match};
 use super::rate_limits::RATE_LIMIT;
 use super::surround::{Middleware, Next};
@@ -31,11 +32,6 @@ pub struct CacheMiddleware {
     /// How long caches may still use it after that, while they ask (RFC 5861).
     pub stale_while_revalidate: Duration,
 }
-
-/// An extension of a response which is the same for everyone, so that shared caches may store it. It concerns
-/// successful responses to `GET` and `HEAD` that have no `Cache-Control`.
-#[derive(Clone, Copy, Debug)]
-pub struct PublicResponse;
 
 impl CacheMiddleware {
     /// Returns the member of the chain.
@@ -88,17 +84,6 @@ impl Middleware for Control {
             _ => response,
         }
     }
-}
-
-/// Returns whether shared caches may store a response with these headers (RFC 9111 section 3).
-fn may_be_shared(headers: &HeaderMap) -> bool {
-    !has_directive(headers, "no-store") && !has_directive(headers, "private")
-}
-
-/// Returns whether `Cache-Control` has a directive of this name in small letters, as responses of the service have it.
-pub(super) fn has_directive(headers: &HeaderMap, name: &str) -> bool {
-    let control = headers.get(CACHE_CONTROL).and_then(|control| control.to_str().ok()).unwrap_or_default();
-    control.split(',').any(|directive| directive.split('=').next().is_some_and(|it| it.trim() == name))
 }
 
 /// Adds the digest of the body as the entity tag, if the body is in memory.

@@ -32,7 +32,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::{CompressionLayer, Predicate};
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
-use super::cache_middleware::has_directive;
+use super::cache_control::has_directive;
 use super::entity_tags::{client_has, if_none_match};
 use super::last_byte::LastByteApart;
 use super::surround::{Middleware, Next, service};

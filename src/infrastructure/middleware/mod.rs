@@ -105,6 +105,7 @@
 
 mod authentication_middleware;
 mod authorization_middleware;
+mod cache_control;
 mod cache_middleware;
 mod client;
 mod client_middleware;
@@ -138,7 +139,8 @@ use axum::Router;
 
 pub use self::authentication_middleware::AuthenticationMiddleware;
 pub use self::authorization_middleware::{AuthorizationMiddleware, RequiredPermission};
-pub use self::cache_middleware::{CacheMiddleware, PublicResponse};
+pub use self::cache_control::PublicResponse;
+pub use self::cache_middleware::CacheMiddleware;
 pub use self::client::{Client, network};
 pub use self::client_middleware::ClientMiddleware;
 pub use self::compression_middleware::{CompressionMiddleware, DecodedBody};

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 
-use super::cache_middleware::PublicResponse;
+use super::cache_control::PublicResponse;
 use super::client::client_address;
 use super::rate_limits::{Decision, Partition, Quota, RATE_LIMIT, RATE_LIMIT_POLICY, RateLimit, RateLimiter};
 use super::request::{ByRoute, of_route};
