@@ -171,9 +171,7 @@ pub async fn erase(
     });
     let erased = erase.await;
     if erased.is_err() {
-        for email in &counted {
-            tokens::uncount_recipient(store, ERASURES, email).await;
-        }
+        uncount_erasures(store, &counted).await;
     }
     sessions::end_in_redis(store, &erased?).await;
     Ok(())
@@ -192,10 +190,20 @@ async fn count_erasures(store: &Store, user: &User) -> Result<Vec<String>, Failu
     drop(connection);
     let unverified = addresses.into_iter().filter(|address| address.is_unverified);
     let emails: Vec<_> = unverified.map(|address| address.email).collect();
-    for email in &emails {
-        tokens::check_recipient(store, ERASURES, email).await?;
+    for (counted, email) in emails.iter().enumerate() {
+        if let Err(failure) = tokens::check_recipient(store, ERASURES, email).await {
+            uncount_erasures(store, &emails[..counted]).await;
+            return Err(failure);
+        }
     }
     Ok(emails)
+}
+
+/// Takes back what [`count_erasures`] counted for these addresses, since the account was not erased.
+async fn uncount_erasures(store: &Store, addresses: &[String]) {
+    for email in addresses {
+        tokens::uncount_recipient(store, ERASURES, email).await;
+    }
 }
 
 /// The hashes of the passwords in a change.

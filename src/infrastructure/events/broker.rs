@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -17,6 +18,9 @@ const STORE: &str = "store_id";
 
 /// What the log says when a broker is away, and when it is back.
 const OUTAGE: [&str; 2] = ["the broker is not available", "the broker responds again"];
+
+/// The time after a failure at which a broker that another process uses is taken for one that is back.
+const QUIET: Duration = Duration::from_mins(10);
 
 /// A broker that carries the events of a store. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -50,6 +54,11 @@ impl Broker {
     /// Notes that the broker did what a subscriber, or the relay, asked for.
     pub(super) fn responds_to(&self, subscriber: &str) {
         self.outage.end(subscriber);
+    }
+
+    /// Notes that a subscriber, or the relay, does not use the broker, since another process does. An outage may go on.
+    pub(super) fn is_not_used_by(&self, subscriber: &str) {
+        self.outage.end_after(subscriber, QUIET);
     }
 
     /// Checks that the name at the broker does not belong to another store; returns whether the broker has recorded

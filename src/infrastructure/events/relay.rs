@@ -89,8 +89,13 @@ impl Relay {
             let failed = relayed.err();
             let wait = match &failed {
                 None => {
-                    self.broker.responds_to(RELAY);
-                    (backoff, failing) = (Backoff::default(), RepeatedFailure::default());
+                    if held.is_some() {
+                        self.broker.responds_to(RELAY);
+                        failing = RepeatedFailure::default();
+                    } else {
+                        self.broker.is_not_used_by(RELAY);
+                    }
+                    backoff = Backoff::default();
                     POLL
                 }
                 Some(failure) => {

@@ -1,9 +1,10 @@
 //! An outage of a server that is called again and again: the log has one warning when it begins, and one line when it
 //! ends.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The outages of a server, which several callers notice.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub struct Outage {
     setting: &'static str,
     /// What the log says when an outage begins, and when it ends.
     texts: [&'static str; 2],
-    /// The callers whose last call failed.
-    failing: Mutex<BTreeSet<String>>,
+    /// The callers whose last call failed, and when.
+    failing: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Outage {
@@ -32,18 +33,26 @@ impl Outage {
         if failing.is_empty() {
             tracing::warn!(server = self.server, setting = self.setting, %error, "{}", self.texts[0]);
         }
-        failing.insert(caller.to_owned());
+        failing.insert(caller.to_owned(), Instant::now());
     }
 
     /// Notes that the server served a caller. It is logged if no caller's last call failed any more.
     pub fn end(&self, caller: &str) {
         let mut failing = self.failing();
-        if failing.remove(caller) && failing.is_empty() {
+        if failing.remove(caller).is_some() && failing.is_empty() {
             tracing::info!(server = self.server, setting = self.setting, "{}", self.texts[1]);
         }
     }
 
-    fn failing(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    /// Notes that a caller does not call the server any more: after this time without a failure, as if it were served.
+    pub fn end_after(&self, caller: &str, time: Duration) {
+        let is_over = self.failing().get(caller).is_some_and(|failed_at| failed_at.elapsed() >= time);
+        if is_over {
+            self.end(caller);
+        }
+    }
+
+    fn failing(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,8 +78,9 @@ mod tests {
             outage.end("second");
             outage.end("second");
             outage.begin("second", "no route");
+            outage.end_after("second", Duration::from_hours(1));
             outage.end("first");
-            outage.end("second");
+            outage.end_after("second", Duration::ZERO);
             outage.end("first");
         });
         assert_eq!(

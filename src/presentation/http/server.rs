@@ -104,13 +104,13 @@ async fn accept(
             accepted = listener.accept(), if tasks.len() < limit + SPARE => match accepted {
                 Ok((stream, peer)) => {
                     if tasks.len() >= limit {
-                        connections.make_room(limit);
+                        connections.make_room(tasks.len() - limit + 1);
                     }
                     spawn(stream, peer, connections, tasks);
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    let closed = connections.make_room(0);
+                    let closed = connections.make_room(usize::MAX);
                     tracing::warn!(%error, closed, "no connection can be accepted; others are closed");
                     if timeout(PAUSE_AFTER_ERROR, &mut stop).await.is_ok() {
                         return;
@@ -119,7 +119,7 @@ async fn accept(
             },
             // meanwhile requests that had a handler may wait for their clients
             () = sleep(PAUSE_WHEN_FULL), if tasks.len() >= limit + SPARE => {
-                connections.make_room(0);
+                connections.make_room(usize::MAX);
             }
         }
     }

@@ -256,7 +256,8 @@ async fn a_refused_e_mail_fails_and_a_deferred_one_is_sent_again(shop: &Shop) {
     assert_eq!(retry(&store, refused.id).await.unwrap_err().code(), "forbidden_transition");
 }
 
-/// A mail server that refuses recipients at `bounce.test` and defers those at `busy.test`; returns its port. What it
+/// A mail server that refuses recipients at `bounce.test`, defers those at `busy.test`, refuses the sender of e-mails to
+/// `policy.test`, and responds to those at `garbled.test` with what is no response of SMTP; returns its port. What it
 /// accepts is sent to the channel; it says so when there is a permit.
 async fn mail_server(permits: &Arc<Semaphore>) -> (u16, mpsc::Receiver<String>) {
     mail_server_at(0, permits).await
@@ -293,6 +294,8 @@ async fn serve(
             "EHLO" => "250-mail.example.com\r\n250 8BITMIME\r\n",
             "RCPT" if line.contains("bounce.test") => "550 5.1.1 no such mailbox\r\n",
             "RCPT" if line.contains("busy.test") => "451 4.3.0 try again later\r\n",
+            "RCPT" if line.contains("policy.test") => "550 5.7.60 not allowed to send as this sender\r\n",
+            "RCPT" if line.contains("garbled.test") => "5xx no mailbox <a@garbled.test>\r\n",
             "DATA" => {
                 stream.write_all(b"354 go on\r\n").await?;
                 let mut message = String::new();
@@ -379,7 +382,7 @@ async fn an_outage_of_the_mail_server_has_a_line_and_its_end_another() {
     for _ in 0..3 {
         assert!(!send("buyer@example.com").await);
     }
-    let _server = mail_server_at(port, &Arc::new(Semaphore::new(2))).await;
+    let _server = mail_server_at(port, &Arc::new(Semaphore::new(4))).await;
     assert!(!send("a@bounce.test").await && !send("a@busy.test").await);
     assert_eq!(lines.with("e-mails again"), 0);
     assert!(send("buyer@example.com").await && send("buyer@example.com").await);
@@ -388,4 +391,9 @@ async fn an_outage_of_the_mail_server_has_a_line_and_its_end_another() {
     assert_eq!(lines.with(&format!("the mail server accepts no e-mails {named} error=")), 1);
     assert_eq!(lines.with(&format!("the mail server accepts e-mails again {named}")), 1);
     assert_eq!(lines.with(""), 2, "the lines name no e-mail");
+    for outage in ["a@policy.test", "a@garbled.test"] {
+        assert!(!send(outage).await && send("buyer@example.com").await);
+    }
+    assert_eq!((lines.with("accepts no e-mails"), lines.with("e-mails again")), (3, 3));
+    assert_eq!(lines.with("@"), 0, "an address of a person");
 }

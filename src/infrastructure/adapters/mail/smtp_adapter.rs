@@ -43,6 +43,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest time to send an e-mail, with the connection and its end. The library has no time-out for the responses
 /// of a server.
 const SEND_TIMEOUT: Duration = Duration::from_mins(1);
+/// The error of a response that is none of SMTP.
+const MALFORMED: &str = "the server sent a malformed response";
 /// The error after that time.
 const LATE: &str = "the server did not respond in time";
 
@@ -150,19 +152,23 @@ impl Mailer for SmtpAdapter {
 
 fn mail_error(error: &Error) -> MailError {
     let text = with_causes(error).to_string();
-    let is_refused = error.status().is_some_and(|code| REFUSALS.contains(&u16::from(code)));
-    if is_refused && !is_about_sender(&text) {
-        MailError::Refused(text)
-    } else {
-        MailError::Unavailable(text)
-    }
+    let is_refused = error.status().is_some_and(|code| is_refusal(code.into(), &text));
+    if is_refused { MailError::Refused(text) } else { MailError::Unavailable(text) }
+}
+
+/// Returns whether a response with this status and text refuses one e-mail for good.
+fn is_refusal(code: u16, text: &str) -> bool {
+    REFUSALS.contains(&code) && !is_about_sender(text)
 }
 
 /// Returns why the server accepts no e-mail, without the text of its response, which may have an address; `None` if
 /// the error may be about one e-mail.
 fn outage(error: &Error) -> Option<String> {
-    let Some(code) = error.status().map(u16::from) else { return Some(with_causes(error).to_string()) };
-    let is_about_one = REFUSALS.contains(&code) || DEFERRALS.contains(&code);
+    let text = with_causes(error).to_string();
+    let Some(code) = error.status().map(u16::from) else {
+        return Some(if error.is_response() { MALFORMED.to_owned() } else { text });
+    };
+    let is_about_one = is_refusal(code, &text) || DEFERRALS.contains(&code);
     (!is_about_one).then(|| format!("the server responds with the status {code}"))
 }
 

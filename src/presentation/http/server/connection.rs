@@ -80,10 +80,9 @@ impl Connections {
         self.stop.notify_waiters();
     }
 
-    /// Closes connections, so that there is room for others, unless fewer than `limit` stay open without that; returns
-    /// how many.
-    pub(super) fn make_room(&self, limit: usize) -> usize {
-        self.registry.make_room(limit)
+    /// Closes connections, so that there is room for others, unless `wanted` are ending already; returns how many.
+    pub(super) fn make_room(&self, wanted: usize) -> usize {
+        self.registry.make_room(wanted)
     }
 
     /// The number of requests that got a response.

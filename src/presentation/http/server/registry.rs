@@ -187,10 +187,11 @@ impl Registry {
     }
 
     /// Closes some of the connections whose turn is first, those that have been idle or have waited longest; at least
-    /// one if any may be closed. Closes none if fewer than `limit` stay open without that. Returns how many.
-    pub(super) fn make_room(&self, limit: usize) -> usize {
-        let open: Vec<_> = self.entries().values().filter(|entry| !entry.is_ending()).cloned().collect();
-        if open.len() < limit {
+    /// one if any may be closed. Closes none if `wanted` connections are ending already. Returns how many.
+    pub(super) fn make_room(&self, wanted: usize) -> usize {
+        let all: Vec<_> = self.entries().values().cloned().collect();
+        let (ending, open): (Vec<_>, Vec<_>) = all.into_iter().partition(|entry| entry.is_ending());
+        if ending.len() >= wanted {
             return 0;
         }
         let most = Most::of(&open);
@@ -287,17 +288,17 @@ mod tests {
         respond(&old);
         respond(&new);
 
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
         assert_eq!(closing([&busy, &old, &new]), [false, true, false]);
         drop(old);
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
         assert_eq!(closing([&busy, &new]), [false, true]);
-        assert_eq!(registry.make_room(0), 0, "the last one has a request");
+        assert_eq!(registry.make_room(usize::MAX), 0, "the last one has a request");
 
         let body = busy.entry.respond_with(Body::from("late"));
-        assert_eq!(registry.make_room(0), 0, "the last one has a response that is not written yet");
+        assert_eq!(registry.make_room(usize::MAX), 0, "the last one has a response that is not written yet");
         drop(body);
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
     }
 
     #[test]
@@ -306,10 +307,11 @@ mod tests {
         let three = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|it| from(&registry, it));
         three.iter().for_each(respond);
 
-        assert_eq!(registry.make_room(3), 1);
-        assert_eq!(registry.make_room(3), 0, "the first one still ends");
+        assert_eq!(registry.make_room(1), 1);
+        assert_eq!(registry.make_room(1), 0, "the first one still ends");
         assert_eq!(closing(three.each_ref()), [true, false, false]);
         assert_eq!(registry.make_room(2), 1);
+        assert_eq!(closing(three.each_ref()), [true, true, false]);
     }
 
     #[test]
@@ -322,12 +324,12 @@ mod tests {
         send_slowly(&new);
 
         for expected in [[false, false, false, true], [false, true, false, true]] {
-            assert_eq!(registry.make_room(0), 1);
+            assert_eq!(registry.make_room(usize::MAX), 1);
             assert_eq!(closing([&other, &old, &new, &idle]), expected);
         }
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
         assert_eq!(closing([&other, &new]), [true, false], "one connection is not many");
-        assert_eq!(registry.make_room(0), 0);
+        assert_eq!(registry.make_room(usize::MAX), 0);
     }
 
     #[test]
@@ -339,7 +341,7 @@ mod tests {
         let idle = from(&registry, "2001:db8:1::1");
 
         for expected in [[false, true, false, false], [false, true, true, false]] {
-            assert_eq!(registry.make_room(0), 1);
+            assert_eq!(registry.make_room(usize::MAX), 1);
             assert_eq!(closing([&others[0], &many[0], &many[1], &idle]), expected);
         }
     }
@@ -354,13 +356,13 @@ mod tests {
         let [idle, new] = ["203.0.113.1", "203.0.113.2"].map(|it| from(&registry, it));
         respond(&idle);
 
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
         assert_eq!(closing([&two[0], &two[1], &idle]), [false, false, true], "an idle one is closed first");
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
         assert_eq!(closing([&two[0], &two[1], &new]), [false, true, false], "the other one has a handler");
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
         assert_eq!(closing([&two[0], &new]), [false, true], "it sent no request yet");
-        assert_eq!(registry.make_room(0), 0);
+        assert_eq!(registry.make_room(usize::MAX), 0);
     }
 
     #[test]
@@ -371,10 +373,10 @@ mod tests {
         three.iter().for_each(respond);
         others.iter().chain(&three[1..]).for_each(send_slowly);
 
-        assert_eq!(registry.make_room(0), 1, "the idle one");
+        assert_eq!(registry.make_room(usize::MAX), 1, "the idle one");
         send_slowly(&three[0]);
         assert_eq!(closing(three.each_ref()), [false; 3]);
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
         assert_eq!(
             closing(three.each_ref()),
             [true, false, false],
@@ -387,10 +389,10 @@ mod tests {
         let registry = Registry::new();
         let proxied = [(); 5].map(|()| registry.register(None));
         proxied.iter().for_each(send_slowly);
-        assert_eq!(registry.make_room(0), 0);
+        assert_eq!(registry.make_room(usize::MAX), 0);
         proxied[0].entry.tracker.end_response();
         proxied[0].entry.tracker.record_write(&Poll::Ready(Ok(1)));
-        assert_eq!(registry.make_room(0), 1);
+        assert_eq!(registry.make_room(usize::MAX), 1);
         assert_eq!(closing([&proxied[0], &proxied[1]]), [true, false]);
     }
 }
