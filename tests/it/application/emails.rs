@@ -256,9 +256,9 @@ async fn a_refused_e_mail_fails_and_a_deferred_one_is_sent_again(shop: &Shop) {
     assert_eq!(retry(&store, refused.id).await.unwrap_err().code(), "forbidden_transition");
 }
 
-/// A mail server that refuses recipients at `bounce.test`, defers those at `busy.test`, refuses the sender of e-mails to
-/// `policy.test`, and responds to those at `garbled.test` with what is no response of SMTP; returns its port. What it
-/// accepts is sent to the channel; it says so when there is a permit.
+/// A mail server that refuses recipients at `bounce.test`, defers those at `busy.test`, refuses the sender of e-mails
+/// to `policy.test`, and responds to those at `garbled.test` with what is no response of SMTP; returns its port. What
+/// it accepts is sent to the channel; it says so when there is a permit.
 async fn mail_server(permits: &Arc<Semaphore>) -> (u16, mpsc::Receiver<String>) {
     mail_server_at(0, permits).await
 }
