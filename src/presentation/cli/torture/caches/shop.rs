@@ -215,10 +215,13 @@ impl Shop {
     ) -> Option<Response> {
         match response {
             Ok(response) if expected.contains(&response.status) => Some(response),
+            Ok(Response { status: status @ (503 | 504), .. }) => {
+                self.counts.unavailable.fetch_add(1, Relaxed);
+                tracing::warn!(status, "the store was not available");
+                None
+            }
             Ok(response) => {
-                let Counts { unavailable, failed, .. } = &self.counts;
-                let counter = if matches!(response.status, 503 | 504) { unavailable } else { failed };
-                counter.fetch_add(1, Relaxed);
+                self.counts.failed.fetch_add(1, Relaxed);
                 tracing::error!(status = response.status, body = %response.json(), "an unexpected response");
                 None
             }
